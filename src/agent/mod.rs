@@ -1,0 +1,1 @@
+//! The agent: one loop around the core.

@@ -1,0 +1,1 @@
+//! The cgroups of pods, version 1 and 2.

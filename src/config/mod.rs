@@ -1,0 +1,1 @@
+//! Flags to one plain configuration.

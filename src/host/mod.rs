@@ -1,0 +1,184 @@
+//! The agent's place on disk: every path once.
+//!
+//! Two trees. The data directory is on flash and outlives the power; the runtime directory is on tmpfs and dies with the
+//! boot, as the containers do.
+
+use std::path::{Path, PathBuf};
+
+/// Paths below the runtime directory (`/run/holdfast`), 0700.
+#[derive(Debug, Clone)]
+pub struct Runtime(PathBuf);
+
+impl Runtime {
+    /// The runtime directory at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Runtime {
+        Runtime(root.into())
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// Locked by the agent for as long as it lives.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// The kernel's boot id when the directory was made; another one means that everything here is dead.
+    pub fn boot_id(&self) -> PathBuf {
+        self.0.join("boot-id")
+    }
+
+    /// Published by the agent: itself ([`crate::api::published::Node`]).
+    pub fn node(&self) -> PathBuf {
+        self.0.join("node.json")
+    }
+
+    /// Published by the agent: every manifest file and its verdict.
+    pub fn manifests(&self) -> PathBuf {
+        self.0.join("manifests.json")
+    }
+
+    /// Orders that are no manifests: `down`, `restart-<uid>`; taken in by the agent's inotify loop.
+    pub fn orders(&self) -> PathBuf {
+        self.0.join("orders")
+    }
+
+    /// One directory a pod, named by UID.
+    pub fn pods(&self) -> PathBuf {
+        self.0.join("pods")
+    }
+
+    /// The pod `uid`.
+    pub fn pod(&self, uid: &str) -> PodDir {
+        PodDir(self.pods().join(uid))
+    }
+}
+
+/// Paths below `<runtime-dir>/pods/<uid>`.
+#[derive(Debug, Clone)]
+pub struct PodDir(PathBuf);
+
+impl PodDir {
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// Held locked by the pod process from before its birth until its death.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// The pod process's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("sock")
+    }
+
+    /// [`crate::protocol::Sandbox`], for the pod process.
+    pub fn sandbox(&self) -> PathBuf {
+        self.0.join("sandbox.json")
+    }
+
+    /// The accepted [`crate::spec::Pod`], 0600, for the next agent.
+    pub fn spec(&self) -> PathBuf {
+        self.0.join("spec.json")
+    }
+
+    /// Facts that no process can tell, for the next agent.
+    pub fn facts(&self) -> PathBuf {
+        self.0.join("facts.json")
+    }
+
+    /// What readers read ([`crate::api::published::Pod`]).
+    pub fn status(&self) -> PathBuf {
+        self.0.join("status.json")
+    }
+
+    /// The pod process's exit journal: one [`crate::protocol::Exited`] a line.
+    pub fn exits(&self) -> PathBuf {
+        self.0.join("exits")
+    }
+
+    /// The pod process's own log.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// Where the pod's shared memory is mounted, in the pod's mount namespace.
+    pub fn shm(&self) -> PathBuf {
+        self.0.join("shm")
+    }
+
+    /// Where libcontainer keeps its state.
+    pub fn runtime(&self) -> PathBuf {
+        self.0.join("runtime")
+    }
+
+    /// The OCI bundle of one run.
+    pub fn bundle(&self, container: &str, attempt: u32) -> PathBuf {
+        self.0.join("containers").join(format!("{container}-{attempt}"))
+    }
+}
+
+/// Paths below the data directory (`/var/lib/rancher/k3s`).
+#[derive(Debug, Clone)]
+pub struct Data(PathBuf);
+
+impl Data {
+    /// The data directory at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Data {
+        Data(root.into())
+    }
+
+    /// The default manifests directory.
+    pub fn manifests(&self) -> PathBuf {
+        self.0.join("agent/pod-manifests")
+    }
+
+    /// Where people put image archives.
+    pub fn archives(&self) -> PathBuf {
+        self.0.join("agent/images")
+    }
+
+    /// Ours alone, 0700.
+    pub fn own(&self) -> PathBuf {
+        self.0.join("agent/holdfast")
+    }
+
+    /// Locked by the agent for as long as it lives.
+    pub fn lock(&self) -> PathBuf {
+        self.own().join("lock")
+    }
+
+    /// The node's name, remembered at the first start.
+    pub fn node_name(&self) -> PathBuf {
+        self.own().join("node-name")
+    }
+
+    /// The image store ([`crate::image`]).
+    pub fn store(&self) -> PathBuf {
+        self.own().join("images")
+    }
+
+    /// One directory a pod, named by UID.
+    pub fn pods(&self) -> PathBuf {
+        self.own().join("pods")
+    }
+
+    /// A disk volume of a pod.
+    pub fn volume(&self, uid: &str, name: &str) -> PathBuf {
+        self.pods().join(uid).join("volumes").join(name)
+    }
+
+    /// The pod's `hosts`, `resolv.conf` and `hostname`, which containers may write and must therefore not be on tmpfs.
+    pub fn etc(&self, uid: &str) -> PathBuf {
+        self.pods().join(uid).join("etc")
+    }
+
+    /// What one run writes: `upper` and `work` in here.
+    pub fn writable(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
+        self.pods().join(uid).join("containers").join(format!("{container}-{attempt}"))
+    }
+}

@@ -1,0 +1,1 @@
+//! Images on disk: archives in, layers and configurations out.

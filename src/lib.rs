@@ -1,0 +1,24 @@
+//! holdfast runs the Pods found in a directory: one static binary, no cluster, no containerd, no kubelet.
+//!
+//! The areas, lowest first; an area uses lower ones only (`tests/tidy.rs` checks it). ARCHITECTURE.md is the map.
+
+pub mod spec;
+pub mod status;
+
+pub mod api;
+pub mod config;
+pub mod sys;
+
+pub mod bundle;
+pub mod host;
+pub mod lifecycle;
+pub mod manifest;
+pub mod protocol;
+
+pub mod cgroup;
+pub mod image;
+pub mod volume;
+
+pub mod agent;
+pub mod cli;
+pub mod pod;

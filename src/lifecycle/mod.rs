@@ -1,0 +1,1 @@
+//! The pod lifecycle, as a function; pure.

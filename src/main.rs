@@ -1,0 +1,3 @@
+//! Picks the role, sets up the log, turns an error into an exit code.
+
+fn main() {}

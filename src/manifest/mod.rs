@@ -1,0 +1,1 @@
+//! Bytes of manifests to objects and problems; pure.

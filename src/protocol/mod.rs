@@ -1,0 +1,26 @@
+//! The seam between the agent, a pod process and the command line: messages and files, as plain data.
+//!
+//! A pod process may live for years under newer agents, so everything here is additive: fields are added with
+//! `#[serde(default)]`, variants only where an older peer is never sent them ([`Hello::version`] tells).
+//!
+//! Transport: a Unix socket of type `SOCK_SEQPACKET` at `<runtime-dir>/pods/<uid>/sock`, one JSON document a packet, at
+//! most [`MAX_PACKET`] bytes. A connection carries one [`Request`] at a time; each is answered by one [`Reply`], except
+//! [`Request::Watch`], after which the pod process sends a [`Reply::Notice`] for everything that happens, until the
+//! connection ends. The end of a watching connection is the end of the pod process.
+//!
+//! Invariant: an exit is in the pod process's journal before it is told.
+//! Invariant: nothing here touches the world.
+
+mod message;
+mod sandbox;
+
+pub use message::{
+    Exec, Exited, Hello, LogFile, Notice, Overlay, Reply, Request, RunState, StartContainer, State, Stop,
+};
+pub use sandbox::{Sandbox, Tmpfs};
+
+/// Version of the protocol that this build speaks. Raised when a peer must know the difference.
+pub const VERSION: u32 = 1;
+
+/// Longest packet, in bytes: far above any message, far below the default socket buffer (212,992).
+pub const MAX_PACKET: usize = 128 * 1024;

@@ -1,0 +1,41 @@
+//! What a pod process is given at its birth: `<runtime-dir>/pods/<uid>/sandbox.json`.
+
+use serde::{Deserialize, Serialize};
+
+/// The sandbox to make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// The pod's UID.
+    pub uid: String,
+    /// Number of this sandbox, from 0: a pod whose process was lost gets the next.
+    pub sandbox: u32,
+    /// `namespace/name`, for `ps` and messages.
+    pub full_name: String,
+    /// The pod's directory below the runtime directory; the socket is `<directory>/sock`.
+    pub directory: String,
+    /// The pod's cgroup relative to each hierarchy's root; the pod process enters `<cgroup>/holdfast`.
+    pub cgroup: String,
+    /// Host name inside; unused with `host_network`.
+    pub hostname: String,
+    /// Keep the node's network and host name.
+    pub host_network: bool,
+    /// Keep the node's IPC namespace.
+    pub host_ipc: bool,
+    /// Keep one process in a PID namespace that all containers join.
+    pub share_process_namespace: bool,
+    /// Mounted in the pod process's own mount namespace before it is ready.
+    pub tmpfs: Vec<Tmpfs>,
+    /// Desired `oom_score_adj` of the pod process itself.
+    pub oom_score_adj: i32,
+    /// Soft and hard limit of open files that containers get: the agent's original ones.
+    pub nofile: (u64, u64),
+}
+
+/// A tmpfs of the pod: `/dev/shm`, later memory volumes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tmpfs {
+    /// Where; an existing directory.
+    pub path: String,
+    /// Mount options: `mode=1777,size=67108864`.
+    pub options: String,
+}

@@ -1,0 +1,15 @@
+//! What the operator asked for: validated, defaulted, plain data, free of `Option` where Kubernetes has a default.
+//!
+//! A [`Pod`] is also written to disk beside its pod process (`spec.json`), so that an agent that was restarted goes on
+//! with what was accepted, whatever the manifest says by then.
+//!
+//! Invariant: a pod's spec never changes; changed bytes are another [`Uid`].
+//! Invariant: fields are added with `#[serde(default)]` only, since an older agent's `spec.json` must stay readable.
+
+mod pod;
+mod resources;
+mod volume;
+
+pub use pod::{Container, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
+pub use resources::{Bytes, Millicores, Qos, Resources};
+pub use volume::{HostPathType, Volume, VolumeSource};

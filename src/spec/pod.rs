@@ -1,0 +1,136 @@
+//! The pod and its containers.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Qos, Resources, Volume};
+
+/// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Uid(pub String);
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One pod, as accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pod {
+    /// Identity of this incarnation.
+    pub uid: Uid,
+    /// `metadata.namespace`, `default` where the manifest has none.
+    pub namespace: String,
+    /// `metadata.name` with the node's name appended, as the kubelet does: `web-edge-1`.
+    pub name: String,
+    /// Path of the manifest file it came from.
+    pub origin: String,
+    /// The whole object as core/v1 JSON, with defaults and annotations, without status: what `get -o yaml` shows.
+    pub object: String,
+    /// Name of the node, as `spec.nodeName`.
+    pub node_name: String,
+    /// The host name inside (reference D.6), at most 63 characters; the node's with `host_network`.
+    pub hostname: String,
+    /// `spec.restartPolicy`.
+    pub restart_policy: RestartPolicy,
+    /// Time between SIGTERM and SIGKILL: `terminationGracePeriodSeconds`.
+    pub grace: Duration,
+    /// `spec.priority`, 0 where absent. Higher starts earlier and stops later.
+    pub priority: i32,
+    /// `spec.priorityClassName`, empty where absent.
+    pub priority_class: String,
+    /// `spec.hostNetwork`: the node's network and host name.
+    pub host_network: bool,
+    /// `spec.hostPID`.
+    pub host_pid: bool,
+    /// `spec.hostIPC`.
+    pub host_ipc: bool,
+    /// `spec.shareProcessNamespace`: one PID namespace for all containers.
+    pub share_process_namespace: bool,
+    /// Quality of service class, from the containers' resources.
+    pub qos: Qos,
+    /// `spec.containers`, in order.
+    pub containers: Vec<Container>,
+    /// `spec.volumes`, in order.
+    pub volumes: Vec<Volume>,
+}
+
+impl Pod {
+    /// `namespace/name`: what a person calls the pod, and what only one incarnation may hold at a time.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// The container called `name`.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+}
+
+/// One container of a pod.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// `name`, unique in the pod.
+    pub name: String,
+    /// `image` as written in the manifest, such as `redis` or `docker.io/library/redis:7`.
+    pub image: String,
+    /// `imagePullPolicy`, defaulted from the tag.
+    pub pull_policy: PullPolicy,
+    /// `command`: replaces the image's ENTRYPOINT; `$(VAR)` not yet expanded.
+    pub command: Vec<String>,
+    /// `args`: replaces the image's CMD; `$(VAR)` not yet expanded.
+    pub args: Vec<String>,
+    /// `env`, in order; `$(VAR)` not yet expanded.
+    pub env: Vec<EnvVar>,
+    /// `workingDir`, absolute; the image's where absent.
+    pub working_dir: Option<String>,
+    /// `resources`.
+    pub resources: Resources,
+    /// `volumeMounts`, in order.
+    pub mounts: Vec<VolumeMount>,
+}
+
+/// One environment variable with its value as written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnvVar {
+    /// Name: printable ASCII without `=`.
+    pub name: String,
+    /// Value; `$(VAR)` refers to earlier ones.
+    pub value: String,
+}
+
+/// Where a volume appears in a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VolumeMount {
+    /// Name of one of the pod's volumes.
+    pub volume: String,
+    /// Path in the container.
+    pub path: String,
+    /// `readOnly`.
+    pub read_only: bool,
+}
+
+/// `spec.restartPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    /// Restart whatever the exit code; the default.
+    Always,
+    /// Restart after a non-zero exit code.
+    OnFailure,
+    /// Run once.
+    Never,
+}
+
+/// `imagePullPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PullPolicy {
+    /// Ask the registry at each start; the default for `:latest`.
+    Always,
+    /// Ask only where the image is absent; the default for other tags and for digests.
+    IfNotPresent,
+    /// Never ask.
+    Never,
+}

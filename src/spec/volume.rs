@@ -1,0 +1,47 @@
+//! Volumes.
+
+use serde::{Deserialize, Serialize};
+
+/// One of a pod's volumes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Volume {
+    /// `name`, unique in the pod.
+    pub name: String,
+    /// What it is.
+    pub source: VolumeSource,
+}
+
+/// Kinds of volumes that are built so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum VolumeSource {
+    /// A directory on the data disk that lives as long as the pod.
+    EmptyDir,
+    /// A path of the node.
+    HostPath {
+        /// Absolute path on the node, without `..`.
+        path: String,
+        /// What must be there.
+        kind: HostPathType,
+    },
+}
+
+/// `hostPath.type` (reference D.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostPathType {
+    /// No check; a missing path becomes a directory, 0755.
+    Unset,
+    /// A directory, made 0755 if missing.
+    DirectoryOrCreate,
+    /// An existing directory.
+    Directory,
+    /// A file, made 0644 if missing; its directory must exist.
+    FileOrCreate,
+    /// An existing regular file.
+    File,
+    /// An existing Unix socket.
+    Socket,
+    /// An existing character device.
+    CharDevice,
+    /// An existing block device.
+    BlockDevice,
+}

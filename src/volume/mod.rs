@@ -1,0 +1,1 @@
+//! Volumes: directories and files on the node, ready to be bound.
