@@ -17,15 +17,10 @@ impl Node {
                 self.container_started(now, &uid, sandbox, &container, attempt, result);
             }
             (Action::StopContainer { uid, sandbox, container, attempt, .. }, Ok(_)) => {
-                self.of(&uid, |facts| {
-                    if let (true, Some(known)) = (facts.is_up(sandbox), facts.container(&container)) {
-                        if let (true, State::Running { stopping, .. }) =
-                            (known.attempt == attempt, &mut known.state)
-                        {
-                            *stopping = true;
-                        }
-                    }
-                })
+                self.of(&uid, |facts| match facts.is_up(sandbox) {
+                    true => facts.container(&container).into_iter().for_each(|known| known.stops(attempt)),
+                    false => (),
+                });
             }
             (Action::CleanPod { uid, .. }, Ok(_)) => {
                 let back_off = self.back_off;
@@ -70,13 +65,13 @@ impl Node {
             match result {
                 Ok(Learnt::Image { id, message }) => {
                     known.image = Some(id);
-                    facts.events.note(now.wall, EventKind::Normal, Reason::Pulled, Some(container), message);
+                    facts.history.note(now.wall, EventKind::Normal, Reason::Pulled, Some(container), message);
                 }
                 Ok(_) => (),
                 Err(failure) => {
                     let delay = back_off.pull(known.failures + 1);
                     known.hold(failure.clone(), delay, now);
-                    facts.events.note(
+                    facts.history.note(
                         now.wall,
                         EventKind::Warning,
                         Reason::Failed,
@@ -112,11 +107,11 @@ impl Node {
             match result {
                 Ok(Learnt::Started { at }) => {
                     known.started(attempt, at);
-                    let events = &mut facts.events;
+                    let history = &mut facts.history;
                     let (created, started) =
                         (format!("Created container {container}"), format!("Started container {container}"));
-                    events.note(now.wall, EventKind::Normal, Reason::Created, Some(container), created);
-                    events.note(now.wall, EventKind::Normal, Reason::Started, Some(container), started);
+                    history.note(now.wall, EventKind::Normal, Reason::Created, Some(container), created);
+                    history.note(now.wall, EventKind::Normal, Reason::Started, Some(container), started);
                 }
                 Ok(_) => (),
                 Err(failure) => {
@@ -131,7 +126,13 @@ impl Node {
                         }
                         _ => known.hold(failure, back_off.hold(known.failures + 1), now),
                     }
-                    facts.events.note(now.wall, EventKind::Warning, Reason::Failed, Some(container), message);
+                    facts.history.note(
+                        now.wall,
+                        EventKind::Warning,
+                        Reason::Failed,
+                        Some(container),
+                        message,
+                    );
                 }
             }
         });
@@ -150,7 +151,7 @@ impl Node {
     fn hold(&mut self, now: Now, uid: &Uid, reason: Reason, failure: Failure) {
         let back_off = self.back_off;
         self.of(uid, |facts| {
-            facts.events.note(now.wall, EventKind::Warning, reason, None, failure.message.clone());
+            facts.history.note(now.wall, EventKind::Warning, reason, None, failure.message.clone());
             facts.hold(failure, now, &back_off);
         });
     }

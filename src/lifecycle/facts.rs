@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::events::Events;
+use super::history::History;
 use super::restart::BackOff;
 use super::{Now, Time};
 use crate::spec;
@@ -37,7 +37,7 @@ pub struct Facts {
     /// In the order of the spec.
     pub containers: Vec<Container>,
     /// What happened.
-    pub events: Events,
+    pub history: History,
     /// When Ready and ContainersReady last changed, and PodReadyToStartContainers.
     pub since: Since,
 }
@@ -187,7 +187,7 @@ impl Facts {
             start: None,
             sandbox: Sandbox::new(0),
             containers,
-            events: Events::default(),
+            history: History::default(),
             since: Since::default(),
         }
     }
@@ -317,6 +317,14 @@ impl Container {
         self.state = State::Running { started, stopping };
     }
 
+    /// The stop signal of run `attempt` is sent.
+    pub fn stops(&mut self, attempt: u32) {
+        match &mut self.state {
+            State::Running { stopping, .. } if self.attempt == attempt => *stopping = true,
+            _ => (),
+        }
+    }
+
     /// A run ended. Told twice or too late it counts once.
     pub fn exited(&mut self, end: &RunEnd, back_off: &BackOff) -> bool {
         let current = end.attempt == self.attempt && self.is_running();
@@ -352,10 +360,13 @@ impl Container {
                 Reason::ErrImagePull | Reason::ErrImageNeverPull | Reason::InvalidImageName
             )
         };
-        if self.failure.as_ref().is_some_and(image) {
-            if let State::Waiting { due } | State::Terminated { due, .. } = &mut self.state {
+        match &mut self.state {
+            State::Waiting { due } | State::Terminated { due, .. }
+                if self.failure.as_ref().is_some_and(image) =>
+            {
                 *due = Time::ZERO;
             }
+            _ => (),
         }
     }
 

@@ -9,9 +9,11 @@
 //! Invariant: `step` depends only on its arguments and on earlier calls.
 //! Invariant: what belongs to an older sandbox or an older run changes nothing.
 
+mod action;
 mod done;
-mod events;
+mod event;
 mod facts;
+mod history;
 mod plan;
 mod report;
 mod restart;
@@ -23,8 +25,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::spec::{Pod, Uid};
-use crate::status::{EventKind, Failure, Reason, Wall};
+use crate::status::{EventKind, Reason, Wall};
 
+pub use action::{Action, Learnt};
+pub use event::{Event, Found, Running};
 pub use facts::{Facts, RunEnd, Stamp};
 pub use report::{container_id, next, status};
 pub use restart::BackOff;
@@ -39,151 +43,6 @@ pub struct Now {
     pub boot: Time,
     /// For people.
     pub wall: Wall,
-}
-
-/// Everything that can happen to the node. Closed on purpose: to add a cause, add a variant.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A pod was found on disk at the agent's start.
-    Found(Box<Found>),
-    /// A manifest asks for this pod.
-    ManifestSet(Arc<Pod>),
-    /// No manifest asks for it any more.
-    ManifestGone(Uid),
-    /// An action came to its end.
-    Done {
-        /// Which.
-        action: Action,
-        /// What was learnt by it, or why it failed.
-        result: Result<Learnt, Failure>,
-    },
-    /// The pod process died, and with it the sandbox.
-    PodLost {
-        /// The pod.
-        uid: Uid,
-        /// Number of the sandbox.
-        sandbox: u32,
-    },
-    /// A run began; told by the pod process where the asking agent is no more.
-    Started {
-        /// The pod.
-        uid: Uid,
-        /// Number of the sandbox.
-        sandbox: u32,
-        /// The container.
-        container: String,
-        /// Number of the run.
-        attempt: u32,
-        /// When.
-        started: Wall,
-    },
-    /// A run ended. Runs that ended before are ignored.
-    Exited {
-        /// The pod.
-        uid: Uid,
-        /// Number of the sandbox.
-        sandbox: u32,
-        /// How.
-        end: RunEnd,
-    },
-    /// Images came: whoever waits for one looks again.
-    ImagesChanged,
-    /// Somebody ordered this pod to be started anew.
-    Restart(Uid),
-    /// Somebody ordered all pods to end; those of lower priority first.
-    Down,
-    /// Nothing happened, except that [`Node::next_deadline`] came.
-    Tick,
-}
-
-/// A pod found on disk.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// As they were written down; [`Facts::new`] where they were not.
-    pub facts: Facts,
-    /// Number of the sandbox whose process answers, if one does.
-    pub alive: Option<u32>,
-    /// What runs, by that process.
-    pub running: Vec<Running>,
-    /// Ends that it wrote down.
-    pub ended: Vec<RunEnd>,
-    /// Whether the manifests still ask for it.
-    pub wanted: bool,
-}
-
-/// A run that goes on.
-#[derive(Debug, Clone)]
-pub struct Running {
-    /// The container.
-    pub container: String,
-    /// Number of the run.
-    pub attempt: u32,
-    /// Since when.
-    pub started: Wall,
-    /// Whether its stop signal was sent.
-    pub stopping: bool,
-}
-
-/// Everything the node can do to the world. Each names the sandbox it was meant for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the same few fields each time: pod, sandbox number, container, run number")]
-pub enum Action {
-    /// Make directories, cgroup, pod process.
-    StartPod { uid: Uid, sandbox: u32 },
-    /// See to it that the image of the coming run is here.
-    PullImage { uid: Uid, sandbox: u32, container: String, attempt: u32 },
-    /// Begin a run.
-    StartContainer { uid: Uid, sandbox: u32, container: String, attempt: u32 },
-    /// Send the stop signal, and SIGKILL at `until`. Done when that is arranged; the exit is told by itself.
-    StopContainer { uid: Uid, sandbox: u32, container: String, attempt: u32, until: Time },
-    /// Kill and remove what a lost sandbox left; keep the pod's volumes.
-    CleanPod { uid: Uid, sandbox: u32 },
-    /// Remove everything of the pod.
-    RemovePod { uid: Uid, sandbox: u32, keep_logs: bool },
-}
-
-impl Action {
-    /// The pod that it is about.
-    pub fn uid(&self) -> &Uid {
-        match self {
-            Action::StartPod { uid, .. }
-            | Action::PullImage { uid, .. }
-            | Action::StartContainer { uid, .. }
-            | Action::StopContainer { uid, .. }
-            | Action::CleanPod { uid, .. }
-            | Action::RemovePod { uid, .. } => uid,
-        }
-    }
-
-    fn is_start(&self) -> bool {
-        matches!(self, Action::StartPod { .. } | Action::PullImage { .. } | Action::StartContainer { .. })
-    }
-}
-
-/// What a good end of an action taught.
-#[derive(Debug, Clone)]
-pub enum Learnt {
-    /// That it is done.
-    Done,
-    /// Of [`Action::StartPod`].
-    Pod {
-        /// The pod's address.
-        ip: Option<String>,
-        /// For each container with logs from before: a number no log has yet.
-        attempts: BTreeMap<String, u32>,
-    },
-    /// Of [`Action::PullImage`].
-    Image {
-        /// `sha256:…`.
-        id: String,
-        /// A sentence for the Pulled event.
-        message: String,
-    },
-    /// Of [`Action::StartContainer`].
-    Started {
-        /// When.
-        at: Wall,
-    },
 }
 
 /// What one step decided.
@@ -292,7 +151,13 @@ impl Node {
                 facts.start.get_or_insert(now.wall);
                 if let Action::StopContainer { container, .. } = action {
                     let message = format!("Stopping container {container}");
-                    facts.events.note(now.wall, EventKind::Normal, Reason::Killing, Some(container), message);
+                    facts.history.note(
+                        now.wall,
+                        EventKind::Normal,
+                        Reason::Killing,
+                        Some(container),
+                        message,
+                    );
                 }
             }
         }
@@ -404,7 +269,7 @@ impl Node {
             if facts.is_up(sandbox) {
                 facts.lost(now, &back_off);
                 let message = "Pod sandbox changed, it will be killed and re-created.".to_owned();
-                facts.events.note(now.wall, EventKind::Warning, Reason::SandboxChanged, None, message);
+                facts.history.note(now.wall, EventKind::Warning, Reason::SandboxChanged, None, message);
             }
         });
     }
@@ -428,7 +293,7 @@ impl Node {
                     "Back-off restarting failed container {name} in pod {}_{}({})",
                     pod.name, pod.namespace, pod.uid
                 );
-                facts.events.note(now.wall, EventKind::Warning, Reason::BackOff, Some(name), message);
+                facts.history.note(now.wall, EventKind::Warning, Reason::BackOff, Some(name), message);
             }
         });
     }

@@ -40,7 +40,7 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
         pod_ip: if facts.pod.host_network { host_ip.clone() } else { facts.sandbox.ip.clone() },
         host_ip,
         containers: facts.containers.iter().map(|known| container(facts, known, back_off)).collect(),
-        events: facts.events.all().to_vec(),
+        events: facts.history.all().to_vec(),
     }
 }
 

@@ -122,8 +122,8 @@ impl World {
                     }
                 }
             }
-            Action::StartContainer { sandbox, attempt, .. } => {
-                if self.up.get(&uid) == Some(sandbox) && !bad {
+            Action::StartContainer { sandbox, attempt, .. } if !bad => {
+                if self.up.get(&uid) == Some(sandbox) {
                     assert_eq!(self.running.insert(uid.clone(), *attempt), None, "{uid} runs already");
                     let highest = self.highest.insert(uid.clone(), *attempt);
                     assert!(

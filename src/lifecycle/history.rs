@@ -9,9 +9,9 @@ const MAX_EVENTS: usize = 48;
 
 /// The latest events of one pod, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Events(Vec<Event>);
+pub struct History(Vec<Event>);
 
-impl Events {
+impl History {
     /// Takes in something that happened at `at`. The same thing again moves to the end and is counted.
     pub fn note(
         &mut self,
