@@ -17,9 +17,10 @@ impl Node {
                 self.container_started(now, &uid, sandbox, &container, attempt, result);
             }
             (Action::StopContainer { uid, sandbox, container, attempt, .. }, Ok(_)) => {
-                self.of(&uid, |facts| match facts.is_up(sandbox) {
-                    true => facts.container(&container).into_iter().for_each(|known| known.stops(attempt)),
-                    false => (),
+                self.of(&uid, |facts| {
+                    if facts.is_up(sandbox) {
+                        facts.container(&container).into_iter().for_each(|known| known.stops(attempt));
+                    }
                 });
             }
             (Action::CleanPod { uid, .. }, Ok(_)) => {

@@ -122,19 +122,14 @@ impl World {
                     }
                 }
             }
-            Action::StartContainer { sandbox, attempt, .. } if !bad => {
-                if self.up.get(&uid) == Some(sandbox) {
-                    assert_eq!(self.running.insert(uid.clone(), *attempt), None, "{uid} runs already");
-                    let highest = self.highest.insert(uid.clone(), *attempt);
-                    assert!(
-                        highest.is_none_or(|highest| highest < *attempt),
-                        "{uid}: number {attempt} again"
-                    );
-                    if !luck_turned {
-                        let ran = self.roll(900);
-                        let end = end(at + ran, *attempt, 1, ran);
-                        self.tell(at + ran, Event::Exited { uid, sandbox: *sandbox, end });
-                    }
+            Action::StartContainer { sandbox, attempt, .. } if !bad && self.up.get(&uid) == Some(sandbox) => {
+                assert_eq!(self.running.insert(uid.clone(), *attempt), None, "{uid} runs already");
+                let highest = self.highest.insert(uid.clone(), *attempt);
+                assert!(highest.is_none_or(|highest| highest < *attempt), "{uid}: number {attempt} again");
+                if !luck_turned {
+                    let ran = self.roll(900);
+                    let end = end(at + ran, *attempt, 1, ran);
+                    self.tell(at + ran, Event::Exited { uid, sandbox: *sandbox, end });
                 }
             }
             Action::StopContainer { sandbox, attempt, until, .. } => {
