@@ -27,7 +27,7 @@ impl Node {
                 let back_off = self.back_off;
                 self.of(&uid, |facts| facts.cleaned(now, &back_off));
             }
-            (Action::RemovePod { uid, .. }, Ok(_)) => self.removed(&uid),
+            (Action::RemovePod { uid, .. }, Ok(_)) => self.removed(now, &uid),
             (
                 Action::StopContainer { uid, .. }
                 | Action::CleanPod { uid, .. }
@@ -139,11 +139,11 @@ impl Node {
         });
     }
 
-    fn removed(&mut self, uid: &Uid) {
+    fn removed(&mut self, now: Now, uid: &Uid) {
         let Some(facts) = self.pods.remove(uid) else { return };
         if facts.again && !self.going_down {
             self.changed.insert(uid.clone());
-            self.pods.insert(uid.clone(), facts.reborn());
+            self.pods.insert(uid.clone(), facts.reborn(now));
         } else {
             self.gone.push(uid.clone());
         }

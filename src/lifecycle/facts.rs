@@ -30,6 +30,8 @@ pub struct Facts {
     pub again: bool,
     /// When its end began.
     pub deletion: Option<Stamp>,
+    /// When its manifest was first seen.
+    pub seen: Wall,
     /// When it was first acted upon.
     pub start: Option<Wall>,
     /// Its sandbox.
@@ -177,13 +179,14 @@ fn nobody() -> Arc<spec::Pod> {
 
 impl Facts {
     /// Nothing is known yet but that `pod` is wanted.
-    pub fn new(pod: Arc<spec::Pod>) -> Facts {
+    pub fn new(pod: Arc<spec::Pod>, seen: Wall) -> Facts {
         let containers = pod.containers.iter().map(|container| Container::new(&container.name, 0)).collect();
         Facts {
             pod,
             wanted: true,
             again: false,
             deletion: None,
+            seen,
             start: None,
             sandbox: Sandbox::new(0),
             containers,
@@ -193,8 +196,8 @@ impl Facts {
     }
 
     /// The same pod once more, after its former life: runs are numbered on, and nothing else is remembered.
-    pub fn reborn(&self) -> Facts {
-        let mut facts = Facts::new(self.pod.clone());
+    pub fn reborn(&self, now: Now) -> Facts {
+        let mut facts = Facts::new(self.pod.clone(), now.wall);
         facts.sandbox.number = self.sandbox.number + 1;
         for (new, old) in facts.containers.iter_mut().zip(&self.containers) {
             new.attempt = match old.state {

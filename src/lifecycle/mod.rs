@@ -188,7 +188,7 @@ impl Node {
     fn learn(&mut self, now: Now, event: Event) {
         match event {
             Event::Found(found) => self.found(now, *found),
-            Event::ManifestSet(pod) => self.manifest_set(pod),
+            Event::ManifestSet(pod) => self.manifest_set(now, pod),
             Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
             Event::Started { uid, sandbox, container, attempt, started } => self.of(&uid, |facts| {
@@ -239,7 +239,7 @@ impl Node {
         self.pods.insert(facts.pod.uid.clone(), facts);
     }
 
-    fn manifest_set(&mut self, pod: Arc<Pod>) {
+    fn manifest_set(&mut self, now: Now, pod: Arc<Pod>) {
         if self.going_down {
             return;
         }
@@ -247,7 +247,7 @@ impl Node {
         match self.pods.get_mut(&pod.uid) {
             Some(facts) if facts.deletion.is_some() => facts.again = true,
             Some(_) => (),
-            None => drop(self.pods.insert(pod.uid.clone(), Facts::new(pod))),
+            None => drop(self.pods.insert(pod.uid.clone(), Facts::new(pod, now.wall))),
         }
     }
 
