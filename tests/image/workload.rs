@@ -29,7 +29,7 @@ const USAGE: &str = "usage: workload COMMAND
   echo WORDS…                 print them, exit 0
   exit CODE                   exit with CODE
   sleep                       for ever, deaf as PID 1
-  trap-term [CODE]            until SIGTERM (or another that ends programs), then exit with CODE, 0 by default
+  trap-term [CODE [ANY…]]     until SIGTERM (or another that ends programs), then exit with CODE, 0 by default
   ignore-term                 for ever, saying each time that a SIGTERM came
   crash-signal N              die by signal N: 11 by a real fault, others by raising it
   steps FILE STEP…            append a byte to FILE; the n-th run does the n-th STEP: an exit code, or run
@@ -54,7 +54,7 @@ extern "C" fn main() -> i32 {
         ["exit", code] => exit(code.parse().unwrap()),
         ["sleep"] => sleep(),
         ["trap-term"] => trap_term(0),
-        ["trap-term", code] => trap_term(code.parse().unwrap()),
+        ["trap-term", code, ..] => trap_term(code.parse().unwrap()),
         ["ignore-term"] => ignore_term(),
         ["crash-signal", signal] => crash(signal.parse().unwrap()),
         ["steps", file, steps @ ..] => run_step(file, steps),
@@ -184,7 +184,8 @@ fn flood() -> ! {
     }
 }
 
-/// Children in sessions of their own, so that only their cgroup holds them together.
+/// Children in process groups of their own, so that only their cgroup holds them together.
+#[allow(clippy::zombie_processes, reason = "they never end by themselves")]
 fn fork_tree(children: u32) -> ! {
     for _ in 0..children {
         let mut child = Command::new("/proc/self/exe");
