@@ -198,3 +198,25 @@ pub fn descriptors(pid: i32) -> usize {
 pub fn lives(pid: i32) -> bool {
     proc_stat(pid).is_some_and(|(state, _)| state != 'Z')
 }
+
+/// The number after `name:` in a file of `/proc`; KiB where the kernel says kB.
+///
+/// # Panics
+/// When the file or the name is not there.
+pub fn figure(file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
+    number.unwrap_or_else(|| panic!("{file} has no {name}:\n{text}"))
+}
+
+/// A line of a process's memory, in KiB: `Pss`, `Private_Dirty`, …
+pub fn of_smaps(pid: i32, name: &str) -> u64 {
+    figure(&format!("/proc/{pid}/smaps_rollup"), name)
+}
+
+/// A line of `status`, summed over all threads.
+pub fn of_status(pid: i32, name: &str) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.map(|thread| figure(&thread.path().join("status").display().to_string(), name)).sum()
+}

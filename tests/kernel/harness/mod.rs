@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -39,6 +39,7 @@ pub struct World {
     pub runtime: PathBuf,
     /// Node name, also of the cgroup root.
     pub name: String,
+    binary: PathBuf,
     agent: Option<Child>,
 }
 
@@ -52,12 +53,17 @@ impl World {
 
     /// A world in which no agent has run yet.
     pub fn without_agent() -> World {
+        World::with_binary(&binary())
+    }
+
+    /// A world of another binary, in which no agent has run yet.
+    pub fn with_binary(binary: &Path) -> World {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         assert!(nix::unistd::geteuid().is_root(), "this needs root: run `make test` as root");
         let name = format!("hf-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(&name);
         let runtime = Path::new("/run").join(&name);
-        let world = World { dir, runtime, name, agent: None };
+        let world = World { dir, runtime, name, binary: binary.to_owned(), agent: None };
         fs::create_dir_all(world.manifests()).unwrap();
         fs::create_dir_all(world.archives()).unwrap();
         fs::create_dir_all(world.dir.join("staging")).unwrap();
@@ -117,7 +123,7 @@ impl World {
                 *value = (*other).to_owned();
             }
         }
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.binary);
         command.arg("agent").args(flags.iter().flat_map(|(flag, value)| [*flag, value]));
         command.stdin(Stdio::null());
         command
@@ -126,15 +132,15 @@ impl World {
     /// Starts the agent and waits until it has published itself.
     pub fn start_agent(&mut self) {
         assert!(self.agent.is_none(), "the agent runs");
-        let before = SystemTime::now();
         let log = fs::OpenOptions::new().append(true).create(true).open(self.agent_log_file()).unwrap();
         let mut command = self.agent_command(&[]);
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.agent = Some(command.spawn().unwrap());
         eventually(SOON, "the agent publishes itself", || {
             assert!(self.agent_lives(), "the agent ended:\n{}", self.agent_log());
-            let published = fs::metadata(self.runtime.join("node.json")).and_then(|file| file.modified());
-            published.is_ok_and(|at| at >= before).then_some(())
+            let published = fs::read(self.runtime.join("node.json")).ok()?;
+            let published: Value = serde_json::from_slice(&published).ok()?;
+            (published["pid"] == self.agent()).then_some(())
         });
     }
 
@@ -159,6 +165,14 @@ impl World {
         kernel::signal(self.agent(), nix::sys::signal::Signal::SIGTERM);
         let mut agent = self.agent.take().expect("the agent runs");
         eventually(SOON, "the agent ends on SIGTERM", || agent.try_wait().unwrap());
+    }
+
+    /// `holdfast down`: every pod ends, then the agent.
+    pub fn down(&mut self) {
+        self.says(&["down"]);
+        eventually(SOON, "the agent ends after down", || (!self.agent_lives()).then_some(()));
+        assert!(self.pods().is_empty(), "pods after down");
+        self.agent = None;
     }
 
     fn agent_log_file(&self) -> PathBuf {
@@ -191,7 +205,7 @@ impl World {
 
     /// Runs `holdfast ARGS` in this world.
     pub fn cli(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.binary);
         command.arg("--runtime-dir").arg(&self.runtime).args(args).stdin(Stdio::null());
         command.output().unwrap()
     }
@@ -262,11 +276,7 @@ impl World {
     /// Ends everything and shows that nothing is left. A story that ends well does this by itself.
     fn finish(&mut self) {
         if self.agent_lives() {
-            self.says(&["down"]);
-            eventually(SOON, "no pod after down", || self.pods().is_empty().then_some(()));
-        }
-        if self.agent_lives() {
-            self.stop_agent();
+            self.down();
         }
         self.agent = None;
         eventually(SOON, "nothing is left", || self.place().left().is_empty().then_some(()));
