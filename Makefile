@@ -1,0 +1,54 @@
+# What a person does with this project. `make` alone lists it.
+
+TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
+BINARY := target/$(TRIPLE)/release/holdfast
+
+.PHONY: help build demo test soak chaos bench lint deny cross debian root
+
+help:
+	@echo 'make demo    build the program and show its main job; needs root, no network, no registry'
+	@echo 'make test    all tests, those with a real kernel included; needs root'
+	@echo 'make soak    2,000 container starts with both cores busy; needs root'
+	@echo 'make chaos   1,000 kills of the agent at random moments; needs root'
+	@echo 'make bench   figures, beside those of other programs in the same run; needs root'
+	@echo 'make lint    format and clippy, warnings are errors'
+	@echo 'make deny    licences, bans and sources of the dependencies'
+	@echo 'make cross TARGET=aarch64-unknown-linux-musl    a binary for another machine, by cross'
+
+build:
+	cargo build --locked --release --bin holdfast
+
+demo: root build
+	$(BINARY) demo
+
+# The release binary is for tests/budget.rs. cargo test comes last, so that its summary does.
+test: root debian build
+	cargo test --locked --no-fail-fast
+
+soak: root debian
+	HOLDFAST_SOAK=2000 cargo test --locked --test kernel soak:: -- --nocapture
+
+chaos: root debian
+	HOLDFAST_CHAOS=1000 cargo test --locked --test kernel chaos:: -- --nocapture
+
+bench: root debian build
+	cargo build --locked --release --example workload --example bench
+	target/$(TRIPLE)/release/examples/bench
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+deny:
+	.ci/deny
+
+cross:
+	@test -n '$(TARGET)' || { echo 'which machine? make cross TARGET=aarch64-unknown-linux-musl' >&2; exit 1; }
+	CROSS_CONFIG=cross.toml cross build --locked --release --bin holdfast --target $(TARGET)
+
+# Programs that make the test images and the comparisons: unpacked below target/, never installed.
+debian:
+	tests/debian.sh
+
+root:
+	@test "$$(id -u)" = 0 || { echo 'this needs root: namespaces, mounts and cgroups are made for real' >&2; exit 1; }

@@ -1,0 +1,109 @@
+//! The peer: Debian's crun on the bundle that holdfast made.
+//!
+//! Its version refuses hybrid cgroups, so it runs in a mount namespace of its own where the unified hierarchy is not
+//! mounted. A server in there keeps the cost of that namespace out of the figures.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::clock::{first_instruction, now};
+use crate::harness::World;
+use crate::harness::image::{run, tool, workload};
+
+/// First argument of the server.
+pub const ROLE: &str = "crun-server";
+
+/// crun, ready to run one bundle again and again.
+pub struct Crun {
+    server: Child,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+/// What one round took.
+pub struct Round {
+    /// From the call to the first instruction inside.
+    pub start: Duration,
+    /// From the signal to all gone.
+    pub end: Duration,
+}
+
+impl Crun {
+    /// Takes over the bundle of the running pod `uid`, with a root file system and a cgroup of its own.
+    pub fn with_bundle_of(world: &World, uid: &str) -> Crun {
+        let of_pod = world.runtime.join("pods").join(uid).join("containers/main-0/config.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(of_pod).unwrap()).unwrap();
+        let bundle = world.dir.join("crun");
+        let file = world.shared().join("crun");
+        fs::create_dir_all(bundle.join("rootfs/etc")).unwrap();
+        fs::copy(workload(), bundle.join("rootfs/workload")).unwrap();
+        config["root"]["path"] = json!("rootfs");
+        config["process"]["args"] = json!(["/workload", "first-instruction", "/shared/crun"]);
+        config["linux"]["cgroupsPath"] = json!(format!("{}/crun", world.cgroup_root()));
+        // Files and memory that only the pod's own mount namespace has.
+        let own = |mount: &Value| {
+            mount["source"].as_str().is_some_and(|source| Path::new(source).starts_with(&world.runtime))
+        };
+        config["mounts"].as_array_mut().unwrap().retain(|mount| !own(mount));
+        fs::write(bundle.join("config.json"), config.to_string()).unwrap();
+        let script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
+        let mut server = Command::new("unshare");
+        server.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
+        server.arg(std::env::current_exe().unwrap()).arg(ROLE).arg(&bundle).arg(&file);
+        let mut server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(server.stdout.take().unwrap());
+        Crun { server, answers }
+    }
+
+    /// Runs the bundle `at_once` times at once, then ends them; the slowest counts.
+    pub fn round(&mut self, at_once: usize) -> Round {
+        writeln!(self.server.stdin.as_mut().unwrap(), "{at_once}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        let times: Vec<u64> = answer.split_whitespace().map(|time| time.parse().unwrap()).collect();
+        let [start, end] = times.as_slice() else { panic!("crun's server said {answer:?}") };
+        Round { start: Duration::from_nanos(*start), end: Duration::from_nanos(*end) }
+    }
+}
+
+impl Drop for Crun {
+    fn drop(&mut self) {
+        drop(self.server.stdin.take());
+        let _ = self.server.wait();
+    }
+}
+
+/// The server: a number a line in, two times in nanoseconds a line out.
+pub fn serve(bundle: &str, file: &str) {
+    let state = PathBuf::from(bundle).join("state");
+    let crun = || {
+        let mut crun = tool("crun");
+        crun.arg("--root").arg(&state).arg("--cgroup-manager=cgroupfs");
+        crun
+    };
+    for line in std::io::stdin().lines() {
+        let at_once: usize = line.unwrap().parse().unwrap();
+        let _ = fs::remove_file(file);
+        let before = now();
+        let names = (0..at_once).map(|number| format!("bench{number}"));
+        let start_one = |name: String| {
+            let mut crun = crun();
+            crun.args(["run", "--bundle", bundle, &name]).stdin(Stdio::null()).stdout(Stdio::null());
+            (name, crun.spawn().unwrap())
+        };
+        let running: Vec<(String, Child)> = names.map(start_one).collect();
+        let start = first_instruction(file.as_ref(), at_once - 1) - before;
+        let before = now();
+        for (name, _) in &running {
+            run(crun().args(["kill", name, "TERM"]));
+        }
+        for (_, mut child) in running {
+            child.wait().unwrap();
+        }
+        println!("{} {}", start.as_nanos(), (now() - before).as_nanos());
+    }
+}

@@ -1,0 +1,30 @@
+//! Figures, in one run and beside those of other programs, since a shared machine is noisy: what alternates is comparable.
+//!
+//! Run by `make bench`. Prints one line a figure: median, peer's median, ratio. Promises are `tests/budget.rs`'s matter.
+
+#![allow(missing_docs, reason = "a program without readers of its documentation")]
+#![allow(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
+
+mod clock;
+mod crun;
+mod footprint;
+mod import;
+mod latency;
+mod table;
+
+#[path = "../tests/kernel/harness/mod.rs"]
+mod harness;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, bundle, file] = args.as_slice() {
+        assert_eq!(role, crun::ROLE);
+        return crun::serve(bundle, file);
+    }
+    // A number makes everything shorter: for trying the bench itself.
+    let runs: usize = args.first().map_or(31, |runs| runs.parse().expect("usage: bench [RUNS]"));
+    println!("medians of {runs} alternating runs; ratios are to the peer named");
+    latency::measure(runs);
+    footprint::measure();
+    import::measure(runs.min(7));
+}

@@ -1,0 +1,254 @@
+//! What the test image runs: one static program whose first argument says what to do.
+//!
+//! A container's process is PID 1 of its namespace and so deaf to every signal it does not handle: `sleep` behaves like
+//! any careless program, `trap-term` like a careful one.
+//!
+//! Its `main` is C's: Rust's own would ignore SIGPIPE before the first line, and `status` could not tell what the
+//! container was given.
+
+#![no_main]
+#![allow(unsafe_code, reason = "the name of main, and a real fault")]
+#![allow(missing_docs, reason = "a program without readers of its documentation")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a container that panics is a test that fails, with the reason in its log"
+)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, exit};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{getegid, geteuid, getgid, getgroups, gethostname, getuid};
+
+const USAGE: &str = "usage: workload COMMAND
+  echo WORDS…                 print them, exit 0
+  exit CODE                   exit with CODE
+  sleep                       for ever, deaf as PID 1
+  trap-term [CODE [ANY…]]     until SIGTERM (or another that ends programs), then exit with CODE, 0 by default
+  ignore-term                 for ever, saying each time that a SIGTERM came
+  crash-signal N              die by signal N: 11 by a real fault, others by raising it
+  steps FILE STEP…            append a byte to FILE; the n-th run does the n-th STEP: an exit code, or run
+  listen PORT                 answer every TCP connection with one HTTP page; SIGTERM ends it
+  eat-memory MIB              touch that much memory, then sleep
+  write-lines N BYTES [MS]    print N lines of BYTES each, MS milliseconds apart, then as trap-term
+  flood                       print lines as fast as they are taken
+  fork-tree N                 N children with a child each, all deaf, then sleep
+  status                      print what a process can see of itself
+  cat FILE…                   print files
+  write FILE TEXT             write TEXT to FILE, then as trap-term
+  first-instruction FILE      append the clocks (boottime, monotonic, in ns) to FILE, then as trap-term";
+
+// SAFETY: the one `main` of this program; without Rust's, nothing else defines it.
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
+    let clocks = (now(ClockId::CLOCK_BOOTTIME), now(ClockId::CLOCK_MONOTONIC));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["echo", words @ ..] => println!("{}", words.join(" ")),
+        ["exit", code] => exit(code.parse().unwrap()),
+        ["sleep"] => sleep(),
+        ["trap-term"] => trap_term(0),
+        ["trap-term", code, ..] => trap_term(code.parse().unwrap()),
+        ["ignore-term"] => ignore_term(),
+        ["crash-signal", signal] => crash(signal.parse().unwrap()),
+        ["steps", file, steps @ ..] => run_step(file, steps),
+        ["listen", port] => listen(port.parse().unwrap()),
+        ["eat-memory", mib] => eat_memory(mib.parse().unwrap()),
+        ["write-lines", lines, bytes] => write_lines(lines, bytes, "0"),
+        ["write-lines", lines, bytes, pause_ms] => write_lines(lines, bytes, pause_ms),
+        ["flood"] => flood(),
+        ["fork-tree", children] => fork_tree(children.parse().unwrap()),
+        ["status"] => status(),
+        ["cat", files @ ..] => files.iter().for_each(|file| print!("{}", fs::read_to_string(file).unwrap())),
+        ["write", file, text] => {
+            fs::write(file, text).unwrap();
+            trap_term(0);
+        }
+        ["first-instruction", file] => {
+            append(file, format!("{} {}\n", clocks.0, clocks.1).as_bytes());
+            trap_term(0);
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return 64;
+        }
+    }
+    0
+}
+
+/// The clock, in nanoseconds.
+fn now(clock: ClockId) -> u128 {
+    Duration::from(clock_gettime(clock).unwrap()).as_nanos()
+}
+
+fn sleep() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn term_signals() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR1])
+}
+
+/// Waits for a signal that ends programs, names it, exits.
+fn trap_term(code: i32) -> ! {
+    let signals = term_signals();
+    signals.thread_block().unwrap();
+    let signal = signals.wait().unwrap();
+    println!("ended by {signal}");
+    exit(code)
+}
+
+fn ignore_term() -> ! {
+    let signals = term_signals();
+    signals.thread_block().unwrap();
+    println!("deaf");
+    loop {
+        println!("ignored {}", signals.wait().unwrap());
+    }
+}
+
+fn crash(signal: i32) {
+    let signal = Signal::try_from(signal).unwrap();
+    if signal == Signal::SIGSEGV {
+        // SAFETY: not safe, and meant so: PID 1 does not die of a raised signal, but of a real fault.
+        unsafe { std::ptr::null_mut::<u8>().with_addr(8).write_volatile(1) };
+    }
+    raise(signal).unwrap();
+    // PID 1 ignores what it raises itself.
+    eprintln!("{signal} did not end this process");
+    exit(65);
+}
+
+fn append(file: &str, bytes: &[u8]) {
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+fn run_step(file: &str, steps: &[&str]) {
+    append(file, b".");
+    let run = usize::try_from(fs::metadata(file).unwrap().len()).unwrap();
+    match steps.get(run - 1).or(steps.last()).copied() {
+        None | Some("run") => trap_term(0),
+        Some(code) => exit(code.parse().unwrap()),
+    }
+}
+
+fn listen(port: u16) -> ! {
+    term_signals().thread_block().unwrap();
+    let listener = TcpListener::bind(("0.0.0.0", port)).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // The request is of no interest, but unread bytes would turn the answer into a reset.
+            let _ = stream.read(&mut [0; 4096]);
+            let page = "hello\n";
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+        }
+    });
+    println!("listening on {port}");
+    trap_term(0)
+}
+
+fn eat_memory(mib: usize) -> ! {
+    let mut eaten = Vec::new();
+    for _ in 0..mib {
+        eaten.push(vec![1u8; 1024 * 1024]);
+    }
+    println!("ate {} MiB", eaten.len());
+    sleep()
+}
+
+fn write_lines(lines: &str, bytes: &str, pause_ms: &str) -> ! {
+    let (lines, bytes) = (lines.parse::<usize>().unwrap(), bytes.parse::<usize>().unwrap());
+    let pause = Duration::from_millis(pause_ms.parse().unwrap());
+    for number in 0..lines {
+        println!("{:x<bytes$}", format!("{number} "));
+        std::thread::sleep(pause);
+    }
+    trap_term(0)
+}
+
+fn flood() -> ! {
+    let line = format!("{}\n", "flood ".repeat(20));
+    let mut out = std::io::stdout().lock();
+    loop {
+        out.write_all(line.as_bytes()).unwrap();
+    }
+}
+
+/// Children in process groups of their own, so that only their cgroup holds them together.
+#[allow(clippy::zombie_processes, reason = "they never end by themselves")]
+fn fork_tree(children: u32) -> ! {
+    for _ in 0..children {
+        let mut child = Command::new("/proc/self/exe");
+        child.arg0("child").process_group(0);
+        match children {
+            1 => child.arg("ignore-term"),
+            _ => child.args(["fork-tree", "1"]),
+        };
+        child.spawn().unwrap();
+    }
+    println!("planted {children}");
+    sleep()
+}
+
+/// Everything that a leak would show in, one `name: value` a line.
+fn status() {
+    let hostname = gethostname().unwrap();
+    println!("hostname: {}", hostname.to_string_lossy());
+    println!("pid: {}", std::process::id());
+    println!("cwd: {}", std::env::current_dir().unwrap().display());
+    println!("uid: {} {}", getuid(), geteuid());
+    println!("gid: {} {}", getgid(), getegid());
+    println!("groups: {}", words(getgroups().unwrap()));
+    println!("args: {}", words(std::env::args().skip(1)));
+    println!("fds: {}", descriptors().join(" "));
+    for field in fs::read_to_string("/proc/self/status").unwrap().lines() {
+        let kept = ["Sig", "Shd", "Cap", "NoNewPrivs", "Seccomp:", "Groups", "NSpid", "Threads", "Umask"];
+        if kept.iter().any(|prefix| field.starts_with(prefix)) {
+            println!("status.{}", field.replace(":\t", ": ").trim_end());
+        }
+    }
+    println!("oom_score_adj: {}", fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim());
+    for limit in fs::read_to_string("/proc/self/limits").unwrap().lines().skip(1) {
+        println!("limit: {limit}");
+    }
+    for (name, value) in std::env::vars() {
+        println!("env.{name}: {value}");
+    }
+    for line in fs::read_to_string("/proc/self/cgroup").unwrap().lines() {
+        println!("cgroup: {line}");
+    }
+    for line in fs::read_to_string("/proc/self/mountinfo").unwrap().lines() {
+        println!("mount: {line}");
+    }
+    for name in ["ipc", "mnt", "net", "pid", "uts", "user", "cgroup"] {
+        println!("ns.{name}: {}", fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display());
+    }
+    for line in fs::read_to_string("/proc/net/dev").unwrap().lines().skip(2) {
+        println!("link: {}", line.split(':').next().unwrap().trim());
+    }
+    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    let processes = processes.filter(|name| name.to_string_lossy().parse::<u32>().is_ok()).count();
+    println!("processes: {processes}");
+}
+
+fn words(items: impl IntoIterator<Item = impl ToString>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Open descriptors, without the one that reads them.
+fn descriptors() -> Vec<String> {
+    let folder = fs::read_dir("/proc/self/fd").unwrap();
+    let names: Vec<String> =
+        folder.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.into_iter().filter(|name| fs::read_link(format!("/proc/self/fd/{name}")).is_ok()).collect()
+}

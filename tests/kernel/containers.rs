@@ -1,0 +1,174 @@
+//! What a container is given: command, environment, volumes, files.
+
+use serde_json::{Value, json};
+
+use crate::harness::image::{IMAGE, IMAGE_2};
+use crate::harness::pod::{container, pod, with, with_main};
+use crate::harness::{SOON, World, eventually};
+
+/// The log of a pod that runs once, with `fields` laid over its container.
+fn printed(world: &World, name: &str, fields: Value) -> String {
+    let once = with(pod(name, &[]), json!({"restartPolicy": "Never"}));
+    world.write(&format!("{name}.yaml"), &with_main(once, fields));
+    world.once(name, "has ended", |pod| pod.exit_code().is_some());
+    world.log(name)
+}
+
+/// 9.01
+#[test]
+fn command_and_args_replace_entrypoint_and_cmd() {
+    let world = World::new();
+    let none = Value::Null;
+    let cases = [
+        ("image", none.clone(), none.clone(), "the default\n"),
+        ("args", none.clone(), json!(["other", "words"]), "other words\n"),
+        ("command", json!(["/workload", "echo"]), none, "\n"),
+        ("both", json!(["/workload", "echo", "said"]), json!(["by", "both"]), "said by both\n"),
+    ];
+    for (name, command, args, expected) in cases {
+        assert_eq!(printed(&world, name, json!({"command": command, "args": args})), expected, "{name}");
+    }
+}
+
+/// 9.02
+#[test]
+fn references_to_variables_are_expanded_and_unknown_ones_left() {
+    let world = World::new();
+    let env = json!([
+        {"name": "FOO", "value": "foo"},
+        {"name": "BOTH", "value": "$(FOO);;$(BAR);;$$(FOO)"},
+        {"name": "COLOUR", "value": "of the pod"},
+    ]);
+    let said = printed(
+        &world,
+        "args",
+        json!({"args": ["$(FOO)", "$(NONE)"], "command": ["/workload", "echo"], "env": env}),
+    );
+    assert_eq!(said, "foo $(NONE)\n");
+    let status = printed(&world, "env", json!({"command": ["/workload", "status"], "env": env}));
+    for line in ["env.BOTH: foo;;$(BAR);;$(FOO)", "env.COLOUR: of the pod", "env.IMAGE: 1", "cwd: /etc"] {
+        assert!(status.lines().any(|found| found == line), "{line}: {status}");
+    }
+    assert!(status.contains(&format!("env.HOSTNAME: env-{}", world.name)), "{status}");
+    assert!(
+        status.contains("env.PATH: /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        "{status}"
+    );
+    assert!(!status.contains("env.RUST_LOG"), "the agent's own environment stays outside: {status}");
+}
+
+#[test]
+fn the_working_directory_is_the_pods_and_made_if_missing() {
+    let world = World::new();
+    let status =
+        printed(&world, "cwd", json!({"command": ["/workload", "status"], "workingDir": "/not/there/yet"}));
+    assert!(status.contains("cwd: /not/there/yet\n"), "{status}");
+}
+
+#[test]
+fn an_empty_dir_is_shared_by_containers_outlives_them_and_ends_with_the_pod() {
+    let world = World::new();
+    let mounts = json!([{"name": "data", "mountPath": "/data"}]);
+    let mut writer = pod("share", &["write", "/data/file", "kept"]);
+    let mut reader = container("reader", &["trap-term"]);
+    reader["volumeMounts"] = mounts.clone();
+    writer["spec"]["containers"].as_array_mut().unwrap().push(reader);
+    let manifest = with_main(
+        with(writer, json!({"volumes": [{"name": "data", "emptyDir": {}}]})),
+        json!({"volumeMounts": mounts}),
+    );
+    world.write("share.yaml", &manifest);
+    let uid = world.running("share").uid();
+    let read = || {
+        world
+            .cli(&["exec", &world.pod_name("share"), "-c", "reader", "--", "/workload", "cat", "/data/file"])
+            .stdout
+    };
+    eventually(SOON, "the reader sees the file", || (read() == b"kept").then_some(()));
+    let pid = super::lifecycle::main_process(&world, &uid, "reader");
+    crate::harness::kernel::signal(pid, nix::sys::signal::Signal::SIGKILL);
+    world.once("share", "reader runs again", |pod| {
+        pod.container("reader")["restartCount"] == 1 && pod.is("Ready")
+    });
+    assert_eq!(read(), b"kept");
+    let volumes = world.data().join("agent/holdfast/pods").join(&uid);
+    assert!(volumes.exists());
+    world.remove("share.yaml");
+    world.gone("share");
+    assert!(!volumes.exists());
+}
+
+#[test]
+fn a_host_path_is_the_hosts_and_may_be_read_only() {
+    let world = World::new();
+    std::fs::write(world.shared().join("of-host"), "seen").unwrap();
+    let volumes = json!([{"name": "host", "hostPath": {"path": world.shared(), "type": "Directory"}}]);
+    let mounts = json!([
+        {"name": "host", "mountPath": "/rw"},
+        {"name": "host", "mountPath": "/ro", "readOnly": true},
+    ]);
+    let manifest = with(pod("host", &["write", "/rw/of-pod", "written"]), json!({"volumes": volumes}));
+    world.write("host.yaml", &with_main(manifest, json!({"volumeMounts": mounts})));
+    world.running("host");
+    eventually(SOON, "the host sees the file", || {
+        std::fs::read(world.shared().join("of-pod")).ok().filter(|text| text == b"written")
+    });
+    assert_eq!(world.exec("host", &["cat", "/ro/of-host"]).stdout, b"seen");
+    assert!(!world.exec("host", &["write", "/ro/of-host", "no"]).status.success());
+    assert_eq!(std::fs::read(world.shared().join("of-host")).unwrap(), b"seen");
+}
+
+/// The host's file must be there; the pod waits, says what is missing, and starts when it comes.
+#[test]
+fn a_missing_host_path_is_waited_for() {
+    let world = World::new();
+    let path = world.dir.join("shared/later");
+    let volumes = json!([{"name": "host", "hostPath": {"path": path, "type": "Directory"}}]);
+    let mounts = json!([{"name": "host", "mountPath": "/data"}]);
+    let manifest = with(pod("wait", &["trap-term"]), json!({"volumes": volumes}));
+    world.write("wait.yaml", &with_main(manifest, json!({"volumeMounts": mounts})));
+    let description = || world.says(&["describe", "pod", &world.pod_name("wait")]);
+    eventually(SOON, "describe names the path", || description().contains("shared/later").then_some(()));
+    assert_eq!(world.pod("wait").unwrap().phase(), "Pending");
+    std::fs::create_dir_all(&path).unwrap();
+    world.running("wait");
+}
+
+/// Two images, and one that nobody has: which file to put where.
+#[test]
+fn an_absent_image_is_named_and_runs_when_its_archive_comes() {
+    let world = World::without_agent();
+    let archive = world.archives().join("workload-2.tar");
+    let away = world.dir.join("workload-2.tar");
+    std::fs::rename(&archive, &away).unwrap();
+    let mut world = world;
+    world.start_agent();
+    world.write(
+        "two.yaml",
+        &with_main(pod("two", &["trap-term"]), json!({"image": IMAGE_2, "imagePullPolicy": "Never"})),
+    );
+    world.write(
+        "one.yaml",
+        &with_main(pod("one", &["trap-term"]), json!({"image": IMAGE, "imagePullPolicy": "IfNotPresent"})),
+    );
+    world.running("one");
+    let waits = world.once("two", "has no image", |pod| pod.reason() == "ErrImageNeverPull");
+    let message = waits.main()["state"]["waiting"]["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains(IMAGE_2), "{message}");
+    std::fs::rename(&away, &archive).unwrap();
+    world.running("two");
+}
+
+/// `exec` gives the command's own exit code and both of its streams.
+#[test]
+fn exec_has_the_exit_code_and_the_output_of_its_command() {
+    let world = World::new();
+    world.write("web.yaml", &pod("web", &["trap-term"]));
+    world.running("web");
+    let output = world.exec("web", &["echo", "from", "inside"]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"from inside\n"[..]));
+    assert_eq!(world.exec("web", &["exit", "42"]).status.code(), Some(42));
+    let output = world.exec("web", &["no-such-command"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("usage: workload"));
+}

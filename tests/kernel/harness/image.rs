@@ -1,0 +1,103 @@
+//! The test images: the workload program in archives made by umoci and skopeo, so by other people's tools.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The image that stories use.
+pub const IMAGE: &str = "holdfast.test/workload:1";
+/// Another one, which says so in its environment.
+pub const IMAGE_2: &str = "holdfast.test/workload:2";
+
+/// The archives of both images, made once.
+pub fn archives() -> &'static [PathBuf] {
+    static ARCHIVES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    ARCHIVES.get_or_init(|| ["1", "2"].into_iter().map(archive).collect())
+}
+
+/// The workload program: built beside the binary under test.
+pub fn workload() -> PathBuf {
+    let built = super::binary().with_file_name("examples").join("workload");
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // `cargo test --test kernel` alone does not build examples. With nothing to build this takes a moment.
+        if built.parent().is_some_and(|folder| !folder.ends_with("release/examples")) {
+            run(Command::new("cargo").args(["build", "--quiet", "--example", "workload"]));
+        }
+    });
+    built
+}
+
+fn archive(tag: &str) -> PathBuf {
+    let workload = workload();
+    let home = target().join("test-images").join(profile());
+    let archive = home.join(format!("workload-{tag}.tar"));
+    if is_newer(&archive, &workload) {
+        return archive;
+    }
+    let scratch = home.join(format!("{tag}.{}", std::process::id()));
+    fs::create_dir_all(&scratch).unwrap();
+    let layout = scratch.join("layout").display().to_string();
+    let image = format!("{layout}:{tag}");
+    let fresh = scratch.join("image.tar");
+    run(tool("umoci").args(["init", "--layout", &layout]));
+    run(tool("umoci").args(["new", "--image", &image]));
+    run(tool("umoci").args(["insert", "--image", &image]).arg(&workload).arg("/workload"));
+    run(tool("umoci").args(["insert", "--image", &image]).arg(etc(&scratch)).arg("/etc"));
+    run(tool("umoci")
+        .args(["config", "--image", &image, "--config.workingdir", "/etc"])
+        .args(["--config.entrypoint", "/workload", "--config.entrypoint", "echo"])
+        .args(["--config.cmd", "the", "--config.cmd", "default"])
+        .args(["--config.env", &format!("IMAGE={tag}"), "--config.env", "COLOUR=of the image"]));
+    run(tool("skopeo")
+        .args(["--insecure-policy", "copy", "--quiet", &format!("oci:{image}")])
+        .arg(format!("docker-archive:{}:holdfast.test/workload:{tag}", fresh.display())));
+    fs::rename(fresh, &archive).unwrap();
+    fs::remove_dir_all(scratch).unwrap();
+    archive
+}
+
+/// Users and groups to be found by name.
+fn etc(scratch: &Path) -> PathBuf {
+    let etc = scratch.join("etc");
+    fs::create_dir(&etc).unwrap();
+    fs::write(etc.join("passwd"), "root:x:0:0::/:\nworker:x:1234:5678::/:\n").unwrap();
+    fs::write(etc.join("group"), "root:x:0:\ncrew:x:5678:\nhelpers:x:7777:worker\n").unwrap();
+    fs::write(etc.join("hosts"), "# of the image\n").unwrap();
+    etc
+}
+
+fn is_newer(made: &Path, from: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    time(made).is_some_and(|made| Some(made) > time(from))
+}
+
+/// A Debian program, unpacked below `target/`.
+pub fn tool(name: &str) -> Command {
+    let program = target().join("debian/bin").join(name);
+    if !program.exists() {
+        run(&mut Command::new("tests/debian.sh"));
+    }
+    Command::new(program)
+}
+
+/// The package's own `target` folder.
+pub fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target")
+}
+
+/// `debug` or `release`, as the binary under test.
+fn profile() -> String {
+    let folder =
+        super::binary().parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    folder.expect("the binary is in a folder named after its profile")
+}
+
+/// Runs a command that must succeed; what it printed is shown when it does not.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
+    text(&output.stdout)
+}

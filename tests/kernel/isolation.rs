@@ -1,0 +1,218 @@
+//! What a container can see of the outside, told from inside: by its first process and by an exec'ed one.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::pod::{container, pod, with, with_main};
+use crate::harness::{SOON, World, eventually};
+
+/// containerd's 14 default capabilities.
+const CAPABILITIES: &str = "00000000a80425fb";
+
+/// `name: value` lines of the workload's `status`; repeated names are joined by line ends.
+fn parse(status: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::<String, String>::new();
+    for (name, value) in status
+        .lines()
+        .filter_map(|line| line.split_once(": ").or(line.strip_suffix(':').map(|name| (name, ""))))
+    {
+        let values = found.entry(name.to_owned()).or_default();
+        if !values.is_empty() {
+            values.push('\n');
+        }
+        values.push_str(value);
+    }
+    found
+}
+
+/// What the first process and an exec'ed process of a pod with `spec` see.
+fn inside(world: &World, name: &str, spec: Value) -> [BTreeMap<String, String>; 2] {
+    let mut manifest = with(pod(name, &["status"]), spec);
+    let mut stays = container("stays", &["trap-term"]);
+    stays["volumeMounts"] = manifest["spec"]["containers"][0]["volumeMounts"].clone();
+    manifest["spec"]["containers"].as_array_mut().unwrap().push(stays);
+    world.write(&format!("{name}.yaml"), &with(manifest, json!({"restartPolicy": "Never"})));
+    world.once(name, "status is told", |pod| {
+        pod.exit_code() == Some(0) && pod.container("stays")["ready"] == true
+    });
+    let first = parse(&world.says(&["logs", &world.pod_name(name), "-c", "main"]));
+    let second =
+        parse(&world.says(&["exec", &world.pod_name(name), "-c", "stays", "--", "/workload", "status"]));
+    [first, second]
+}
+
+/// Holes 1, 2, 5, 16 of the runtime: nothing of the agent's own is handed on, and exec is like the container.
+#[test]
+fn a_container_has_exactly_what_its_pod_says() {
+    let world = World::new();
+    let both = inside(&world, "plain", json!({}));
+    for (seen, who) in both.iter().zip(["first process", "exec'ed process"]) {
+        let is = |name: &str, value: &str| {
+            assert_eq!(seen.get(name).map(String::as_str), Some(value), "{who}: {name}")
+        };
+        is("fds", "0 1 2");
+        is("uid", "0 0");
+        is("gid", "0 0");
+        is("groups", "0");
+        is("cwd", "/etc");
+        is("hostname", &format!("plain-{}", world.name));
+        is("status.SigBlk", "0000000000000000");
+        is("status.SigIgn", "0000000000000000");
+        is("status.CapEff", CAPABILITIES);
+        is("status.CapPrm", CAPABILITIES);
+        is("status.CapBnd", CAPABILITIES);
+        is("status.CapInh", "0000000000000000");
+        is("status.CapAmb", "0000000000000000");
+        is("status.NoNewPrivs", "0");
+        is("link", "lo");
+        assert!(
+            !seen.keys().any(|name| name.contains("LISTEN_") || name.contains("RUST_")),
+            "{who}: {:?}",
+            seen.keys()
+        );
+    }
+    let limits = |seen: &BTreeMap<String, String>| seen["limit"].clone();
+    assert_eq!(limits(&both[0]), limits(&both[1]));
+    assert_eq!(both[0]["oom_score_adj"], both[1]["oom_score_adj"]);
+    assert_eq!(both[0]["pid"], "1");
+    assert_eq!(both[0]["processes"], "1", "sees itself alone");
+}
+
+/// Masked and read-only paths; cgroups are not to be written; nothing of the host is mounted but what belongs.
+#[test]
+fn kernel_files_are_masked_or_read_only() {
+    let world = World::new();
+    let [seen, _] = inside(&world, "masked", json!({}));
+    let mounts: Vec<Vec<&str>> = seen["mount"].lines().map(|line| line.split(' ').collect()).collect();
+    let at = |path: &str| mounts.iter().rfind(|fields| fields[4] == path).map(|fields| fields[5].to_owned());
+    for path in ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys"] {
+        let options = at(path).unwrap_or_else(|| panic!("{path} is a mount of its own: {}", seen["mount"]));
+        assert!(options.split(',').any(|option| option == "ro"), "{path}: {options}");
+    }
+    for path in ["/proc/kcore", "/proc/keys", "/proc/timer_list"] {
+        assert!(at(path).is_some() || !std::path::Path::new(path).exists(), "{path} is masked");
+    }
+    for fields in mounts.iter().filter(|fields| fields[4].starts_with("/sys/fs/cgroup")) {
+        assert!(fields[5].split(',').any(|option| option == "ro"), "{fields:?}");
+        assert!(!fields.contains(&"cgroup"), "a v1 cgroup mount ignores ro: {fields:?}");
+    }
+    assert!(at("/dev/shm").is_some());
+    world.write("mem.yaml", &pod("mem", &["trap-term"]));
+    world.running("mem");
+    for path in ["/proc/sys/kernel/hostname", "/sys/fs/cgroup/x", "/proc/sysrq-trigger"] {
+        assert!(!world.exec("mem", &["write", path, "x"]).status.success(), "{path} was written");
+    }
+}
+
+/// 11.12
+#[test]
+fn namespaces_are_the_pods_or_the_hosts_as_it_says() {
+    let world = World::new();
+    let host = |kind: &str| fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string();
+    let cases = [
+        ("default", json!({}), ""),
+        ("hostpid", json!({"hostPID": true}), "pid"),
+        ("hostipc", json!({"hostIPC": true}), "ipc"),
+        ("hostnet", json!({"hostNetwork": true}), "net uts"),
+        ("shared", json!({"shareProcessNamespace": true}), ""),
+    ];
+    for (name, spec, of_host) in cases {
+        let [first, second] = inside(&world, name, spec);
+        for kind in ["pid", "ipc", "net", "uts"] {
+            let key = format!("ns.{kind}");
+            let wanted = of_host.split(' ').any(|one| one == kind);
+            assert_eq!(first[&key] == host(kind), wanted, "{name}: {kind} is the host's");
+            let same = first[&key] == second[&key];
+            assert_eq!(
+                same,
+                kind != "pid" || matches!(name, "hostpid" | "shared"),
+                "{name}: {kind} is shared"
+            );
+        }
+        let processes: usize = second["processes"].parse().unwrap();
+        match name {
+            "shared" => assert!(processes >= 3, "the keeper, a container and the exec'ed one: {processes}"),
+            "hostpid" => assert!(processes > 10, "the host's: {processes}"),
+            _ => assert_eq!(processes, 2, "{name}: the container and the exec'ed one"),
+        }
+    }
+}
+
+/// 9.14
+#[test]
+fn etc_hosts_is_managed_unless_the_pod_brings_its_own() {
+    let world = World::new();
+    fs::write(world.shared().join("hosts"), "# of the pod\n").unwrap();
+    let hosts = |name: &str, spec: Value, fields: Value| {
+        let once = with(pod(name, &["cat", "/etc/hosts"]), json!({"restartPolicy": "Never"}));
+        let spec = with(once, spec);
+        world.write(&format!("{name}.yaml"), &with_main(spec, fields));
+        world.once(name, "has ended", |pod| pod.phase() == "Succeeded");
+        world.log(name)
+    };
+    let managed = hosts("managed", json!({}), json!({}));
+    assert!(managed.starts_with("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"), "{managed}");
+    let of_node = hosts("node", json!({"hostNetwork": true}), json!({}));
+    assert!(of_node.starts_with("# Kubernetes-managed hosts file (host network).\n"), "{of_node}");
+    assert!(of_node.ends_with(&fs::read_to_string("/etc/hosts").unwrap_or_default()), "{of_node}");
+    let file = world.shared().join("hosts");
+    let volumes = json!([{"name": "own", "hostPath": {"path": file, "type": "File"}}]);
+    let mounts = json!([{"name": "own", "mountPath": "/etc/hosts"}]);
+    let own = hosts("own", json!({"volumes": volumes}), json!({"volumeMounts": mounts}));
+    assert_eq!(own, "# of the pod\n");
+}
+
+/// A hostile working directory: descriptors of ours must lead nowhere (CVE-2024-21626's class).
+#[test]
+fn no_descriptor_of_ours_is_a_working_directory() {
+    let world = World::new();
+    for number in [3, 4, 7, 8, 9, 12] {
+        let name = format!("fd{number}");
+        let fields = json!({"workingDir": format!("/proc/self/fd/{number}")});
+        let once = with(pod(&name, &["status"]), json!({"restartPolicy": "Never"}));
+        world.write(&format!("{name}.yaml"), &with_main(once, fields));
+        let seen = world.once(&name, "has ended or cannot start", |pod| {
+            !pod.reason().is_empty() && pod.reason() != "ContainerCreating"
+        });
+        if seen.exit_code() == Some(0) {
+            let cwd = parse(&world.log(&name))["cwd"].clone();
+            assert!(!fs::exists(format!("{cwd}/holdfast")).unwrap_or(true), "{name} runs in {cwd}");
+        }
+        world.remove(&format!("{name}.yaml"));
+    }
+}
+
+/// An image whose entry point is `/proc/self/exe` may do what it likes to what it finds there.
+#[test]
+fn a_container_cannot_change_the_agents_binary() {
+    let before = fs::read(crate::harness::binary()).unwrap();
+    let world = World::new();
+    let command = json!({"command": ["/proc/self/exe"], "args": ["--version"]});
+    world.write("exe.yaml", &with_main(with(pod("exe", &[]), json!({"restartPolicy": "Never"})), command));
+    world.once("exe", "has ended", |pod| !pod.reason().is_empty() && pod.reason() != "ContainerCreating");
+    assert!(fs::read(crate::harness::binary()).unwrap() == before, "the binary is as before");
+}
+
+/// Only root of the host reaches the sockets and the state.
+#[test]
+fn nothing_of_ours_is_open_to_others() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::new();
+    world.write("web.yaml", &pod("web", &["trap-term"]));
+    let uid = world.running("web").uid();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(&world.runtime), 0o700);
+    assert_eq!(mode(&world.runtime.join("pods").join(&uid).join("spec.json")), 0o600);
+    for socket in world.place().sockets().iter().filter(|path| path.starts_with(&world.runtime)) {
+        assert_eq!(mode(socket), 0o600, "{}", socket.display());
+    }
+    assert_eq!(mode(&world.data().join("agent/holdfast")), 0o700);
+    let abstract_sockets = fs::read_to_string("/proc/net/unix").unwrap();
+    assert!(
+        !abstract_sockets.lines().any(|line| line.contains('@') && line.contains("holdfast")),
+        "{abstract_sockets}"
+    );
+    eventually(SOON, "it still runs", || world.pod("web").filter(|pod| pod.is("Ready")));
+}

@@ -1,0 +1,23 @@
+//! Stories with the real binary and a real kernel: namespaces, cgroups, mounts, signals. Root needed.
+//!
+//! Each story has a [`harness::World`] of its own and leaves nothing. Numbers such as 1.04 are rows of the project's
+//! acceptance list: what kubelet's own tests assert.
+
+#![allow(missing_docs, reason = "each name is a sentence")]
+#![allow(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
+mod harness;
+
+mod chaos;
+mod containers;
+mod directory;
+mod harness_itself;
+mod isolation;
+mod lifecycle;
+mod logs;
+mod manifests;
+mod refusals;
+mod resources;
+mod soak;
+mod survival;
+mod termination;

@@ -1,0 +1,88 @@
+//! When the agent refuses to start, and says why.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use crate::harness::{SOON, World, eventually};
+
+/// Runs an agent that must end by itself; what it said.
+fn refused(mut agent: Command) -> String {
+    let mut child = agent.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = child.id();
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually(SOON, "the agent refuses", || child.try_wait().unwrap())
+    }));
+    if ended.is_err() {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(ended.is_ok_and(|status| !status.success()), "process {id} was not refused: {text}");
+    text
+}
+
+#[test]
+fn a_second_agent_on_the_same_data_runtime_or_cgroup_root_is_refused() {
+    let world = World::new();
+    let other = World::without_agent();
+    let text = |path: std::path::PathBuf| path.display().to_string();
+    let all = [
+        ("--data-dir", text(other.data())),
+        ("--runtime-dir", text(other.runtime.clone())),
+        ("--cgroup-root", other.cgroup_root()),
+        ("--pod-manifest-path", text(other.manifests())),
+        ("--log-dir", text(other.logs())),
+    ];
+    for shared in ["--data-dir", "--runtime-dir", "--cgroup-root"] {
+        let changes: Vec<(&str, &str)> = all
+            .iter()
+            .filter(|(flag, _)| *flag != shared)
+            .map(|(flag, value)| (*flag, value.as_str()))
+            .collect();
+        let said = refused(world.agent_command(&changes));
+        assert!(said.contains("another") || said.contains("already"), "{shared}: {said}");
+        assert!(other.place().mounts().is_empty());
+    }
+}
+
+#[test]
+fn who_is_not_root_is_refused() {
+    let world = World::without_agent();
+    let mut agent = world.agent_command(&[]);
+    agent.uid(65534).gid(65534);
+    let said = refused(agent);
+    assert!(said.contains("root"), "{said}");
+}
+
+/// Two supervisors of one directory would run everything twice, on the same data.
+#[test]
+fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
+    let mut world = World::without_agent();
+    // Not a kubelet, but called and told like one.
+    let program = world.shared().join("kubelet");
+    std::fs::copy(crate::harness::image::workload(), &program).unwrap();
+    let mut kubelet = Command::new(&program);
+    kubelet.args(["trap-term", "0", &format!("--pod-manifest-path={}", world.manifests().display())]);
+    let mut kubelet = Kubelet(kubelet.spawn().unwrap());
+    let said = refused(world.agent_command(&[]));
+    assert!(said.contains("kubelet") && said.contains("--force"), "{said}");
+    kubelet.end();
+    world.start_agent();
+}
+
+/// Ends with its story.
+struct Kubelet(std::process::Child);
+
+impl Kubelet {
+    fn end(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
