@@ -1,4 +1,5 @@
-//! `hello`: the workload of the demo. Serves a small page, logs each request, ends on SIGTERM.
+//! `hello`: the workload of the demo. Serves a small page with `$GREETING` in it, logs each request, ends on SIGTERM;
+//! asked for `/crash`, it ends with an error, to be seen started again.
 //!
 //! It is the first process of its PID namespace, where a signal without a handler is ignored: SIGTERM comes by signalfd.
 
@@ -7,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -24,7 +25,6 @@ pub fn hello() -> Result<()> {
     [Signal::SIGTERM, Signal::SIGINT].into_iter().for_each(|signal| signals.add(signal));
     signals.thread_block()?;
     let told = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
-    let variable = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_string());
     let address = format!("{}:{}", variable("HOST", "0.0.0.0"), variable("PORT", "8080"));
     let listener = TcpListener::bind(&address).with_context(|| format!("listen on {address}"))?;
     print(&format!("hello listens on {address}\n"))?;
@@ -40,10 +40,9 @@ pub fn hello() -> Result<()> {
         }
         // A client that misbehaves ends its own connection only.
         let answered = listener.accept().map_err(anyhow::Error::from).and_then(|(stream, _)| answer(&stream));
-        print(&match answered {
-            Ok(request) => format!("{request}\n"),
-            Err(error) => format!("no answer: {error:#}\n"),
-        })?;
+        let request = answered.unwrap_or_else(|error| format!("no answer: {error:#}"));
+        print(&format!("{request}\n"))?;
+        ensure!(!request.starts_with("GET /crash "), "asked to crash");
     }
 }
 
@@ -60,11 +59,16 @@ fn answer(mut stream: &TcpStream) -> Result<String> {
         }
     }
     let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
-    let page = format!("<!doctype html><title>hello</title><p>hello from {host}\n");
+    let greeting = variable("GREETING", "hello");
+    let page = format!("<!doctype html><title>hello</title><p>{greeting} from {host}\n");
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
         page.len(),
     )?;
     Ok(request)
+}
+
+fn variable(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_string())
 }

@@ -15,6 +15,9 @@ use super::{now, print, say};
 use crate::host::Runtime;
 use page::Page;
 
+#[cfg(test)]
+mod tests;
+
 /// Describes what `describe` asks for.
 pub fn describe(runtime: &Runtime, describe: &Describe) -> Result<()> {
     let namespace = describe.namespace.namespace.clone();

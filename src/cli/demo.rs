@@ -1,5 +1,0 @@
-//! placeholder
-use anyhow::Result;
-pub fn demo() -> Result<()> {
-    anyhow::bail!("")
-}
