@@ -1,3 +1,7 @@
 //! Picks the role, sets up the log, turns an error into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdfast::cli::main()
+}

@@ -14,8 +14,10 @@ const RANKS: &[(u8, &[&str])] = &[
     (1, &["api", "sys", "config"]),
     (2, &["host", "manifest", "lifecycle", "bundle", "protocol"]),
     (3, &["image", "network", "volume", "cgroup", "probe"]),
-    (4, &["agent", "pod", "cli"]),
-    (5, &["main", "lib"]),
+    (4, &["agent", "pod"]),
+    // It starts the agent, and ends what one left.
+    (5, &["cli"]),
+    (6, &["main", "lib"]),
 ];
 
 /// Areas without effects, and the words that would give them one.

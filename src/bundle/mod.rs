@@ -1,6 +1,34 @@
 //! Spec and image configuration to an OCI runtime configuration; pure.
+//!
+//! [`config`] gives what libcontainer 0.7 is run with. Two things are left to the worker, which alone sees the mounted
+//! root file system: it looks up the image's USER there and writes `process.user`, and it resolves the program's path.
+//! There is no seccomp filter yet; it belongs into [`linux`], beside the masked paths.
+//!
+//! Invariant: every field is set by us or absent. The builders of `oci_spec` have defaults of their own (no_new_privs,
+//! 1024 open files, six namespaces, a host name), so the configuration is written as JSON and read back as its type.
+//! Invariant: nothing from a manifest reaches an annotation, and no annotation is read.
+//! Invariant: the network, IPC and UTS namespaces are inherited from the pod process, never made or joined here.
 
+mod etc;
+mod expansion;
+mod linux;
+mod mounts;
+mod process;
+mod resources;
+mod signal;
+#[cfg(test)]
+mod tests;
+
+use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+pub use etc::{hostname, hosts, node_hosts, resolv_conf};
+pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
+pub use signal::stop_signal;
+
+use crate::spec::{Bytes, Container, Pod};
+use crate::status::{Failure, Reason};
 
 /// What an image says about running it (OCI image config, `config` object).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,4 +45,112 @@ pub struct ImageConfig {
     pub working_dir: String,
     /// STOPSIGNAL as written (`SIGQUIT`, `3`); empty for SIGTERM.
     pub stop_signal: String,
+}
+
+/// Everything that decides what one run of a container looks like.
+#[derive(Debug, Clone)]
+pub struct Inputs<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// One of its containers.
+    pub container: &'a Container,
+    /// What its image says.
+    pub image: &'a ImageConfig,
+    /// What the node is and permits.
+    pub node: &'a Node,
+    /// The run's cgroup relative to each hierarchy's root: `/kubepods/…/pod<uid>/<container>-<attempt>`.
+    pub cgroup: String,
+    /// Files and directories of the pod that every container gets.
+    pub files: Files,
+    /// The container's volumes, as paths of the node.
+    pub binds: Vec<Bind>,
+    /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.
+    pub pause_pid: Option<i32>,
+}
+
+/// What a node is and permits; the same for all its containers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Memory of the node, against which requests are weighed for `oom_score_adj`.
+    pub memory: Bytes,
+    /// What its cgroups can do.
+    pub cgroup: Cgroup,
+    /// Soft and hard limit of open files that containers get: what the agent was started with.
+    pub nofile: (u64, u64),
+    /// Highest limit of open files that may be set: `u64::MAX` with CAP_SYS_RESOURCE, else the hard limit in force.
+    pub nofile_max: u64,
+    /// Lowest `oom_score_adj` that may be set: -1000 with CAP_SYS_RESOURCE, else the agent's own; `None` if it cannot be
+    /// set at all.
+    pub oom_score_floor: Option<i32>,
+    /// Paths to mask beyond the fixed list: each existing `/sys/devices/system/cpu/cpu<N>/thermal_throttle`.
+    pub masked: Vec<String>,
+}
+
+/// What the node's cgroups can do. A limit that cannot be applied is left out, since asking for it fails the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cgroup {
+    /// One unified hierarchy (v2), rather than one per controller (v1, also in the hybrid layout).
+    pub unified: bool,
+    /// `cpu.shares` or `cpu.weight`.
+    pub cpu: bool,
+    /// `cpu.cfs_quota_us` or `cpu.max`: needs CONFIG_CFS_BANDWIDTH.
+    pub cpu_quota: bool,
+    /// `memory.limit_in_bytes` or `memory.max`: Raspberry Pi kernels have it switched off.
+    pub memory: bool,
+    /// `memory.memsw.limit_in_bytes` or `memory.swap.max`.
+    pub swap: bool,
+    /// `memory.oom.group`: v2 only.
+    pub oom_group: bool,
+}
+
+/// Paths of the node that every container of a pod gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Files {
+    /// For `/etc/hosts`.
+    pub hosts: String,
+    /// For `/etc/resolv.conf`.
+    pub resolv_conf: String,
+    /// For `/etc/hostname`.
+    pub hostname: String,
+    /// For `/dev/shm`: the pod's own, or the node's with `hostIPC`.
+    pub shm: String,
+}
+
+/// One volume in a container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bind {
+    /// Path on the node.
+    pub source: String,
+    /// Path in the container, absolute.
+    pub path: String,
+    /// Whether the container may not write to it. What is mounted below the source stays writable, as in Kubernetes
+    /// without `recursiveReadOnly`.
+    pub read_only: bool,
+}
+
+/// The OCI runtime configuration of one run.
+///
+/// Fails with `CreateContainerError` where there is no program to run, and with `CreateContainerConfigError` where a
+/// volume is mounted over a path that the runtime itself needs.
+pub fn config(inputs: &Inputs<'_>) -> Result<Spec, Failure> {
+    let document = json!({
+        "ociVersion": "1.1.0",
+        "process": process::process(inputs)?,
+        "root": { "path": "rootfs", "readonly": false },
+        "mounts": mounts::mounts(inputs)?,
+        "annotations": {
+            "io.kubernetes.pod.name": inputs.pod.name,
+            "io.kubernetes.pod.namespace": inputs.pod.namespace,
+            "io.kubernetes.pod.uid": inputs.pod.uid.0,
+            "io.kubernetes.container.name": inputs.container.name,
+        },
+        "linux": linux::linux(inputs)?,
+    });
+    serde_json::from_value(document).map_err(|cause| {
+        let name = &inputs.container.name;
+        Failure::new(
+            Reason::CreateContainerError,
+            format!("write the OCI configuration of container {name}: {cause}"),
+        )
+    })
 }

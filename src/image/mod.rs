@@ -1,1 +1,115 @@
-//! Images on disk: archives in, layers and configurations out.
+//! Images: archives in, unpacked layers and configurations out. Synchronous; whoever must not wait calls from a thread.
+//!
+//! An archive is what `docker save`, `podman save` or `skopeo copy` write: docker's layout or OCI's, plain, gzip or zstd.
+//! Nobody is trusted: not the archive's names, not its sizes, not its digests.
+//!
+//! Invariant: an image that is found is whole and is what its digests say; a power cut at any instant changes nothing
+//! about that ([`Store`]).
+//! Invariant: nothing is written outside the store ([`crate::sys::beneath`]), and never more than [`Limits`] allow.
+//! Invariant: memory stays within a few MiB, and the window of a zstd stream (at most 32 MiB).
+
+mod archive;
+mod digest;
+mod document;
+mod header;
+mod import;
+mod index;
+mod inherit;
+mod limits;
+mod path;
+mod pax;
+mod platform;
+mod reference;
+mod sample;
+mod select;
+mod sparse;
+mod store;
+mod stream;
+mod tarball;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::ImageConfig;
+
+pub use digest::Digest;
+pub use document::Platform;
+pub use limits::Limits;
+pub use reference::Reference;
+pub use sample::sample;
+pub use store::Store;
+
+/// An image in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// `sha256:…` of its configuration.
+    pub id: String,
+    /// Names with a tag, normalised.
+    pub names: Vec<String>,
+    /// Where its layers are.
+    pub layers_dir: PathBuf,
+    /// Names of its layers in `layers_dir`, uppermost first, as overlayfs' `lowerdir` wants them.
+    pub lower: Vec<String>,
+    /// How to run it.
+    pub config: ImageConfig,
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+    /// `linux`.
+    pub os: String,
+    /// Bytes in the files of its layers, shared ones included.
+    pub size: u64,
+}
+
+/// An image that an archive held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// `sha256:…` of its configuration.
+    pub id: String,
+    /// The names it has in the archive, normalised; none if the archive gives none, and then only a digest finds it.
+    pub names: Vec<String>,
+    /// Those of the names that were another image's until then.
+    pub moved: Vec<String>,
+}
+
+/// Which file to put where, for an image that is not here.
+pub fn absent_message(reference: &Reference, archives: &Path) -> String {
+    let short = reference.repository.rsplit('/').next().unwrap_or_default();
+    // An archive of docker's layout would not keep the digest.
+    let (kind, name) = match &reference.digest {
+        Some(_) => ("oci-archive", String::new()),
+        None => ("docker-archive", format!(":{reference}")),
+    };
+    let source =
+        Reference { tag: reference.tag.clone().filter(|_| reference.digest.is_none()), ..reference.clone() };
+    format!(
+        "image {reference} is not on this node and no registry is configured: put an archive of it into {}, for example \
+         by `skopeo copy docker://{source} {kind}:{short}.tar{name}`",
+        archives.display()
+    )
+}
+
+/// The archive is to blame: as long as it does not change, another try ends the same way.
+#[derive(Debug)]
+pub(crate) struct Refused(pub String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Returns a [`Refused`].
+macro_rules! refuse {
+    ($($reason:tt)*) => {
+        return Err(anyhow::Error::new($crate::image::Refused(format!($($reason)*))))
+    };
+}
+pub(crate) use refuse;

@@ -1,1 +1,321 @@
-//! The pod lifecycle, as a function; pure.
+//! The pod lifecycle, as a function.
+//!
+//! [`Node::step`] folds one [`Event`] into what is known, asks `plan` what should be done about it, and returns the actions
+//! that are not under way yet. Nothing here reads a clock, a file or a socket, so every test is a story told in virtual
+//! time.
+//!
+//! Invariant: every [`Action`] handed out comes back once, in an [`Event::Done`].
+//! Invariant: its `Done`, good or bad, changes a fact, so that the next plan differs; else the agent would spin.
+//! Invariant: `step` depends only on its arguments and on earlier calls.
+//! Invariant: what belongs to an older sandbox or an older run changes nothing.
+
+mod action;
+mod done;
+mod event;
+mod facts;
+mod history;
+mod plan;
+mod report;
+mod restart;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::spec::{Pod, Uid};
+use crate::status::{EventKind, Reason, Wall};
+
+pub use action::{Action, Learnt};
+pub use event::{Event, Found, Running};
+pub use facts::{Facts, RunEnd, Stamp};
+pub use report::{container_id, next, status};
+pub use restart::BackOff;
+
+/// CLOCK_BOOTTIME: since the boot, without jumps, the same for every process. Supplied by the caller, never read.
+pub type Time = Duration;
+
+/// The present, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For decisions.
+    pub boot: Time,
+    /// For people.
+    pub wall: Wall,
+}
+
+/// What one step decided.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// In the order they may begin.
+    pub actions: Vec<Action>,
+    /// Pods of which something became known: to be saved and published.
+    pub changed: BTreeSet<Uid>,
+    /// Pods that are gone.
+    pub gone: Vec<Uid>,
+}
+
+/// All pods of the node: what is wanted, what is known, what is under way.
+#[derive(Default)]
+pub struct Node {
+    pods: BTreeMap<Uid, Facts>,
+    under_way: BTreeSet<Action>,
+    back_off: BackOff,
+    /// Most pods to be started at once; 0 means no limit.
+    max_starting: usize,
+    going_down: bool,
+    deadline: Option<Time>,
+    changed: BTreeSet<Uid>,
+    gone: Vec<Uid>,
+}
+
+impl Node {
+    /// An empty node that starts at most `max_starting` pods at once.
+    pub fn new(back_off: BackOff, max_starting: usize) -> Node {
+        Node { back_off, max_starting, ..Node::default() }
+    }
+
+    /// Takes in one event and returns the actions it calls for.
+    pub fn step(&mut self, now: Now, event: Event) -> Step {
+        self.learn(now, event);
+        if self.going_down {
+            self.end_the_least_important(now);
+        }
+        let actions = self.plan(now);
+        for uid in &self.changed {
+            if let Some(facts) = self.pods.get_mut(uid) {
+                facts.settle(now);
+            }
+        }
+        let (changed, gone) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.gone));
+        Step { actions, changed, gone }
+    }
+
+    /// When to call [`Node::step`] with [`Event::Tick`] if nothing else happens first.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// What is known about `uid`.
+    pub fn facts(&self, uid: &Uid) -> Option<&Facts> {
+        self.pods.get(uid)
+    }
+
+    /// Everything that is known.
+    pub fn all(&self) -> impl Iterator<Item = &Facts> {
+        self.pods.values()
+    }
+
+    /// Whether the order to end all pods was carried out.
+    pub fn is_down(&self) -> bool {
+        self.going_down && self.pods.is_empty()
+    }
+
+    fn plan(&mut self, now: Now) -> Vec<Action> {
+        let mut order: Vec<&Facts> = self.pods.values().collect();
+        order.sort_by(|a, b| b.pod.priority.cmp(&a.pod.priority).then_with(|| a.pod.name.cmp(&b.pod.name)));
+        let mut starting: BTreeSet<Uid> = self
+            .under_way
+            .iter()
+            .filter(|action| action.is_start())
+            .map(|action| action.uid().clone())
+            .collect();
+        let mut begin = Vec::new();
+        let mut deadline = None;
+        for facts in order {
+            let uid = &facts.pod.uid;
+            let room = self.max_starting == 0 || starting.len() < self.max_starting || starting.contains(uid);
+            let circumstances = plan::Circumstances {
+                name_taken: self.name_is_taken(facts),
+                busy: self.under_way.iter().any(|action| action.uid() == uid),
+                queued: !room,
+                keep_logs: facts.again || self.going_down,
+            };
+            let plan = plan::plan(facts, circumstances, now.boot);
+            deadline = plan::earliest(deadline, plan.look_again);
+            for action in plan.actions {
+                if !self.under_way.contains(&action) {
+                    if action.is_start() {
+                        starting.insert(uid.clone());
+                    }
+                    begin.push(action);
+                }
+            }
+        }
+        self.deadline = deadline;
+        for action in &begin {
+            self.under_way.insert(action.clone());
+            self.changed.insert(action.uid().clone());
+            if let Some(facts) = self.pods.get_mut(action.uid()) {
+                facts.start.get_or_insert(now.wall);
+                if let Action::StopContainer { container, .. } = action {
+                    let message = format!("Stopping container {container}");
+                    facts.history.note(
+                        now.wall,
+                        EventKind::Normal,
+                        Reason::Killing,
+                        Some(container),
+                        message,
+                    );
+                }
+            }
+        }
+        begin
+    }
+
+    /// Whether another incarnation of the same namespace/name is still there, and was there first.
+    fn name_is_taken(&self, facts: &Facts) -> bool {
+        let same = |other: &&Facts| {
+            other.pod.uid != facts.pod.uid
+                && other.pod.name == facts.pod.name
+                && other.pod.namespace == facts.pod.namespace
+        };
+        self.pods.values().filter(same).any(|other| !other.wanted || other.start.is_some())
+    }
+
+    fn end_the_least_important(&mut self, now: Now) {
+        let least = self.pods.values().map(|facts| facts.pod.priority).min();
+        for facts in self.pods.values_mut().filter(|facts| Some(facts.pod.priority) == least) {
+            facts.again = false;
+            if facts.deletion.is_none() {
+                facts.ends(now);
+                self.changed.insert(facts.pod.uid.clone());
+            }
+        }
+    }
+
+    fn learn(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Found(found) => self.found(now, *found),
+            Event::ManifestSet(pod) => self.manifest_set(now, pod),
+            Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
+            Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
+            Event::Started { uid, sandbox, container, attempt, started } => self.of(&uid, |facts| {
+                if facts.is_up(sandbox) {
+                    facts.container(&container).into_iter().for_each(|known| known.started(attempt, started));
+                }
+            }),
+            Event::Exited { uid, sandbox, end } => self.exited(now, &uid, sandbox, &end),
+            Event::ImagesChanged => self.images_changed(),
+            Event::Restart(uid) => self.of(&uid, |facts| {
+                facts.again = facts.wanted || facts.again;
+                facts.ends(now);
+            }),
+            Event::Down => self.going_down = true,
+            Event::Done { action, result } => {
+                if self.under_way.remove(&action) {
+                    self.done(now, action, result);
+                }
+            }
+            Event::Tick => (),
+        }
+    }
+
+    fn found(&mut self, now: Now, found: Found) {
+        let mut facts = found.facts;
+        let back_off = self.back_off;
+        // A sandbox that was never seen to come up is begun anew: nothing ran in it, and what it lacks is unknown.
+        let alive = found.alive.is_some_and(|number| facts.is_up(number));
+        for end in &found.ended {
+            if let Some(known) = facts.container(&end.container) {
+                known.exited(end, &back_off);
+            }
+        }
+        for run in found.running.iter().filter(|_| alive) {
+            if let Some(known) = facts.container(&run.container) {
+                known.adopt(run.attempt, run.started, run.stopping);
+            }
+        }
+        if !alive {
+            facts.lost(now, &back_off);
+        }
+        facts.again = facts.deletion.is_some() && found.wanted;
+        match found.wanted && facts.deletion.is_none() {
+            true => facts.wanted = true,
+            false => facts.ends(now),
+        }
+        self.changed.insert(facts.pod.uid.clone());
+        self.pods.insert(facts.pod.uid.clone(), facts);
+    }
+
+    fn manifest_set(&mut self, now: Now, pod: Arc<Pod>) {
+        if self.going_down {
+            return;
+        }
+        self.changed.insert(pod.uid.clone());
+        match self.pods.get_mut(&pod.uid) {
+            Some(facts) if facts.deletion.is_some() => facts.again = true,
+            Some(_) => (),
+            None => drop(self.pods.insert(pod.uid.clone(), Facts::new(pod, now.wall))),
+        }
+    }
+
+    fn manifest_gone(&mut self, now: Now, uid: &Uid) {
+        self.of(uid, |facts| {
+            facts.again = false;
+            facts.ends(now);
+        });
+        // Edits may come faster than pods end: what never began needs no end.
+        if self.pods.get(uid).is_some_and(|facts| facts.start.is_none()) {
+            self.pods.remove(uid);
+            self.gone.push(uid.clone());
+        }
+    }
+
+    fn pod_lost(&mut self, now: Now, uid: &Uid, sandbox: u32) {
+        let back_off = self.back_off;
+        self.of(uid, |facts| {
+            if facts.is_up(sandbox) {
+                facts.lost(now, &back_off);
+                let message = "Pod sandbox changed, it will be killed and re-created.".to_owned();
+                facts.history.note(now.wall, EventKind::Warning, Reason::SandboxChanged, None, message);
+            }
+        });
+    }
+
+    fn exited(&mut self, now: Now, uid: &Uid, sandbox: u32, end: &RunEnd) {
+        let back_off = self.back_off;
+        self.of(uid, |facts| {
+            if !facts.is_up(sandbox) {
+                return;
+            }
+            let policy = facts.pod.restart_policy;
+            let Some(known) = facts.container(&end.container) else { return };
+            if !known.exited(end, &back_off) {
+                return;
+            }
+            let streak = known.streak;
+            let will_run = plan::will_run(policy, known);
+            if 1 < streak && will_run && facts.wanted {
+                let (name, pod) = (&end.container, &facts.pod);
+                let message = format!(
+                    "Back-off restarting failed container {name} in pod {}_{}({})",
+                    pod.name, pod.namespace, pod.uid
+                );
+                facts.history.note(now.wall, EventKind::Warning, Reason::BackOff, Some(name), message);
+            }
+        });
+    }
+
+    fn images_changed(&mut self) {
+        for facts in self.pods.values_mut() {
+            facts.containers.iter_mut().for_each(facts::Container::look_for_image_now);
+        }
+    }
+
+    /// Lets `change` at what is known about `uid`; a pod already forgotten is left forgotten.
+    fn of(&mut self, uid: &Uid, change: impl FnOnce(&mut Facts)) {
+        if let Some(facts) = self.pods.get_mut(uid) {
+            self.changed.insert(uid.clone());
+            change(facts);
+        }
+    }
+}
+
+impl Now {
+    /// Both clocks, to be kept.
+    pub fn stamp(self) -> Stamp {
+        Stamp { boot: self.boot, wall: self.wall }
+    }
+}

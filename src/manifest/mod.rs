@@ -1,1 +1,108 @@
-//! Bytes of manifests to objects and problems; pure.
+//! Bytes of manifest files in; wanted pods, kept objects and problems out. Pure.
+//!
+//! The way of a file: [`yaml`] makes a tree that knows positions, [`object`] tells what each document is, [`pod`] takes a
+//! Pod through `decode`, `fields` (what is refused or warned about), `identity`, `defaults` and `validate` to plain data.
+//! [`Directory`] holds what became of each file of the manifests directory.
+//!
+//! Invariant: no input makes it fail: whatever is wrong is a [`Problem`](verdict::Problem) with a place.
+//! Invariant: a pod's [`Uid`](crate::spec::Uid) depends on the file's name, the node's name and its own document alone.
+//! Invariant: no value of a manifest is in a problem's message but names: values may be secret.
+
+mod decode;
+mod defaults;
+mod directory;
+pub mod fields;
+mod identity;
+mod image_name;
+mod names;
+mod object;
+mod pod;
+mod problems;
+mod quantity;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod validate;
+pub mod verdict;
+mod yaml;
+
+pub use directory::{Directory, FileContent};
+pub use tree::{MAX_BYTES, Position};
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+
+use crate::spec;
+use tree::Path;
+use verdict::{Problem, Severity};
+
+/// What the reading of a manifest depends on beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// Name of the node; lower case is made of it, as the kubelet does.
+    pub node_name: String,
+    /// Path of the manifests directory, for [`spec::Pod::origin`].
+    pub directory: String,
+}
+
+impl Context {
+    fn node(&self) -> String {
+        self.node_name.to_lowercase()
+    }
+
+    fn path_of(&self, file: &str) -> String {
+        format!("{}/{file}", self.directory.trim_end_matches('/'))
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The pods that are right, in order, no two of the same namespace and name.
+    pub pods: Vec<Arc<spec::Pod>>,
+    /// Where the name of each of `pods` stands.
+    pub places: Vec<Position>,
+    /// The ConfigMaps that are right, in order.
+    pub config_maps: Vec<Arc<core::ConfigMap>>,
+    /// The Secrets that are right, in order.
+    pub secrets: Vec<Arc<core::Secret>>,
+    /// What is wrong, by position; a bounded number.
+    pub problems: Vec<Problem>,
+    /// `namespace/name` of what is refused, the name as a pod's here.
+    pub refused: Vec<String>,
+    /// Something is refused of which the name cannot be told; the whole file, where it cannot be read at all.
+    pub unknown_refused: bool,
+}
+
+/// Reads one manifest file. `file` is its name in the directory.
+pub fn read(file: &str, bytes: &[u8], context: &Context) -> Reading {
+    let mut reading = Reading::default();
+    match yaml::documents(bytes) {
+        Ok(documents) if documents.is_empty() => {
+            let message = "holds no object".to_owned();
+            reading.whole(Position::START, message, "write a Pod into it, or remove the file".to_owned());
+        }
+        Ok(documents) => {
+            for node in &documents {
+                object::read(node, file, context, &mut reading);
+            }
+        }
+        Err(invalid) => reading.whole(invalid.at, invalid.message, invalid.fix),
+    }
+    reading.problems = problems::bounded(reading.problems);
+    reading
+}
+
+impl Reading {
+    /// Whether anything in it is refused.
+    pub fn refuses(&self) -> bool {
+        self.unknown_refused || !self.refused.is_empty()
+    }
+
+    /// A problem of the whole file.
+    fn whole(&mut self, at: Position, message: String, fix: String) {
+        self.problems.push(problems::problem(Severity::Error, at, &Path::root(), message, fix));
+        self.unknown_refused = true;
+    }
+}

@@ -1,0 +1,144 @@
+//! Namespaces, devices, limits and what is hidden: the OCI `linux` object.
+
+use serde_json::{Map, Value, json};
+
+use super::{CPU_PERIOD_US, Inputs, cpu_quota_us, cpu_shares};
+use crate::spec::Millicores;
+use crate::status::{Failure, Reason};
+
+/// Hidden (kubelet's `defaultMaskedPaths`, reference D.5). Those that do not exist are skipped by the runtime.
+const MASKED: [&str; 12] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+
+/// Read-only (kubelet's `defaultReadonlyPaths`).
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Character devices that may be opened, by number (containerd's `WithDefaultUnixDevices`): null, random, full, tty, zero,
+/// urandom, console, the terminals of `/dev/pts`, ptmx.
+const DEVICES: [(i64, Option<i64>); 9] = [
+    (1, Some(3)),
+    (1, Some(8)),
+    (1, Some(7)),
+    (5, Some(0)),
+    (1, Some(5)),
+    (1, Some(9)),
+    (5, Some(1)),
+    (136, None),
+    (5, Some(2)),
+];
+
+/// The OCI `linux` object.
+///
+/// `rootfsPropagation` makes every mount of the container private, which is what Kubernetes means by the default
+/// `mountPropagation: None`. `devices` is absent: the runtime makes null, zero, full, random, urandom, tty and ptmx itself.
+pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
+    let masked: Vec<&str> = MASKED.into_iter().chain(inputs.node.masked.iter().map(String::as_str)).collect();
+    Ok(json!({
+        "cgroupsPath": inputs.cgroup,
+        "resources": resources(inputs),
+        "namespaces": namespaces(inputs)?,
+        "rootfsPropagation": "private",
+        "maskedPaths": masked,
+        "readonlyPaths": READ_ONLY,
+    }))
+}
+
+/// Its own mounts always; its own processes, the pod's or the node's; on v2 its own view of the cgroups, so that it sees its
+/// cgroup as the root and not the node's tree.
+fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
+    let mut namespaces = vec![json!({ "type": "mount" })];
+    let pod = inputs.pod;
+    match inputs.pause_pid {
+        _ if pod.host_pid => {}
+        Some(pid) if pod.share_process_namespace => {
+            namespaces.push(json!({ "type": "pid", "path": format!("/proc/{pid}/ns/pid") }));
+        }
+        None if pod.share_process_namespace => {
+            let message =
+                format!("pod {}: the process that holds its PID namespace is unknown", pod.full_name());
+            return Err(Failure::new(Reason::CreateContainerError, message));
+        }
+        _ => namespaces.push(json!({ "type": "pid" })),
+    }
+    if inputs.node.cgroup.unified {
+        namespaces.push(json!({ "type": "cgroup" }));
+    }
+    Ok(namespaces)
+}
+
+fn resources(inputs: &Inputs<'_>) -> Value {
+    let mut resources = Map::new();
+    resources.insert("devices".to_owned(), devices());
+    let wanted = &inputs.container.resources;
+    let able = &inputs.node.cgroup;
+
+    let mut cpu = Map::new();
+    if able.cpu {
+        let request = wanted.cpu_request.or(wanted.cpu_limit).unwrap_or(Millicores(0));
+        cpu.insert("shares".to_owned(), json!(cpu_shares(request)));
+    }
+    if let Some(limit) = wanted.cpu_limit.filter(|limit| able.cpu_quota && limit.0 > 0) {
+        cpu.insert("quota".to_owned(), json!(cpu_quota_us(limit)));
+        cpu.insert("period".to_owned(), json!(CPU_PERIOD_US));
+    }
+    if !cpu.is_empty() {
+        resources.insert("cpu".to_owned(), Value::Object(cpu));
+    }
+    if let Some(limit) = wanted.memory_limit.filter(|limit| able.memory && limit.0 > 0) {
+        let limit = i64::try_from(limit.0).unwrap_or(i64::MAX);
+        let mut memory = json!({ "limit": limit });
+        if able.swap && !able.unified {
+            // Memory and swap together: no swap beyond the limit.
+            memory["swap"] = json!(limit);
+        }
+        resources.insert("memory".to_owned(), memory);
+    }
+    let unified = unified(inputs);
+    if !unified.is_empty() {
+        resources.insert("unified".to_owned(), Value::Object(unified));
+    }
+    Value::Object(resources)
+}
+
+/// Files of cgroup v2 that the other fields cannot express: a container dies whole when it is out of memory, and does not
+/// swap. (libcontainer drops a swap limit of 0.)
+fn unified(inputs: &Inputs<'_>) -> Map<String, Value> {
+    let able = &inputs.node.cgroup;
+    let mut files = Map::new();
+    if able.unified && able.oom_group {
+        files.insert("memory.oom.group".to_owned(), json!("1"));
+    }
+    if able.unified && able.swap {
+        files.insert("memory.swap.max".to_owned(), json!("0"));
+    }
+    files
+}
+
+/// Nothing, then making any node (`mknod` is no access), then the harmless ones.
+fn devices() -> Value {
+    let mut rules = vec![
+        json!({ "allow": false, "access": "rwm" }),
+        json!({ "allow": true, "type": "c", "access": "m" }),
+        json!({ "allow": true, "type": "b", "access": "m" }),
+    ];
+    for (major, minor) in DEVICES {
+        let mut rule = json!({ "allow": true, "type": "c", "major": major, "access": "rwm" });
+        if let Some(minor) = minor {
+            rule["minor"] = json!(minor);
+        }
+        rules.push(rule);
+    }
+    Value::Array(rules)
+}

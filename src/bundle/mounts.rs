@@ -1,0 +1,110 @@
+//! What is mounted where in a container: containerd's defaults and the pod's volumes (reference D.7).
+
+use serde_json::{Value, json};
+
+use super::{Bind, Inputs};
+use crate::status::{Failure, Reason};
+
+/// The OCI `mounts`, in the order to make them: what is nearer to the root comes first.
+///
+/// A volume takes the place of a default on the same path.
+pub fn mounts(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
+    let mut volumes = Vec::new();
+    for bind in &inputs.binds {
+        let path = clean(&bind.path);
+        check(&path).map_err(|why| {
+            let message = format!("container {}: mountPath {:?}: {why}", inputs.container.name, bind.path);
+            Failure::new(Reason::CreateContainerConfigError, message)
+        })?;
+        volumes.push((path, volume(bind)));
+    }
+    let covered = |path: &str| volumes.iter().any(|(volume, _)| volume == path);
+    let mut all: Vec<_> = defaults(inputs).into_iter().filter(|(path, _)| !covered(path)).collect();
+    all.extend(volumes);
+    all.sort_by(|(a, _), (b, _)| (depth(a), a).cmp(&(depth(b), b)));
+    Ok(all.into_iter().map(|(path, mount)| placed(path, mount)).collect())
+}
+
+/// Refuses what would let a volume stand where the runtime makes device nodes or writes to `/proc` before the program runs:
+/// other containers of the pod could swap files under its hands.
+fn check(path: &str) -> Result<(), &'static str> {
+    if !path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+        return Err("must be absolute, without \"..\"");
+    }
+    match path {
+        "/" => Err("the root file system is the image's"),
+        "/dev" => Err("is made by the runtime; mount what is needed below it, such as /dev/ttyUSB0"),
+        _ if path == "/proc" || path.starts_with("/proc/") => {
+            Err("the process file system cannot be replaced")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn defaults(inputs: &Inputs<'_>) -> Vec<(String, Value)> {
+    let strict = ["nosuid", "noexec", "nodev"];
+    let files = &inputs.files;
+    let list = [
+        ("/proc", json!({ "type": "proc", "source": "proc", "options": strict })),
+        (
+            "/dev",
+            json!({ "type": "tmpfs", "source": "tmpfs",
+                "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] }),
+        ),
+        (
+            "/dev/pts",
+            json!({ "type": "devpts", "source": "devpts",
+                "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] }),
+        ),
+        ("/dev/mqueue", json!({ "type": "mqueue", "source": "mqueue", "options": strict })),
+        // With hostNetwork too: sysfs shows the network namespace it was mounted in, which is the node's then.
+        (
+            "/sys",
+            json!({ "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"] }),
+        ),
+        ("/sys/fs/cgroup", cgroup(inputs.node.cgroup.unified)),
+        ("/dev/shm", bind(&files.shm, &["nosuid", "noexec", "nodev", "rw"])),
+        ("/etc/hosts", bind(&files.hosts, &["rw"])),
+        ("/etc/hostname", bind(&files.hostname, &["rw"])),
+        ("/etc/resolv.conf", bind(&files.resolv_conf, &["rw"])),
+    ];
+    list.into_iter().map(|(path, mount)| (path.to_owned(), mount)).collect()
+}
+
+/// On v2 the container's own cgroup, read-only, as its cgroup namespace shows it. On v1 an empty directory: libcontainer
+/// ignores `ro` there, and a container that can write to its memory cgroup lifts its own limit.
+fn cgroup(unified: bool) -> Value {
+    if unified {
+        json!({ "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"] })
+    } else {
+        json!({ "type": "tmpfs", "source": "tmpfs",
+            "options": ["nosuid", "noexec", "nodev", "ro", "mode=755", "size=4k"] })
+    }
+}
+
+fn volume(volume: &Bind) -> Value {
+    bind(&volume.source, if volume.read_only { &["ro"] } else { &["rw"] })
+}
+
+/// `rprivate` says what is meant; what makes it so is `rootfsPropagation` ([`super::linux`]), since libcontainer 0.7 ignores
+/// the option of the single mount.
+fn bind(source: &str, options: &[&str]) -> Value {
+    let options = [&["rbind", "rprivate"], options].concat();
+    json!({ "type": "bind", "source": source, "options": options })
+}
+
+fn placed(path: String, mut mount: Value) -> Value {
+    mount["destination"] = json!(path);
+    mount
+}
+
+/// `path` without repeated and final slashes and without `.`.
+fn clean(path: &str) -> String {
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
+}
+
+fn depth(path: &str) -> usize {
+    path.matches('/').count()
+}

@@ -1,0 +1,138 @@
+//! The process: what is run, with which environment and which privileges.
+
+use serde_json::{Value, json};
+
+use super::{ImageConfig, Inputs, Node, expansion, resources};
+use crate::spec::Container;
+use crate::status::{Failure, Reason};
+
+/// Where programs are looked for unless the image or the manifest says otherwise (containerd's `WithDefaultPathEnv`).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What containers may do by default: containerd's list (`pkg/oci/spec.go`).
+const CAPABILITIES: [&str; 14] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+];
+
+/// The OCI `process` object, for root: the worker looks up the image's USER.
+///
+/// `noNewPrivileges` is absent, not false: false together with a seccomp filter fails. The group 0 is listed, since an
+/// empty list would leave the caller's groups on the container.
+pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
+    let own = own_env(inputs.container);
+    let args = args(inputs.container, inputs.image, &own)?;
+    let env = env(inputs, &own);
+    let cwd = cwd(inputs.container, inputs.image);
+    if let Some(text) = args.iter().chain(&env).chain([&cwd]).find(|text| text.contains('\0')) {
+        let message = format!("a command, argument, variable or directory contains a NUL byte: {text:?}");
+        return Err(Failure::new(Reason::CreateContainerConfigError, message));
+    }
+    let mut process = json!({
+        "terminal": false,
+        "user": { "uid": 0, "gid": 0, "additionalGids": [0] },
+        "args": args,
+        "env": env,
+        "cwd": cwd,
+        "capabilities": {
+            "bounding": CAPABILITIES,
+            "effective": CAPABILITIES,
+            "permitted": CAPABILITIES,
+            "inheritable": [],
+            "ambient": [],
+        },
+        "rlimits": [nofile(inputs.node)],
+    });
+    if let Some(floor) = inputs.node.oom_score_floor {
+        let wanted = resources::oom_score_adj(inputs.pod, inputs.container, inputs.node.memory);
+        process["oomScoreAdj"] = json!(wanted.max(floor));
+    }
+    Ok(process)
+}
+
+/// The program and its arguments: `command` replaces ENTRYPOINT and drops CMD, `args` replaces CMD.
+fn args(container: &Container, image: &ImageConfig, own: &[Variable]) -> Result<Vec<String>, Failure> {
+    let expanded = |texts: &[String]| -> Vec<String> {
+        texts.iter().map(|text| expansion::expand(text, |name| find(own, name))).collect()
+    };
+    let (program, arguments) = match (container.command.is_empty(), container.args.is_empty()) {
+        (true, true) => (image.entrypoint.clone(), image.cmd.clone()),
+        (true, false) => (image.entrypoint.clone(), expanded(&container.args)),
+        (false, _) => (expanded(&container.command), expanded(&container.args)),
+    };
+    let args = [program, arguments].concat();
+    if args.first().is_none_or(String::is_empty) {
+        let message = format!(
+            "container {}: no command specified: neither the manifest (command, args) nor image {} (ENTRYPOINT, CMD) \
+             names a program; add a command to the manifest",
+            container.name, container.image
+        );
+        return Err(Failure::new(Reason::CreateContainerError, message));
+    }
+    Ok(args)
+}
+
+/// The manifest's directory, else the image's, else `/`.
+fn cwd(container: &Container, image: &ImageConfig) -> String {
+    let written = container.working_dir.as_deref().unwrap_or(&image.working_dir);
+    if written.starts_with('/') { written.to_owned() } else { format!("/{written}") }
+}
+
+/// A name and its value.
+type Variable = (String, String);
+
+/// The manifest's variables, each expanded by those before it. References see these only: neither the image's variables
+/// nor PATH nor HOSTNAME, as in the kubelet.
+fn own_env(container: &Container) -> Vec<Variable> {
+    let mut variables = Vec::new();
+    for variable in &container.env {
+        let value = expansion::expand(&variable.value, |name| find(&variables, name));
+        set(&mut variables, &variable.name, value);
+    }
+    variables
+}
+
+/// The whole environment, `NAME=value`: PATH, HOSTNAME, the image's, the manifest's. A later value replaces an earlier one
+/// in its place.
+fn env(inputs: &Inputs<'_>, own: &[Variable]) -> Vec<String> {
+    let mut variables = Vec::new();
+    set(&mut variables, "PATH", DEFAULT_PATH.to_owned());
+    set(&mut variables, "HOSTNAME", inputs.pod.hostname.clone());
+    for (name, value) in inputs.image.env.iter().filter_map(|variable| variable.split_once('=')) {
+        set(&mut variables, name, value.to_owned());
+    }
+    for (name, value) in own {
+        set(&mut variables, name, value.clone());
+    }
+    variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn find<'a>(variables: &'a [Variable], name: &str) -> Option<&'a str> {
+    variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+fn set(variables: &mut Vec<Variable>, name: &str, value: String) {
+    match variables.iter_mut().find(|(known, _)| known == name) {
+        Some(variable) => variable.1 = value,
+        None if name.is_empty() => {}
+        None => variables.push((name.to_owned(), value)),
+    }
+}
+
+/// What the agent was started with, as far as the node permits: asking for more would fail the container.
+fn nofile(node: &Node) -> Value {
+    let hard = node.nofile.1.min(node.nofile_max);
+    json!({ "type": "RLIMIT_NOFILE", "soft": node.nofile.0.min(hard), "hard": hard })
+}

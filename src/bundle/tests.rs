@@ -1,0 +1,666 @@
+#![allow(clippy::unwrap_used)]
+
+use core::net::IpAddr;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::spec::{EnvVar, Millicores, PullPolicy, Qos, Resources, RestartPolicy, Uid};
+
+/// One container of one pod on one node; tests change what they are about.
+struct World {
+    pod: Pod,
+    container: Container,
+    image: ImageConfig,
+    node: Node,
+    binds: Vec<Bind>,
+    pause_pid: Option<i32>,
+}
+
+fn world() -> World {
+    World {
+        pod: Pod {
+            uid: Uid("0123456789abcdef0123456789abcdef".into()),
+            namespace: "default".into(),
+            name: "web-edge-1".into(),
+            origin: "/m/web.yaml".into(),
+            object: r#"{"metadata":{"annotations":{"io.kubernetes.cri.evil":"1"}}}"#.into(),
+            node_name: "edge-1".into(),
+            hostname: "web-edge-1".into(),
+            restart_policy: RestartPolicy::Always,
+            grace: Duration::from_secs(30),
+            priority: 0,
+            priority_class: String::new(),
+            host_network: false,
+            host_pid: false,
+            host_ipc: false,
+            share_process_namespace: false,
+            qos: Qos::BestEffort,
+            containers: Vec::new(),
+            volumes: Vec::new(),
+        },
+        container: Container {
+            name: "web".into(),
+            image: "nginx".into(),
+            pull_policy: PullPolicy::IfNotPresent,
+            command: Vec::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            working_dir: None,
+            resources: Resources::default(),
+            mounts: Vec::new(),
+        },
+        image: ImageConfig {
+            entrypoint: vec!["/entry".into()],
+            cmd: vec!["cmd".into()],
+            ..ImageConfig::default()
+        },
+        node: Node {
+            memory: Bytes(1000 << 20),
+            cgroup: Cgroup {
+                unified: false,
+                cpu: true,
+                cpu_quota: true,
+                memory: true,
+                swap: false,
+                oom_group: false,
+            },
+            nofile: (1024, 4096),
+            nofile_max: u64::MAX,
+            oom_score_floor: Some(-1000),
+            masked: Vec::new(),
+        },
+        binds: Vec::new(),
+        pause_pid: None,
+    }
+}
+
+fn strings(list: &[&str]) -> Vec<String> {
+    list.iter().map(|text| text.to_string()).collect()
+}
+
+impl World {
+    fn config(&self) -> Result<Spec, Failure> {
+        let file = |name: &str| format!("/data/etc/{name}");
+        config(&Inputs {
+            pod: &self.pod,
+            container: &self.container,
+            image: &self.image,
+            node: &self.node,
+            cgroup: "/kubepods/besteffort/pod0123/web-0".into(),
+            files: Files {
+                hosts: file("hosts"),
+                resolv_conf: file("resolv.conf"),
+                hostname: file("hostname"),
+                shm: "/run/shm".into(),
+            },
+            binds: self.binds.clone(),
+            pause_pid: self.pause_pid,
+        })
+    }
+
+    /// The configuration as it is written to `config.json`.
+    fn json(&self) -> Value {
+        serde_json::to_value(self.config().unwrap()).unwrap()
+    }
+
+    /// What is mounted, in order: path, type, source, options.
+    fn mounts(&self) -> Vec<(String, String, String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let mounts = self.json()["mounts"].as_array().unwrap().clone();
+        let row = |mount: &Value| {
+            let options = mount["options"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(",");
+            (text(&mount["destination"]), text(&mount["type"]), text(&mount["source"]), options)
+        };
+        mounts.iter().map(row).collect()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.mounts().into_iter().map(|mount| mount.0).collect()
+    }
+
+    fn bind(mut self, source: &str, path: &str, read_only: bool) -> World {
+        self.binds.push(Bind { source: source.into(), path: path.into(), read_only });
+        self
+    }
+}
+
+// --- the whole ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_plain_container_on_cgroup_v1() {
+    let mut document = world().json();
+    // Sets without an order in oci_spec.
+    for set in ["bounding", "effective", "permitted"] {
+        let capabilities = document["process"]["capabilities"][set].take();
+        let names: BTreeSet<String> = serde_json::from_value(capabilities).unwrap();
+        assert_eq!(names.len(), 14, "{set}");
+        assert!(names.contains("CAP_AUDIT_WRITE") && !names.contains("CAP_SYS_ADMIN"), "{names:?}");
+    }
+    let expected = json!({
+        "ociVersion": "1.1.0",
+        "root": { "path": "rootfs", "readonly": false },
+        "mounts": document["mounts"],
+        "process": {
+            "terminal": false,
+            "user": { "uid": 0, "gid": 0, "additionalGids": [0] },
+            "args": ["/entry", "cmd"],
+            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=web-edge-1"],
+            "cwd": "/",
+            "capabilities": {
+                "bounding": null, "effective": null, "permitted": null, "inheritable": [], "ambient": []
+            },
+            "rlimits": [{ "type": "RLIMIT_NOFILE", "hard": 4096, "soft": 1024 }],
+            "oomScoreAdj": 1000,
+        },
+        "annotations": {
+            "io.kubernetes.pod.name": "web-edge-1",
+            "io.kubernetes.pod.namespace": "default",
+            "io.kubernetes.pod.uid": "0123456789abcdef0123456789abcdef",
+            "io.kubernetes.container.name": "web",
+        },
+        "linux": {
+            "cgroupsPath": "/kubepods/besteffort/pod0123/web-0",
+            "resources": {
+                "devices": document["linux"]["resources"]["devices"],
+                "cpu": { "shares": 2 },
+            },
+            "namespaces": [{ "type": "mount" }, { "type": "pid" }],
+            "rootfsPropagation": "private",
+            "maskedPaths": [
+                "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+                "/sys/devices/virtual/powercap",
+            ],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+        },
+    });
+    assert_eq!(document, expected, "{document:#}");
+}
+
+/// A misspelt key would be dropped without a word when the document becomes a `Spec`.
+#[test]
+fn nothing_is_lost_on_the_way_to_the_type() {
+    fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    found.insert(format!("{at}.{key}"));
+                    keys(inner, &format!("{at}.{key}"), found);
+                }
+            }
+            Value::Array(list) => list.iter().for_each(|inner| keys(inner, &format!("{at}[]"), found)),
+            _ => {}
+        }
+    }
+    let mut world = world();
+    world.node.cgroup =
+        Cgroup { unified: true, cpu: true, cpu_quota: true, memory: true, swap: true, oom_group: true };
+    world.container.resources.memory_limit = Some(Bytes(1 << 20));
+    world.container.resources.cpu_limit = Some(Millicores(100));
+    world.pod.share_process_namespace = true;
+    world.pause_pid = Some(7);
+    let files =
+        Files { hosts: "/h".into(), resolv_conf: "/r".into(), hostname: "/n".into(), shm: "/s".into() };
+    let inputs = Inputs {
+        pod: &world.pod,
+        container: &world.container,
+        image: &world.image,
+        node: &world.node,
+        cgroup: "/x".into(),
+        files,
+        binds: Vec::new(),
+        pause_pid: world.pause_pid,
+    };
+    let (mut written, mut kept) = (BTreeSet::new(), BTreeSet::new());
+    let linux = linux::linux(&inputs).unwrap();
+    keys(&json!({ "linux": linux, "process": process::process(&inputs).unwrap() }), "", &mut written);
+    keys(&json!({ "mounts": mounts::mounts(&inputs).unwrap() }), "", &mut written);
+    keys(&world.json(), "", &mut kept);
+    let lost: Vec<_> = written.difference(&kept).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+// --- command, environment, directory -----------------------------------------------------------------------------
+
+#[test]
+fn command_and_args_against_entrypoint_and_cmd_9_01() {
+    let table: &[(&[&str], &[&str], &[&str])] = &[
+        (&[], &[], &["/entry", "cmd"]),
+        (&[], &["a", "b"], &["/entry", "a", "b"]),
+        (&["/c"], &[], &["/c"]),
+        (&["/c"], &["a"], &["/c", "a"]),
+    ];
+    for (command, args, expected) in table {
+        let mut world = world();
+        world.container.command = strings(command);
+        world.container.args = strings(args);
+        assert_eq!(world.json()["process"]["args"], json!(expected), "{command:?} {args:?}");
+    }
+}
+
+#[test]
+fn a_container_without_a_program_is_not_created() {
+    for entrypoint in [vec![], vec![String::new()]] {
+        let mut world = world();
+        world.image = ImageConfig { entrypoint, ..ImageConfig::default() };
+        let failure = world.config().unwrap_err();
+        assert_eq!(failure.reason, Reason::CreateContainerError);
+        assert!(failure.message.contains("container web: no command specified"), "{failure}");
+    }
+}
+
+#[test]
+fn a_nul_byte_is_refused_before_it_reaches_exec() {
+    let mut world = world();
+    world.container.args = vec!["a\0b".into()];
+    assert_eq!(world.config().unwrap_err().reason, Reason::CreateContainerConfigError);
+}
+
+#[test]
+fn references_are_expanded_in_env_command_and_args_9_02() {
+    let mut world = world();
+    let variable = |name: &str, value: &str| EnvVar { name: name.into(), value: value.into() };
+    world.image.env = vec!["IMAGE=i".into()];
+    world.container.env = vec![
+        variable("FOO", "foo"),
+        variable("BAR", "bar"),
+        variable("FOOBAR", "$(FOO);;$(BAR)"),
+        variable("EARLY", "$(LATE)"),
+        variable("LATE", "late"),
+        variable("FOO", "again-$(FOO)"),
+        variable("KEPT", "$(IMAGE) $(PATH) $(HOSTNAME)"),
+    ];
+    world.container.command = strings(&["/c", "$(FOO)", "$(IMAGE)"]);
+    world.container.args = strings(&["$$(FOO)", "$(FOOBAR)", "$(LATE) $(none)"]);
+    let document = world.json();
+    let args = ["/c", "again-foo", "$(IMAGE)", "$(FOO)", "foo;;bar", "late $(none)"];
+    assert_eq!(document["process"]["args"], json!(args));
+    let env = [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOSTNAME=web-edge-1",
+        "IMAGE=i",
+        "FOO=again-foo",
+        "BAR=bar",
+        "FOOBAR=foo;;bar",
+        "EARLY=$(LATE)",
+        "LATE=late",
+        "KEPT=$(IMAGE) $(PATH) $(HOSTNAME)",
+    ];
+    assert_eq!(document["process"]["env"], json!(env));
+}
+
+#[test]
+fn image_command_is_not_expanded() {
+    let mut world = world();
+    world.image.cmd = strings(&["$(FOO)", "$$"]);
+    world.container.env = vec![EnvVar { name: "FOO".into(), value: "foo".into() }];
+    assert_eq!(world.json()["process"]["args"], json!(["/entry", "$(FOO)", "$$"]));
+}
+
+#[test]
+fn later_variables_win_and_none_is_there_twice() {
+    let mut world = world();
+    world.image.env = strings(&["PATH=/image", "A=1", "A=2", "bare", "=x", "EMPTY=", "EQ=a=b"]);
+    world.container.env = vec![
+        EnvVar { name: "HOSTNAME".into(), value: "other".into() },
+        EnvVar { name: "A".into(), value: "3".into() },
+        EnvVar { name: "odd name!".into(), value: "9.05".into() },
+    ];
+    let env = ["PATH=/image", "HOSTNAME=other", "A=3", "EMPTY=", "EQ=a=b", "odd name!=9.05"];
+    assert_eq!(world.json()["process"]["env"], json!(env));
+}
+
+/// The cases of upstream's expand_test.go, told anew: a, b, c are known, `empty` is.
+#[test]
+fn expansion_as_in_the_kubelet() {
+    let known = [("A", "a"), ("B", "b"), ("C", "c"), ("REF", "$(A)"), ("EMPTY", ""), ("VAR.X-1", "odd")];
+    let table = [
+        ("", ""),
+        ("plain", "plain"),
+        ("$(A)", "a"),
+        ("___$(A)___", "___a___"),
+        ("$(A)$(B)-$(C)", "ab-c"),
+        ("$(EMPTY)|", "|"),
+        ("$(REF)", "$(A)"),
+        ("$(VAR.X-1)", "odd"),
+        ("$(UNKNOWN)", "$(UNKNOWN)"),
+        ("$(UNKNOWN$(A)", "$(UNKNOWN$(A)"),
+        ("$()", "$()"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$a"),
+        ("$$$$(A)", "$$(A)"),
+        ("$$$$$(A)", "$$a"),
+        ("$$$$$$(A)", "$$$(A)"),
+        ("foo$$var$(A)", "foo$vara"),
+        ("$", "$"),
+        ("$$", "$"),
+        ("a$", "a$"),
+        ("$(", "$("),
+        ("$(A", "$(A"),
+        ("$(A)$(", "a$("),
+        ("$A", "$A"),
+        ("${A}", "${A}"),
+        ("$(A)$", "a$"),
+        ("\n$(A)\n", "\na\n"),
+        ("($(A))", "(a)"),
+        ("$($$(A))", "$($$(A))"),
+        ("5€ $€ $(A)", "5€ $€ a"),
+        ("$((A))", "$((A))"),
+        ("$$(A)$(B)", "$(A)b"),
+    ];
+    for (text, expected) in table {
+        let lookup = |name: &str| known.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        assert_eq!(expansion::expand(text, lookup), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn the_directory_is_the_manifests_then_the_images_then_the_root() {
+    for (own, image, expected) in [
+        (Some("/own"), "/image", "/own"),
+        (None, "/image", "/image"),
+        (None, "", "/"),
+        (None, "image", "/image"),
+    ] {
+        let mut world = world();
+        world.container.working_dir = own.map(str::to_owned);
+        world.image.working_dir = image.into();
+        assert_eq!(world.json()["process"]["cwd"], json!(expected));
+    }
+}
+
+// --- what the node does not permit -------------------------------------------------------------------------------
+
+#[test]
+fn a_node_that_may_not_raise_limits_gives_what_it_can() {
+    let mut world = world();
+    world.pod.qos = Qos::Guaranteed;
+    world.node.nofile = (20_000, 1 << 20);
+    world.node.nofile_max = 10_000;
+    world.node.oom_score_floor = Some(0);
+    let process = world.json()["process"].clone();
+    assert_eq!(process["rlimits"], json!([{ "type": "RLIMIT_NOFILE", "hard": 10_000, "soft": 10_000 }]));
+    assert_eq!(process["oomScoreAdj"], json!(0));
+    world.node.oom_score_floor = None;
+    assert_eq!(world.json()["process"].get("oomScoreAdj"), None);
+}
+
+#[test]
+fn a_node_without_a_memory_controller_runs_what_asks_for_memory() {
+    let mut world = world();
+    world.node.cgroup = Cgroup { memory: false, swap: false, ..world.node.cgroup };
+    world.container.resources.memory_limit = Some(Bytes(64 << 20));
+    assert_eq!(world.json()["linux"]["resources"].get("memory"), None);
+    world.node.cgroup = Cgroup::default();
+    world.container.resources.cpu_limit = Some(Millicores(100));
+    assert_eq!(world.json()["linux"]["resources"].get("cpu"), None);
+}
+
+// --- resources ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn shares_and_quota_as_in_the_kubelet() {
+    for (milli, shares, quota) in [
+        (0, 2, 1000),
+        (1, 2, 1000),
+        (2, 2, 1000),
+        (10, 10, 1000),
+        (100, 102, 10_000),
+        (250, 256, 25_000),
+        (1000, 1024, 100_000),
+        (2500, 2560, 250_000),
+        (300_000, 262_144, 30_000_000),
+        (u64::MAX, 262_144, u64::MAX / 1000),
+    ] {
+        assert_eq!(cpu_shares(Millicores(milli)), shares, "{milli}");
+        assert_eq!(cpu_quota_us(Millicores(milli)), quota, "{milli}");
+    }
+}
+
+#[test]
+fn limits_of_a_burstable_container() {
+    let mut world = world();
+    world.pod.qos = Qos::Burstable;
+    world.container.resources = Resources {
+        cpu_request: Some(Millicores(250)),
+        cpu_limit: Some(Millicores(500)),
+        memory_request: Some(Bytes(100 << 20)),
+        memory_limit: Some(Bytes(200 << 20)),
+    };
+    let resources = world.json()["linux"]["resources"].clone();
+    assert_eq!(resources["cpu"], json!({ "shares": 256, "quota": 50_000, "period": 100_000 }));
+    assert_eq!(resources["memory"], json!({ "limit": 200 << 20 }));
+    assert_eq!(resources.get("unified"), None);
+    assert_eq!(resources.get("pids"), None);
+    assert_eq!(world.json()["process"]["oomScoreAdj"], json!(900));
+
+    world.node.cgroup.swap = true;
+    let memory = world.json()["linux"]["resources"]["memory"].clone();
+    assert_eq!(memory, json!({ "limit": 200 << 20, "swap": 200 << 20 }));
+
+    world.node.cgroup.unified = true;
+    world.node.cgroup.oom_group = true;
+    let resources = world.json()["linux"]["resources"].clone();
+    assert_eq!(resources["memory"], json!({ "limit": 200 << 20 }));
+    assert_eq!(resources["unified"], json!({ "memory.oom.group": "1", "memory.swap.max": "0" }));
+}
+
+#[test]
+fn oom_scores_as_in_the_kubelet() {
+    const MI: u64 = 1 << 20;
+    for (qos, class, request, expected) in [
+        (Qos::Guaranteed, "", Some(10), -997),
+        (Qos::BestEffort, "", None, 1000),
+        (Qos::BestEffort, "system-node-critical", None, -997),
+        (Qos::BestEffort, "system-cluster-critical", None, 1000),
+        (Qos::Burstable, "", None, 999),
+        (Qos::Burstable, "", Some(1), 999),
+        (Qos::Burstable, "", Some(500), 500),
+        (Qos::Burstable, "", Some(999), 3),
+        (Qos::Burstable, "", Some(5_000), 3),
+        (Qos::Burstable, "", Some(u64::MAX / MI), 3),
+    ] {
+        let mut world = world();
+        world.pod.qos = qos;
+        world.pod.priority_class = class.into();
+        world.container.resources.memory_request = request.map(|request| Bytes(request * MI));
+        let score = oom_score_adj(&world.pod, &world.container, Bytes(1000 * MI));
+        assert_eq!(score, expected, "{qos:?} {class} {request:?}");
+    }
+}
+
+#[test]
+fn devices_are_denied_first_and_no_block_device_can_be_opened() {
+    let document = world().json();
+    let devices = document["linux"]["resources"]["devices"].as_array().unwrap();
+    assert_eq!(devices[0], json!({ "allow": false, "access": "rwm" }));
+    for rule in &devices[1..] {
+        assert_eq!(rule["allow"], json!(true));
+        let opens = rule["access"] != json!("m");
+        assert!(!opens || (rule["type"] == json!("c") && rule.get("major").is_some()), "{rule}");
+    }
+    assert_eq!(devices.len(), 12);
+}
+
+// --- namespaces --------------------------------------------------------------------------------------------------
+
+#[test]
+fn namespaces_are_the_containers_the_pods_or_the_nodes_11_12() {
+    let check = |change: fn(&mut World), expected: Value| {
+        let mut world = world();
+        change(&mut world);
+        assert_eq!(world.json()["linux"]["namespaces"], expected);
+        assert_eq!(world.json().get("hostname"), None);
+    };
+    check(|_| (), json!([{ "type": "mount" }, { "type": "pid" }]));
+    check(|world| world.pod.host_pid = true, json!([{ "type": "mount" }]));
+    check(|world| world.pod.host_network = true, json!([{ "type": "mount" }, { "type": "pid" }]));
+    check(|world| world.pause_pid = Some(42), json!([{ "type": "mount" }, { "type": "pid" }]));
+    check(
+        |world| (world.pod.share_process_namespace, world.pause_pid) = (true, Some(42)),
+        json!([{ "type": "mount" }, { "type": "pid", "path": "/proc/42/ns/pid" }]),
+    );
+    check(
+        |world| world.node.cgroup.unified = true,
+        json!([{ "type": "mount" }, { "type": "pid" }, { "type": "cgroup" }]),
+    );
+}
+
+#[test]
+fn a_shared_pid_namespace_without_its_holder_is_not_silently_an_own_one() {
+    let mut world = world();
+    world.pod.share_process_namespace = true;
+    assert_eq!(world.config().unwrap_err().reason, Reason::CreateContainerError);
+}
+
+// --- mounts ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn default_mounts_on_v1_have_no_cgroup_file_system_21() {
+    let row = |path: &str, typ: &str, source: &str, options: &str| {
+        (path.to_owned(), typ.to_owned(), source.to_owned(), options.to_owned())
+    };
+    let expected = vec![
+        row("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),
+        row("/proc", "proc", "proc", "nosuid,noexec,nodev"),
+        row("/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"),
+        row("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"),
+        row("/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
+        row("/dev/shm", "bind", "/run/shm", "rbind,rprivate,nosuid,noexec,nodev,rw"),
+        row("/etc/hostname", "bind", "/data/etc/hostname", "rbind,rprivate,rw"),
+        row("/etc/hosts", "bind", "/data/etc/hosts", "rbind,rprivate,rw"),
+        row("/etc/resolv.conf", "bind", "/data/etc/resolv.conf", "rbind,rprivate,rw"),
+        row("/sys/fs/cgroup", "tmpfs", "tmpfs", "nosuid,noexec,nodev,ro,mode=755,size=4k"),
+    ];
+    assert_eq!(world().mounts(), expected);
+
+    let mut world = world();
+    world.node.cgroup.unified = true;
+    let cgroup = world.mounts().into_iter().find(|mount| mount.0 == "/sys/fs/cgroup").unwrap();
+    assert_eq!(cgroup, row("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro"));
+}
+
+#[test]
+fn volumes_come_after_what_they_are_in() {
+    let world = world()
+        .bind("/v/deep", "/data/a/b", true)
+        .bind("/v/data", "/data", false)
+        .bind("/v/a", "/data/a/", false)
+        .bind("/v/etc", "/etc", false)
+        .bind("/v/serial", "/dev/ttyUSB0", false);
+    let paths = world.paths();
+    let at = |path: &str| paths.iter().position(|found| found == path).unwrap();
+    assert!(at("/data") < at("/data/a") && at("/data/a") < at("/data/a/b"), "{paths:?}");
+    assert!(at("/etc") < at("/etc/hosts") && at("/dev") < at("/dev/ttyUSB0"), "{paths:?}");
+    let mounts = world.mounts();
+    let options = |path: &str| mounts[at(path)].3.clone();
+    assert_eq!(options("/data/a/b"), "rbind,rprivate,ro");
+    assert_eq!(options("/data"), "rbind,rprivate,rw");
+}
+
+#[test]
+fn a_volume_takes_the_place_of_a_default_9_14() {
+    for path in ["/etc/hosts", "/etc//hosts/", "/etc/hostname", "/etc/resolv.conf", "/dev/shm", "/sys"] {
+        let world = world().bind("/v", path, false);
+        let clean = path.replace("//", "/");
+        let clean = clean.trim_end_matches('/');
+        let found: Vec<_> = world.mounts().into_iter().filter(|mount| mount.0 == clean).collect();
+        assert_eq!(found.len(), 1, "{path}: {found:?}");
+        assert_eq!(found[0].2, "/v");
+    }
+}
+
+#[test]
+fn volumes_where_the_runtime_works_are_refused_1_3() {
+    for path in
+        ["/", "//", "/dev", "/dev/", "/proc", "/proc/sys", "/./proc/self", "relative", "/a/../proc", "/a\0"]
+    {
+        let failure = world().bind("/v", path, false).config().unwrap_err();
+        assert_eq!(failure.reason, Reason::CreateContainerConfigError, "{path:?}");
+        assert!(failure.message.starts_with("container web: mountPath"), "{failure}");
+    }
+}
+
+#[test]
+fn the_node_may_mask_more() {
+    let mut world = world();
+    world.node.masked = vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".into()];
+    let document = world.json();
+    let masked = document["linux"]["maskedPaths"].as_array().unwrap();
+    assert_eq!(masked.last().unwrap(), "/sys/devices/system/cpu/cpu0/thermal_throttle");
+    assert_eq!(masked.len(), 13);
+}
+
+// --- files in /etc -----------------------------------------------------------------------------------------------
+
+#[test]
+fn etc_hosts_is_managed_or_the_nodes_9_14() {
+    let addresses: Vec<IpAddr> = vec!["10.88.0.5".parse().unwrap(), "fd00::5".parse().unwrap()];
+    let managed = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n\
+        ::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n\
+        fe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
+    assert_eq!(hosts(&addresses, "web"), format!("{managed}10.88.0.5\tweb\nfd00::5\tweb\n"));
+    assert_eq!(hosts(&[], "web"), format!("{managed}127.0.0.1\tweb\n"));
+    let node = "127.0.0.1 localhost\n10.0.0.1 edge-1\n";
+    let expected = format!("# Kubernetes-managed hosts file (host network).\n{node}");
+    assert_eq!(node_hosts(node), expected);
+    assert_eq!(hostname("web"), "web\n");
+}
+
+#[test]
+fn resolv_conf_is_the_nodes_cut_to_what_resolvers_take() {
+    let node = "# by hand\nsearch old.example\n; comment\nnameserver 10.0.0.1\nnameserver\n  nameserver 10.0.0.2 # x\n\
+        nameserver fd00::1\nnameserver 10.0.0.4\nsearch lan. example.org .\noptions ndots:2 rotate\nsortlist 1\n\
+        options edns0\n";
+    let expected = "search lan example.org .\nnameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver fd00::1\n\
+        options ndots:2 rotate edns0\n";
+    assert_eq!(resolv_conf(node), expected);
+    assert_eq!(resolv_conf("domain lan other\nnameserver 1.1.1.1"), "search lan\nnameserver 1.1.1.1\n");
+    assert_eq!(resolv_conf(""), "");
+
+    let many: Vec<String> = (0..40).map(|number| format!("d{number}")).collect();
+    let kept = resolv_conf(&format!("search {}\n", many.join(" ")));
+    assert_eq!(kept.split_whitespace().count(), 1 + 32);
+    let long = resolv_conf(&format!("search {}\n", vec!["a".repeat(250); 20].join(" ")));
+    assert_eq!(long.split_whitespace().count(), 1 + 8, "8 × 250 + 7 ≤ 2048 < 9 × 250 + 8");
+}
+
+// --- STOPSIGNAL --------------------------------------------------------------------------------------------------
+
+#[test]
+fn stop_signals_by_name_number_and_distance() {
+    for (written, expected) in [
+        ("", 15),
+        ("SIGTERM", 15),
+        ("SIGQUIT", 3),
+        ("quit", 3),
+        ("3", 3),
+        ("9", 9),
+        ("SIGKILL", 9),
+        ("SIGWINCH", 28),
+        ("SIGUSR1", 10),
+        ("SIGSYS", 31),
+        ("SIGHUP", 1),
+        ("SIGPOLL", 29),
+        ("SIGRTMIN", 34),
+        ("SIGRTMIN+3", 37),
+        ("rtmax-2", 62),
+        ("SIGRTMAX", 64),
+        ("37", 37),
+        // No signals at all.
+        ("0", 15),
+        ("65", 15),
+        ("-1", 15),
+        ("SIGNOTHING", 15),
+        ("SIGRTMIN+99", 15),
+        ("RTMIN3", 15),
+        ("RTMIN-1", 15),
+        ("SIGRTMAX+1", 15),
+    ] {
+        let image = ImageConfig { stop_signal: written.into(), ..ImageConfig::default() };
+        assert_eq!(stop_signal(&image), expected, "{written:?}");
+    }
+}

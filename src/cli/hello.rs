@@ -1,0 +1,70 @@
+//! `hello`: the workload of the demo. Serves a small page, logs each request, ends on SIGTERM.
+//!
+//! It is the first process of its PID namespace, where a signal without a handler is ignored: SIGTERM comes by signalfd.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::print;
+
+/// How long a client may take to ask.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Serves on `$HOST:$PORT` (0.0.0.0:8080) until SIGTERM or SIGINT.
+pub fn hello() -> Result<()> {
+    let mut signals = SigSet::empty();
+    [Signal::SIGTERM, Signal::SIGINT].into_iter().for_each(|signal| signals.add(signal));
+    signals.thread_block()?;
+    let told = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
+    let variable = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_string());
+    let address = format!("{}:{}", variable("HOST", "0.0.0.0"), variable("PORT", "8080"));
+    let listener = TcpListener::bind(&address).with_context(|| format!("listen on {address}"))?;
+    print(&format!("hello listens on {address}\n"))?;
+    loop {
+        let mut descriptors =
+            [PollFd::new(told.as_fd(), PollFlags::POLLIN), PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut descriptors, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            other => other?,
+        };
+        if descriptors[0].any() == Some(true) {
+            return print("hello was told to end\n");
+        }
+        // A client that misbehaves ends its own connection only.
+        let answered = listener.accept().map_err(anyhow::Error::from).and_then(|(stream, _)| answer(&stream));
+        print(&match answered {
+            Ok(request) => format!("{request}\n"),
+            Err(error) => format!("no answer: {error:#}\n"),
+        })?;
+    }
+}
+
+/// Answers one request; its first line.
+fn answer(mut stream: &TcpStream) -> Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // As long as a browser's headers; what is longer is not read.
+    let mut lines = BufReader::new(std::io::Read::take(stream, 16 * 1024)).lines();
+    let request = lines.next().context("an empty request")??;
+    for line in lines {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+    let page = format!("<!doctype html><title>hello</title><p>hello from {host}\n");
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+        page.len(),
+    )?;
+    Ok(request)
+}

@@ -1,0 +1,142 @@
+//! What the store holds: one JSON file, replaced as a whole.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Imported};
+use crate::bundle::ImageConfig;
+
+/// The index file's content.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Index {
+    /// Whole images only.
+    pub images: Vec<Record>,
+    /// Archives that were read, so that they are not read again.
+    pub archives: Vec<Known>,
+}
+
+/// One image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Digest of its configuration.
+    pub id: Digest,
+    /// Names with a tag; a name belongs to one image.
+    pub names: Vec<String>,
+    /// Digests of its manifest and of indexes that led to it.
+    pub digests: Vec<Digest>,
+    /// Lowest first.
+    pub layers: Vec<LayerRecord>,
+    /// How to run it.
+    pub config: ImageConfig,
+    /// In Go's words.
+    pub architecture: String,
+    /// `linux`.
+    pub os: String,
+}
+
+/// One layer on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// Digest over this layer and all below it.
+    pub chain: Digest,
+    /// Bytes in its files.
+    pub size: u64,
+}
+
+/// An archive that was read, and what it held.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Known {
+    /// Which file, in which state.
+    pub archive: Identity,
+    /// The images in it.
+    pub images: Vec<Imported>,
+}
+
+/// A file in one state: another content would change it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    path: PathBuf,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    /// The present state of `file`, which was opened at `path`.
+    pub fn of(path: &Path, file: &File) -> io::Result<Identity> {
+        let metadata = file.metadata()?;
+        Ok(Identity {
+            path: path.to_owned(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
+    /// Whether it is the same path, in whatever state.
+    pub fn same_path(&self, other: &Identity) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Index {
+    /// Reads the index at `path`; an empty one if there is none yet.
+    pub fn read(path: &Path) -> Result<Index> {
+        match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::default()),
+            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        }
+    }
+
+    /// Replaces the index at `path`; after a power cut either the old or the new one is there.
+    pub fn write(&mut self, path: &Path) -> Result<()> {
+        self.archives.retain(|known| known.archive.path.exists());
+        let beside = path.with_extension("new");
+        let replace = || -> io::Result<()> {
+            let mut file = File::create(&beside)?;
+            file.write_all(&serde_json::to_vec(self)?)?;
+            file.sync_all()?;
+            fs::rename(&beside, path)?;
+            File::open(path.parent().unwrap_or(path))?.sync_all()
+        };
+        replace().with_context(|| format!("write {}", path.display()))
+    }
+
+    /// What the archive held when it was read in this state, as long as the store still has all of it.
+    pub fn known(&self, archive: &Identity) -> Option<Vec<Imported>> {
+        let known = self.archives.iter().find(|known| known.archive == *archive)?;
+        let here = |image: &Imported| self.images.iter().any(|record| record.id.as_str() == image.id);
+        known.images.iter().all(here).then(|| known.images.clone())
+    }
+
+    /// Adds an image, whose names no other keeps; tells the names that were another's.
+    pub fn add(&mut self, mut new: Record) -> Vec<String> {
+        let mut moved = Vec::new();
+        for old in &mut self.images {
+            if old.id != new.id {
+                let (taken, kept) = old.names.drain(..).partition(|name| new.names.contains(name));
+                (moved, old.names) = ([moved, taken].concat(), kept);
+            }
+        }
+        if let Some(at) = self.images.iter().position(|old| old.id == new.id) {
+            let old = self.images.remove(at);
+            new.names.extend(old.names);
+            new.digests.extend(old.digests);
+        }
+        new.names.sort();
+        new.names.dedup();
+        new.digests.sort();
+        new.digests.dedup();
+        self.images.push(new);
+        moved
+    }
+}

@@ -1,0 +1,102 @@
+//! What one image may take, so that a small archive cannot fill the node.
+
+use std::os::fd::AsFd;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::statvfs::fstatvfs;
+
+use super::refuse;
+
+/// Limits for one image, all layers together.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most entries in its layers. The largest images in use (complete desktops, ROS, CUDA) have some 400,000.
+    pub entries: u64,
+    /// Most bytes in its layers, unpacked, holes included. The largest images in use (CUDA, l4t-ml) have some 20 GiB.
+    pub bytes: u64,
+    /// Share of the file system, in percent of blocks and of inodes, that stays free for everything else; 5, as ext4
+    /// keeps for root by default.
+    pub free_percent: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { entries: 1_000_000, bytes: 32 << 30, free_percent: 5 }
+    }
+}
+
+/// Longest path of an entry, and longest text of a symbolic link, in bytes: PATH_MAX less its zero byte.
+pub const MAX_PATH: usize = 4095;
+/// Most folders that an entry lies in; a tree can only be removed if its depth stays below the descriptor limit.
+pub const MAX_DEPTH: usize = 255;
+/// Most layers of an image: what fits into overlayfs' option string, and docker's own limit.
+pub const MAX_LAYERS: usize = 127;
+/// Bytes or entries after which the free space is looked at again.
+const LOOK_EVERY_BYTES: u64 = 16 << 20;
+const LOOK_EVERY_ENTRIES: u64 = 4096;
+
+/// What is left of the [`Limits`] of one image while it is unpacked.
+#[derive(Debug)]
+pub struct Budget {
+    limits: Limits,
+    entries: u64,
+    bytes: u64,
+    looked_at: (u64, u64),
+}
+
+impl Budget {
+    /// All of `limits`.
+    pub fn new(limits: Limits) -> Budget {
+        Budget { limits, entries: 0, bytes: 0, looked_at: (0, 0) }
+    }
+
+    /// Takes one entry; `place` is on the file system that is being filled.
+    pub fn entry(&mut self, place: impl AsFd) -> Result<()> {
+        self.entries += 1;
+        if self.entries > self.limits.entries {
+            refuse!("has more than {} files (the limit for one image)", self.limits.entries);
+        }
+        if self.entries == 1 || self.entries - self.looked_at.0 >= LOOK_EVERY_ENTRIES {
+            self.look(place)?;
+        }
+        Ok(())
+    }
+
+    /// Takes `count` bytes; `place` is on the file system that is being filled.
+    pub fn bytes(&mut self, count: u64, place: impl AsFd) -> Result<()> {
+        self.room_for(count)?;
+        self.bytes += count;
+        if self.bytes - self.looked_at.1 >= LOOK_EVERY_BYTES {
+            self.look(place)?;
+        }
+        Ok(())
+    }
+
+    /// Fails if `count` bytes would be too much, before the first is written.
+    pub fn room_for(&self, count: u64) -> Result<()> {
+        if self.bytes.saturating_add(count) > self.limits.bytes {
+            refuse!("unpacks to more than {} bytes (the limit for one image)", self.limits.bytes);
+        }
+        Ok(())
+    }
+
+    /// The most bytes that a layer's stream may have.
+    pub fn most_bytes(&self) -> u64 {
+        self.limits.bytes
+    }
+
+    /// A full disk is no fault of the archive: it is tried again, so this is no refusal.
+    fn look(&mut self, place: impl AsFd) -> Result<()> {
+        self.looked_at = (self.entries, self.bytes);
+        let disk = fstatvfs(place).context("ask for the free space")?;
+        let enough = |free: u64, all: u64| free >= all / 100 * self.limits.free_percent;
+        let percent = self.limits.free_percent;
+        if !enough(disk.blocks_available(), disk.blocks()) {
+            bail!("the disk is nearly full: {percent} % of its space stay free, remove something first");
+        }
+        if disk.files() > 0 && !enough(disk.files_available(), disk.files()) {
+            bail!("the disk is nearly out of inodes: {percent} % of them stay free, remove something first");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Images on disk.
+//!
+//! ```text
+//! <root>/lock             locked by whoever writes
+//!        index.json       what there is: whole images only
+//!        configs/<hex>    configurations, as they came
+//!        layers/<24 hex>  one unpacked layer each, named by its chain
+//!        tmp/             what is not whole yet
+//! ```
+//!
+//! A layer is named by its chain, the digest over itself and all below, and not by itself alone: folders that it does
+//! not list look as they do below ([`super::inherit`]).
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+
+use super::index::{Identity, Index, LayerRecord, Record};
+use super::{Digest, Image, Limits, Platform, Reference};
+
+/// How many digits of a chain's digest name its folder: few enough that 127 of them fit into overlayfs' option string,
+/// enough (96 bits) that nobody finds a second chain for a given name.
+const NAME_DIGITS: usize = 24;
+
+/// The image store below one directory. Any number of processes may have it open; one at a time writes.
+pub struct Store {
+    pub(super) root: PathBuf,
+    pub(super) limits: Limits,
+    pub(super) platform: Platform,
+    seen: Mutex<Seen>,
+    /// Archives that are refused for what is in them, and why: they are not read again before they change.
+    pub(super) refused: Mutex<HashMap<Identity, String>>,
+}
+
+/// The index as last read, and the state of its file then.
+#[derive(Default)]
+struct Seen {
+    state: Option<(u64, u64, i64, i64)>,
+    index: Arc<Index>,
+}
+
+impl Store {
+    /// Opens the store below `root`, made if missing (0700); throws away what an interrupted import left.
+    pub fn open(root: &Path) -> Result<Store> {
+        Store::with_limits(root, Limits::default())
+    }
+
+    /// As [`Store::open`], with other limits.
+    pub fn with_limits(root: &Path, limits: Limits) -> Result<Store> {
+        let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
+        for folder in [root, &root.join("layers"), &root.join("configs"), &root.join("tmp")] {
+            make(folder).with_context(|| format!("make {}", folder.display()))?;
+        }
+        let (seen, refused) = (Mutex::default(), Mutex::default());
+        let store = Store { root: root.to_owned(), limits, platform: Platform::ours(), seen, refused };
+        let lock = store.lock_file()?;
+        // Whoever has the lock writes, and has cleaned up himself.
+        match lock.try_lock() {
+            Ok(()) => store.clean().context("clean up the image store")?,
+            Err(fs::TryLockError::WouldBlock) => {}
+            Err(fs::TryLockError::Error(error)) => return Err(error).context("lock the image store"),
+        }
+        Ok(store)
+    }
+
+    /// The image called `reference`, if it is here. A digest beats the tag, and needs no name: it tells the content.
+    pub fn find(&self, reference: &Reference) -> Result<Option<Image>> {
+        let index = self.index()?;
+        let name = reference.to_string();
+        let found = index.images.iter().find(|record| match &reference.digest {
+            Some(digest) => record.digests.contains(digest),
+            None => record.names.contains(&name),
+        });
+        Ok(found.map(|record| self.image(record)))
+    }
+
+    /// All images, in the order in which they came.
+    pub fn list(&self) -> Result<Vec<Image>> {
+        Ok(self.index()?.images.iter().map(|record| self.image(record)).collect())
+    }
+
+    /// The index, read anew only if its file is another one.
+    pub(super) fn index(&self) -> Result<Arc<Index>> {
+        let state = match fs::metadata(self.index_path()) {
+            Ok(file) => Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).context("look at the image store's index"),
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.state != state || state.is_none() {
+            *seen = Seen { index: Arc::new(Index::read(&self.index_path())?), state };
+        }
+        Ok(seen.index.clone())
+    }
+
+    /// Waits until nobody else writes; the lock ends with the file.
+    pub(super) fn lock(&self) -> Result<File> {
+        let file = self.lock_file()?;
+        file.lock().context("lock the image store")?;
+        Ok(file)
+    }
+
+    pub(super) fn index_path(&self) -> PathBuf {
+        self.root.join("index.json")
+    }
+
+    pub(super) fn layer_path(&self, chain: &Digest) -> PathBuf {
+        self.root.join("layers").join(folder_name(chain))
+    }
+
+    fn lock_file(&self) -> Result<File> {
+        let path = self.root.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        file.with_context(|| format!("open {}", path.display()))
+    }
+
+    fn image(&self, record: &Record) -> Image {
+        Image {
+            id: record.id.to_string(),
+            names: record.names.clone(),
+            layers_dir: self.root.join("layers"),
+            lower: record.layers.iter().rev().map(|layer| folder_name(&layer.chain)).collect(),
+            config: record.config.clone(),
+            architecture: record.architecture.clone(),
+            os: record.os.clone(),
+            size: record.layers.iter().map(|layer| layer.size).sum(),
+        }
+    }
+
+    /// Forgets images whose layers are gone, and removes what no image has. Only with the lock.
+    pub(super) fn clean(&self) -> Result<()> {
+        let mut index = Index::read(&self.index_path())?;
+        let before = index.images.len();
+        index.images.retain(|image| {
+            let lost = image.layers.iter().find(|layer| !self.layer_path(&layer.chain).is_dir());
+            if let Some(layer) = lost {
+                log::warn!(
+                    "image {}: its layer {} is gone, so it must be imported again",
+                    image.id,
+                    layer.chain
+                );
+            }
+            lost.is_none()
+        });
+        if index.images.len() != before {
+            index.write(&self.index_path())?;
+        }
+        let layers = index.images.iter().flat_map(|image| &image.layers);
+        let layers: HashSet<String> = layers.map(|layer| folder_name(&layer.chain)).collect();
+        let configs: HashSet<String> = index.images.iter().map(|image| image.id.hex().to_owned()).collect();
+        remove_others(&self.root.join("tmp"), &HashSet::new())?;
+        remove_others(&self.root.join("layers"), &layers)?;
+        remove_others(&self.root.join("configs"), &configs)
+    }
+}
+
+impl Index {
+    /// The layer that ends `chain`, if an image has it.
+    pub(super) fn layer(&self, chain: &Digest) -> Option<&LayerRecord> {
+        self.images.iter().flat_map(|image| &image.layers).find(|layer| layer.chain == *chain)
+    }
+
+    /// Whether the folder for `chain` is another chain's.
+    pub(super) fn collides(&self, chain: &Digest) -> bool {
+        let mut layers = self.images.iter().flat_map(|image| &image.layers);
+        layers.any(|layer| layer.chain != *chain && folder_name(&layer.chain) == folder_name(chain))
+    }
+}
+
+pub(super) fn folder_name(chain: &Digest) -> String {
+    chain.hex()[..NAME_DIGITS].to_owned()
+}
+
+fn remove_others(folder: &Path, keep: &HashSet<String>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
+        let entry = entry?;
+        if keep.contains(&*entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let path = entry.path();
+        let removed =
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Everything that can be done.
+
+use std::collections::BTreeMap;
+
+use super::Time;
+use crate::spec::Uid;
+use crate::status::Wall;
+
+/// Everything the node can do to the world. Each names the sandbox it was meant for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the same few fields each time: pod, sandbox number, container, run number")]
+pub enum Action {
+    /// Make directories, cgroup, pod process.
+    StartPod { uid: Uid, sandbox: u32 },
+    /// See to it that the image of the coming run is here.
+    PullImage { uid: Uid, sandbox: u32, container: String, attempt: u32 },
+    /// Begin a run.
+    StartContainer { uid: Uid, sandbox: u32, container: String, attempt: u32 },
+    /// Send the stop signal, and SIGKILL at `until`. Done when that is arranged; the exit is told by itself.
+    StopContainer { uid: Uid, sandbox: u32, container: String, attempt: u32, until: Time },
+    /// Kill and remove what a lost sandbox left; keep the pod's volumes.
+    CleanPod { uid: Uid, sandbox: u32 },
+    /// Remove everything of the pod.
+    RemovePod { uid: Uid, sandbox: u32, keep_logs: bool },
+}
+
+impl Action {
+    /// The pod that it is about.
+    pub fn uid(&self) -> &Uid {
+        match self {
+            Action::StartPod { uid, .. }
+            | Action::PullImage { uid, .. }
+            | Action::StartContainer { uid, .. }
+            | Action::StopContainer { uid, .. }
+            | Action::CleanPod { uid, .. }
+            | Action::RemovePod { uid, .. } => uid,
+        }
+    }
+
+    /// Whether it belongs to starting a pod.
+    pub(super) fn is_start(&self) -> bool {
+        matches!(self, Action::StartPod { .. } | Action::PullImage { .. } | Action::StartContainer { .. })
+    }
+}
+
+/// What a good end of an action taught.
+#[derive(Debug, Clone)]
+pub enum Learnt {
+    /// That it is done.
+    Done,
+    /// Of [`Action::StartPod`].
+    Pod {
+        /// The pod's address.
+        ip: Option<String>,
+        /// For each container with logs from before: a number no log has yet.
+        attempts: BTreeMap<String, u32>,
+    },
+    /// Of [`Action::PullImage`].
+    Image {
+        /// `sha256:…`.
+        id: String,
+        /// A sentence for the Pulled event.
+        message: String,
+    },
+    /// Of [`Action::StartContainer`].
+    Started {
+        /// When.
+        at: Wall,
+    },
+}

@@ -1,0 +1,171 @@
+//! What the end of each action teaches.
+
+use std::time::Duration;
+
+use super::facts::{EXIT_NOT_STARTED, SandboxState, State};
+use super::report::container_id;
+use super::{Action, Learnt, Node, Now, RunEnd};
+use crate::spec::Uid;
+use crate::status::{EventKind, Exit, Failure, Reason};
+
+impl Node {
+    pub(super) fn done(&mut self, now: Now, action: Action, result: Result<Learnt, Failure>) {
+        match (action, result) {
+            (Action::StartPod { uid, sandbox }, result) => self.pod_started(now, &uid, sandbox, result),
+            (Action::PullImage { uid, container, .. }, result) => self.pulled(now, &uid, &container, result),
+            (Action::StartContainer { uid, sandbox, container, attempt }, result) => {
+                self.container_started(now, &uid, sandbox, &container, attempt, result);
+            }
+            (Action::StopContainer { uid, sandbox, container, attempt, .. }, Ok(_)) => {
+                self.of(&uid, |facts| {
+                    if facts.is_up(sandbox) {
+                        facts.container(&container).into_iter().for_each(|known| known.stops(attempt));
+                    }
+                });
+            }
+            (Action::CleanPod { uid, .. }, Ok(_)) => {
+                let back_off = self.back_off;
+                self.of(&uid, |facts| facts.cleaned(now, &back_off));
+            }
+            (Action::RemovePod { uid, .. }, Ok(_)) => self.removed(now, &uid),
+            (
+                Action::StopContainer { uid, .. }
+                | Action::CleanPod { uid, .. }
+                | Action::RemovePod { uid, .. },
+                Err(failure),
+            ) => self.hold(now, &uid, Reason::FailedKillPod, failure),
+        }
+    }
+
+    fn pod_started(&mut self, now: Now, uid: &Uid, sandbox: u32, result: Result<Learnt, Failure>) {
+        match result {
+            Ok(Learnt::Pod { ip, attempts }) => self.of(uid, |facts| {
+                if facts.sandbox.number != sandbox || facts.sandbox.state != SandboxState::Absent {
+                    return;
+                }
+                facts.sandbox.state = SandboxState::Up;
+                facts.sandbox.up_since = now.boot;
+                facts.sandbox.failure = None;
+                facts.sandbox.ip = ip;
+                for known in &mut facts.containers {
+                    let fresh = matches!(known.state, State::Waiting { .. });
+                    if let (true, Some(attempt)) = (fresh, attempts.get(&known.name)) {
+                        known.attempt = known.attempt.max(*attempt);
+                    }
+                }
+            }),
+            Ok(_) => (),
+            Err(failure) => self.hold(now, uid, Reason::FailedCreatePodSandBox, failure),
+        }
+    }
+
+    fn pulled(&mut self, now: Now, uid: &Uid, container: &str, result: Result<Learnt, Failure>) {
+        let back_off = self.back_off;
+        self.of(uid, |facts| {
+            let Some(known) = facts.container(container) else { return };
+            match result {
+                Ok(Learnt::Image { id, message }) => {
+                    known.image = Some(id);
+                    facts.history.note(now.wall, EventKind::Normal, Reason::Pulled, Some(container), message);
+                }
+                Ok(_) => (),
+                Err(failure) => {
+                    let delay = back_off.pull(known.failures + 1);
+                    known.hold(failure.clone(), delay, now);
+                    facts.history.note(
+                        now.wall,
+                        EventKind::Warning,
+                        Reason::Failed,
+                        Some(container),
+                        failure.message,
+                    );
+                }
+            }
+        });
+    }
+
+    fn container_started(
+        &mut self,
+        now: Now,
+        uid: &Uid,
+        sandbox: u32,
+        container: &str,
+        attempt: u32,
+        result: Result<Learnt, Failure>,
+    ) {
+        let back_off = self.back_off;
+        self.of(uid, |facts| {
+            if !facts.is_up(sandbox) {
+                // It began in a sandbox that was lost meanwhile: its number is spent.
+                if let (Ok(Learnt::Started { at }), Some(known)) = (result, facts.container(container)) {
+                    known.started(attempt, at);
+                    known.lost(now);
+                }
+                return;
+            }
+            let id = container_id(&facts.pod, container, attempt);
+            let Some(known) = facts.container(container) else { return };
+            match result {
+                Ok(Learnt::Started { at }) => {
+                    known.started(attempt, at);
+                    let history = &mut facts.history;
+                    let (created, started) =
+                        (format!("Created container {container}"), format!("Started container {container}"));
+                    history.note(now.wall, EventKind::Normal, Reason::Created, Some(container), created);
+                    history.note(now.wall, EventKind::Normal, Reason::Started, Some(container), started);
+                }
+                Ok(_) => (),
+                Err(failure) => {
+                    let message = format!("Error: {}", failure.message);
+                    match failure.reason {
+                        // Its process could not be started: that was a run, as under containerd.
+                        Reason::StartError => {
+                            let exit = not_started(failure, now, id);
+                            let (container, finished) = (container.to_owned(), now.boot);
+                            let end = RunEnd { container, attempt, exit, finished, ran: Duration::ZERO };
+                            known.exited(&end, &back_off);
+                        }
+                        _ => known.hold(failure, back_off.hold(known.failures + 1), now),
+                    }
+                    facts.history.note(
+                        now.wall,
+                        EventKind::Warning,
+                        Reason::Failed,
+                        Some(container),
+                        message,
+                    );
+                }
+            }
+        });
+    }
+
+    fn removed(&mut self, now: Now, uid: &Uid) {
+        let Some(facts) = self.pods.remove(uid) else { return };
+        if facts.again && !self.going_down {
+            self.changed.insert(uid.clone());
+            self.pods.insert(uid.clone(), facts.reborn(now));
+        } else {
+            self.gone.push(uid.clone());
+        }
+    }
+
+    fn hold(&mut self, now: Now, uid: &Uid, reason: Reason, failure: Failure) {
+        let back_off = self.back_off;
+        self.of(uid, |facts| {
+            facts.history.note(now.wall, EventKind::Warning, reason, None, failure.message.clone());
+            facts.hold(failure, now, &back_off);
+        });
+    }
+}
+
+fn not_started(failure: Failure, now: Now, container_id: String) -> Exit {
+    Exit {
+        code: EXIT_NOT_STARTED,
+        signal: None,
+        reason: Reason::StartError,
+        message: failure.message,
+        started: now.wall,
+        finished: now.wall,
+        container_id,
+    }
+}

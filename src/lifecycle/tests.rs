@@ -1,0 +1,806 @@
+//! Stories in virtual time: what happened on the left, what the node decided on the right.
+#![allow(clippy::unwrap_used)]
+
+mod storm;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Action, BackOff, Event, Facts, Found, Learnt, Node, Now, RunEnd, Running, status};
+use crate::spec::{Container, Pod, PullPolicy, Qos, Resources, RestartPolicy, Uid};
+use crate::status::{ContainerState, Exit, Failure, Reason, Wall};
+
+/// What the world does in a story.
+enum Told {
+    /// Something happens, and every action that it calls for succeeds at once.
+    Happens(Event),
+    /// The same, but these actions (by how they are shown) fail at once.
+    Fails(Event, &'static [(&'static str, Reason)]),
+    /// The same, but these actions do not end yet.
+    Hangs(Event, &'static [&'static str]),
+    /// An action that hung ends now.
+    Ends(&'static str, Result<(), Reason>),
+    /// The status of the pod, to be shown.
+    Shown,
+}
+use Told::{Ends, Fails, Hangs, Happens, Shown};
+
+/// The only place that knows the API: feeds `told` to a fresh node and compares the story.
+#[track_caller]
+fn check(told: Vec<(u64, Told)>, expected: &str) {
+    check_with(BackOff::default(), told, expected);
+}
+
+#[track_caller]
+fn check_with(back_off: BackOff, told: Vec<(u64, Told)>, expected: &str) {
+    let mut node = Node::new(back_off, 0);
+    let mut hanging: BTreeMap<String, Action> = BTreeMap::new();
+    let mut story = String::new();
+    for (at, told) in told {
+        let now = now(at);
+        let mut line: Vec<String> = Vec::new();
+        let (event, fails, hangs): (Option<Event>, &[(&str, Reason)], &[&str]) = match told {
+            Happens(event) => (Some(event), &[], &[]),
+            Fails(event, fails) => (Some(event), fails, &[]),
+            Hangs(event, hangs) => (Some(event), &[], hangs),
+            Ends(name, result) => {
+                let action = hanging.remove(name).unwrap_or_else(|| panic!("{name} does not hang"));
+                let result =
+                    result.map(|()| learnt(&action, at)).map_err(|reason| Failure::new(reason, "no luck"));
+                (Some(Event::Done { action, result }), &[], &[])
+            }
+            Shown => {
+                line.extend(node.all().map(|facts| shown(facts, &back_off)));
+                (None, &[], &[])
+            }
+        };
+        let mut queue: VecDeque<Event> = event.into_iter().collect();
+        let mut begun = BTreeSet::new();
+        while let Some(event) = queue.pop_front() {
+            for action in node.step(now, event).actions {
+                let name = show(&action);
+                assert!(begun.insert(action.clone()), "no progress: {name} again");
+                line.push(name.clone());
+                if hangs.contains(&name.as_str()) {
+                    hanging.insert(name, action);
+                    continue;
+                }
+                let failure = fails.iter().find(|(failing, _)| *failing == name);
+                let result = match failure {
+                    Some((_, reason)) => Err(Failure::new(*reason, "no luck")),
+                    None => Ok(learnt(&action, at)),
+                };
+                queue.push_back(Event::Done { action, result });
+            }
+        }
+        let wake = node.next_deadline().map(|deadline| format!("[wake at {}s]", deadline.as_secs()));
+        line.extend(wake);
+        writeln!(story, "{at}s: {}", line.join(", ")).unwrap();
+    }
+    let story: Vec<&str> = story.lines().map(str::trim).collect();
+    let expected: Vec<&str> = expected.trim().lines().map(str::trim).collect();
+    assert_eq!(story, expected);
+}
+
+fn now(at: u64) -> Now {
+    Now { boot: Duration::from_secs(at), wall: Wall(at as i64 * 1_000_000_000 + 1) }
+}
+
+fn learnt(action: &Action, at: u64) -> Learnt {
+    match action {
+        Action::StartPod { .. } => Learnt::Pod { ip: None, attempts: BTreeMap::new() },
+        Action::PullImage { .. } => Learnt::Image { id: "sha256:1".into(), message: "present".into() },
+        Action::StartContainer { .. } => Learnt::Started { at: now(at).wall },
+        _ => Learnt::Done,
+    }
+}
+
+/// `web` is left out, since most stories have one pod; a later sandbox shows as `'`.
+fn show(action: &Action) -> String {
+    let of = |uid: &Uid, sandbox: u32| {
+        let name = if uid.0 == "web" { String::new() } else { format!("{uid} ") };
+        format!("{name}{}", "'".repeat(sandbox as usize))
+    };
+    let words = match action {
+        Action::StartPod { uid, sandbox } => format!("start pod {}", of(uid, *sandbox)),
+        Action::PullImage { uid, sandbox, .. } => format!("pull {}", of(uid, *sandbox)),
+        Action::StartContainer { uid, sandbox, container, attempt } => {
+            format!("start {}{container}#{attempt}", of(uid, *sandbox))
+        }
+        Action::StopContainer { uid, sandbox, container, attempt, until } => {
+            format!("stop {}{container}#{attempt} until {}s", of(uid, *sandbox), until.as_secs())
+        }
+        Action::CleanPod { uid, sandbox } => format!("clean pod {}", of(uid, *sandbox)),
+        Action::RemovePod { uid, sandbox, keep_logs } => {
+            format!("remove pod {}{}", of(uid, *sandbox), if *keep_logs { "but logs" } else { "" })
+        }
+    };
+    words.trim().to_owned()
+}
+
+fn shown(facts: &Facts, back_off: &BackOff) -> String {
+    let status = status(facts, back_off, None);
+    let states = status.containers.iter().map(|container| {
+        let state = match &container.state {
+            ContainerState::Waiting { reason, .. } => format!("waiting {reason}"),
+            ContainerState::Running { .. } => "running".to_owned(),
+            ContainerState::Terminated(exit) => format!("terminated {} {}", exit.reason, exit.code),
+        };
+        let last = container.last_state.as_ref().map(|exit| format!(" after {} {}", exit.reason, exit.code));
+        let ready = if container.ready { " ready" } else { "" };
+        format!(
+            "{} {state}{}{ready} restarts {}",
+            container.name,
+            last.unwrap_or_default(),
+            container.restart_count
+        )
+    });
+    let states: Vec<String> = states.collect();
+    format!("{:?}: {}", status.phase, states.join("; "))
+}
+
+fn pod(uid: &str, name: &str, restart_policy: RestartPolicy) -> Arc<Pod> {
+    let container = |name: &str| Container {
+        name: name.into(),
+        image: "nginx:1".into(),
+        pull_policy: PullPolicy::IfNotPresent,
+        command: vec![],
+        args: vec![],
+        env: vec![],
+        working_dir: None,
+        resources: Resources::default(),
+        mounts: vec![],
+    };
+    Arc::new(Pod {
+        uid: Uid(uid.into()),
+        namespace: "default".into(),
+        name: name.into(),
+        origin: format!("/m/{name}.yaml"),
+        object: "{}".into(),
+        node_name: "n".into(),
+        hostname: name.into(),
+        restart_policy,
+        grace: Duration::from_secs(30),
+        priority: 0,
+        priority_class: String::new(),
+        host_network: false,
+        host_pid: false,
+        host_ipc: false,
+        share_process_namespace: false,
+        qos: Qos::BestEffort,
+        containers: vec![container("c")],
+        volumes: vec![],
+    })
+}
+
+fn web(policy: RestartPolicy) -> Event {
+    Event::ManifestSet(pod("web", "web", policy))
+}
+
+fn gone(uid: &str) -> Event {
+    Event::ManifestGone(Uid(uid.into()))
+}
+
+fn lost(sandbox: u32) -> Event {
+    Event::PodLost { uid: Uid("web".into()), sandbox }
+}
+
+fn end(at: u64, attempt: u32, code: i32, ran: u64) -> RunEnd {
+    let reason = if code == 0 { Reason::Completed } else { Reason::Error };
+    let finished = now(at).wall;
+    let exit = Exit {
+        code,
+        signal: None,
+        reason,
+        message: String::new(),
+        started: finished,
+        finished,
+        container_id: String::new(),
+    };
+    let (finished, ran) = (Duration::from_secs(at), Duration::from_secs(ran));
+    RunEnd { container: "c".into(), attempt, exit, finished, ran }
+}
+
+/// Run `attempt` of `web`, in its first sandbox, ends at second `at`.
+fn exited(at: u64, attempt: u32, code: i32) -> (u64, Told) {
+    (at, Happens(exit_in(0, at, attempt, code, 1)))
+}
+
+fn exit_in(sandbox: u32, at: u64, attempt: u32, code: i32, ran: u64) -> Event {
+    Event::Exited { uid: Uid("web".into()), sandbox, end: end(at, attempt, code, ran) }
+}
+
+const ALWAYS: RestartPolicy = RestartPolicy::Always;
+const BEGUN: &str = "0s: start pod, pull, start c#0";
+
+#[test]
+fn a_manifest_becomes_a_running_container() {
+    check(
+        vec![(0, Happens(web(ALWAYS))), (1, Happens(Event::Tick)), (1, Shown)],
+        "0s: start pod, pull, start c#0
+         1s:
+         1s: Running: c running ready restarts 0",
+    );
+}
+
+#[test]
+fn the_same_manifest_again_changes_nothing() {
+    check(vec![(0, Happens(web(ALWAYS))), (3, Happens(web(ALWAYS)))], &format!("{BEGUN}\n3s:"));
+}
+
+#[test]
+fn acceptance_3_01_always_restarts_after_failure_and_success_alike() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            exited(5, 0, 1),
+            exited(6, 1, 0),
+            (16, Happens(Event::Tick)),
+            (17, Shown),
+        ],
+        "0s: start pod, pull, start c#0
+         5s: pull, start c#1
+         6s: [wake at 16s]
+         16s: pull, start c#2
+         17s: Running: c running after Completed 0 ready restarts 2",
+    );
+}
+
+#[test]
+fn acceptance_3_02_on_failure_leaves_a_success_alone() {
+    check(
+        vec![(0, Happens(web(RestartPolicy::OnFailure))), exited(5, 0, 1), exited(6, 1, 0), (7, Shown)],
+        "0s: start pod, pull, start c#0
+         5s: pull, start c#1
+         6s:
+         7s: Succeeded: c terminated Completed 0 after Error 1 restarts 1",
+    );
+}
+
+#[test]
+fn acceptance_3_03_never_runs_once() {
+    check(
+        vec![(0, Happens(web(RestartPolicy::Never))), exited(5, 0, 1), (6, Shown)],
+        "0s: start pod, pull, start c#0
+         5s:
+         6s: Failed: c terminated Error 1 restarts 0",
+    );
+}
+
+#[test]
+fn acceptance_3_04_and_3_07_a_crash_loop_backs_off_as_the_kubelets() {
+    let tick = |at| (at, Happens(Event::Tick));
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            exited(0, 0, 1),
+            exited(0, 1, 1),
+            (0, Shown),
+            tick(10),
+            exited(10, 2, 1),
+            tick(30),
+            exited(30, 3, 1),
+            tick(70),
+            exited(70, 4, 1),
+            tick(150),
+            exited(150, 5, 1),
+            tick(310),
+        ],
+        "0s: start pod, pull, start c#0
+         0s: pull, start c#1
+         0s: [wake at 10s]
+         0s: Running: c waiting CrashLoopBackOff after Error 1 restarts 1, [wake at 10s]
+         10s: pull, start c#2
+         10s: [wake at 30s]
+         30s: pull, start c#3
+         30s: [wake at 70s]
+         70s: pull, start c#4
+         70s: [wake at 150s]
+         150s: pull, start c#5
+         150s: [wake at 310s]
+         310s: pull, start c#6",
+    );
+}
+
+#[test]
+fn acceptance_3_08_a_configured_maximum_caps_the_back_off() {
+    let tick = |at| (at, Happens(Event::Tick));
+    check_with(
+        BackOff { max: Duration::from_secs(30) },
+        vec![
+            (0, Happens(web(ALWAYS))),
+            exited(0, 0, 1),
+            exited(0, 1, 1),
+            tick(10),
+            exited(10, 2, 1),
+            tick(30),
+            exited(30, 3, 1),
+            tick(60),
+            exited(60, 4, 1),
+        ],
+        "0s: start pod, pull, start c#0
+         0s: pull, start c#1
+         0s: [wake at 10s]
+         10s: pull, start c#2
+         10s: [wake at 30s]
+         30s: pull, start c#3
+         30s: [wake at 60s]
+         60s: pull, start c#4
+         60s: [wake at 90s]",
+    );
+}
+
+#[test]
+fn acceptance_3_06_two_delays_in_a_long_crash_loop_are_five_minutes_each() {
+    let mut told = vec![(0, Happens(web(ALWAYS)))];
+    for (attempt, at) in [0, 0, 10, 30, 70, 150, 310, 610].into_iter().enumerate() {
+        told.push((at, Happens(Event::Tick)));
+        told.push(exited(at, attempt as u32, 1));
+    }
+    let mut node = Node::new(BackOff::default(), 0);
+    let mut last = None;
+    for (at, told) in told {
+        let Happens(event) = told else { continue };
+        let mut queue = VecDeque::from([event]);
+        while let Some(event) = queue.pop_front() {
+            for action in node.step(now(at), event).actions {
+                let result = Ok(learnt(&action, at));
+                queue.push_back(Event::Done { action, result });
+            }
+        }
+        last = node.next_deadline().map(|deadline| deadline.as_secs());
+    }
+    assert_eq!(last, Some(910), "the delay stays at 300 s");
+}
+
+#[test]
+fn acceptance_3_05_an_edited_manifest_begins_its_back_off_anew() {
+    let edited = || Event::ManifestSet(pod("web2", "web", ALWAYS));
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            exited(0, 0, 1),
+            exited(0, 1, 1),
+            (5, Happens(gone("web"))),
+            (5, Happens(edited())),
+        ],
+        "0s: start pod, pull, start c#0
+         0s: pull, start c#1
+         0s: [wake at 10s]
+         5s: remove pod
+         5s: start pod web2, pull web2, start web2 c#0",
+    );
+}
+
+#[test]
+fn a_long_run_ends_the_crash_loop() {
+    check(
+        vec![(0, Happens(web(ALWAYS))), exited(1, 0, 1), (700, Happens(exit_in(0, 700, 1, 1, 699)))],
+        "0s: start pod, pull, start c#0
+         1s: pull, start c#1
+         700s: pull, start c#2",
+    );
+}
+
+#[test]
+fn a_removed_manifest_stops_containers_before_the_pod() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (7, Happens(gone("web"))),
+            (7, Happens(Event::Tick)),
+            exited(9, 0, 0),
+        ],
+        "0s: start pod, pull, start c#0
+         7s: stop c#0 until 37s, [wake at 47s]
+         7s: [wake at 47s]
+         9s: remove pod",
+    );
+}
+
+#[test]
+fn a_stop_that_brings_no_exit_is_given_up_after_the_grace() {
+    check(
+        vec![(0, Happens(web(ALWAYS))), (7, Happens(gone("web"))), (47, Happens(Event::Tick))],
+        "0s: start pod, pull, start c#0
+         7s: stop c#0 until 37s, [wake at 47s]
+         47s: remove pod",
+    );
+}
+
+#[test]
+fn a_manifest_that_goes_while_its_pod_is_started_leaks_nothing() {
+    check(
+        vec![
+            (0, Hangs(web(ALWAYS), &["start pod"])),
+            (1, Happens(gone("web"))),
+            (2, Ends("start pod", Ok(()))),
+        ],
+        "0s: start pod
+         1s:
+         2s: remove pod",
+    );
+}
+
+#[test]
+fn a_manifest_that_goes_while_its_container_is_started_leaks_nothing() {
+    check(
+        vec![
+            (0, Hangs(web(ALWAYS), &["start c#0"])),
+            (1, Happens(gone("web"))),
+            (2, Ends("start c#0", Ok(()))),
+            exited(3, 0, 143),
+        ],
+        "0s: start pod, pull, start c#0
+         1s:
+         2s: stop c#0 until 31s, [wake at 41s]
+         3s: remove pod",
+    );
+}
+
+#[test]
+fn an_exit_told_before_its_start_counts_once() {
+    check(
+        vec![
+            (0, Hangs(web(ALWAYS), &["start c#0"])),
+            (1, Hangs(exit_in(0, 1, 0, 1, 0), &["start c#1", "pull"])),
+            (1, Ends("start c#0", Ok(()))),
+            (1, Shown),
+        ],
+        "0s: start pod, pull, start c#0
+         1s: pull
+         1s:
+         1s: Running: c terminated Error 1 restarts 0",
+    );
+}
+
+#[test]
+fn a_lost_pod_process_is_started_anew_and_its_containers_with_it() {
+    check(
+        vec![(0, Happens(web(ALWAYS))), (9, Happens(lost(0))), (10, Shown)],
+        "0s: start pod, pull, start c#0
+         9s: clean pod, start pod ', pull ', start 'c#1
+         10s: Running: c running after ContainerStatusUnknown 137 ready restarts 1",
+    );
+}
+
+#[test]
+fn pod_processes_that_keep_dying_have_a_back_off_of_their_own() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (1, Happens(lost(0))),
+            (2, Happens(lost(1))),
+            (12, Happens(Event::Tick)),
+        ],
+        "0s: start pod, pull, start c#0
+         1s: clean pod, start pod ', pull ', start 'c#1
+         2s: clean pod ', [wake at 12s]
+         12s: start pod '', pull '', start ''c#2",
+    );
+}
+
+#[test]
+fn what_an_older_sandbox_tells_changes_nothing() {
+    check(
+        vec![
+            (0, Hangs(web(ALWAYS), &["start c#0"])),
+            (1, Happens(lost(0))),
+            (2, Ends("start c#0", Ok(()))),
+            (3, Happens(lost(0))),
+            (3, Happens(exit_in(0, 3, 0, 1, 1))),
+            (4, Shown),
+        ],
+        "0s: start pod, pull, start c#0
+         1s:
+         2s: clean pod, start pod ', pull ', start 'c#1
+         3s:
+         3s:
+         4s: Running: c running after ContainerStatusUnknown 137 ready restarts 1",
+    );
+}
+
+#[test]
+fn an_exit_told_twice_or_too_late_counts_once() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            exited(5, 0, 1),
+            exited(5, 0, 1),
+            exited(6, 0, 1),
+            exited(7, 1, 1),
+            exited(8, 1, 1),
+        ],
+        "0s: start pod, pull, start c#0
+         5s: pull, start c#1
+         5s:
+         6s:
+         7s: [wake at 17s]
+         8s: [wake at 17s]",
+    );
+}
+
+#[test]
+fn acceptance_1_04_the_same_bytes_put_back_while_the_pod_ends_are_a_new_life() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (5, Happens(gone("web"))),
+            (6, Happens(web(ALWAYS))),
+            exited(7, 0, 143),
+            (8, Shown),
+        ],
+        "0s: start pod, pull, start c#0
+         5s: stop c#0 until 35s, [wake at 45s]
+         6s: [wake at 45s]
+         7s: remove pod but logs, start pod ', pull ', start 'c#1
+         8s: Running: c running ready restarts 1",
+    );
+}
+
+#[test]
+fn put_back_and_removed_again_is_removed() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (5, Happens(gone("web"))),
+            (6, Happens(web(ALWAYS))),
+            (7, Happens(gone("web"))),
+            exited(8, 0, 143),
+        ],
+        "0s: start pod, pull, start c#0
+         5s: stop c#0 until 35s, [wake at 45s]
+         6s: [wake at 45s]
+         7s: [wake at 45s]
+         8s: remove pod",
+    );
+}
+
+#[test]
+fn acceptance_1_06_an_edited_pod_waits_until_the_old_one_is_wholly_gone() {
+    let edited = || Event::ManifestSet(pod("web2", "web", ALWAYS));
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (5, Happens(gone("web"))),
+            (5, Happens(edited())),
+            (9, Hangs(exit_in(0, 9, 0, 0, 9), &["remove pod"])),
+            (10, Ends("remove pod", Ok(()))),
+        ],
+        "0s: start pod, pull, start c#0
+         5s: stop c#0 until 35s, [wake at 45s]
+         5s: [wake at 45s]
+         9s: remove pod
+         10s: start pod web2, pull web2, start web2 c#0",
+    );
+}
+
+#[test]
+fn acceptance_1_07_of_three_hundred_edits_only_the_last_one_starts() {
+    let mut told = vec![(0, Happens(web(ALWAYS)))];
+    let mut expected = format!("{BEGUN}\n");
+    let mut former = "web".to_owned();
+    for edit in 0..300 {
+        let uid = format!("web-{edit}");
+        told.push((1, Happens(gone(&former))));
+        told.push((1, Happens(Event::ManifestSet(pod(&uid, "web", ALWAYS)))));
+        let stop = if edit == 0 { "stop c#0 until 31s, " } else { "" };
+        expected.push_str(&format!("1s: {stop}[wake at 41s]\n1s: [wake at 41s]\n"));
+        former = uid;
+    }
+    told.push(exited(2, 0, 143));
+    expected.push_str("2s: remove pod, start pod web-299, pull web-299, start web-299 c#0");
+    check(told, &expected);
+}
+
+#[test]
+fn an_absent_image_is_looked_for_again_and_at_once_when_images_come() {
+    let absent: &[(&str, Reason)] = &[("pull", Reason::ErrImagePull)];
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), absent)),
+            (0, Shown),
+            (10, Fails(Event::Tick, absent)),
+            (10, Shown),
+            (12, Happens(Event::ImagesChanged)),
+        ],
+        "0s: start pod, pull, [wake at 10s]
+         0s: Pending: c waiting ErrImagePull restarts 0, [wake at 10s]
+         10s: pull, [wake at 30s]
+         10s: Pending: c waiting ImagePullBackOff restarts 0, [wake at 30s]
+         12s: pull, start c#0",
+    );
+}
+
+#[test]
+fn a_process_that_cannot_be_started_is_a_run_that_ended_with_128() {
+    let no_such_file: &[(&str, Reason)] =
+        &[("start c#0", Reason::StartError), ("start c#1", Reason::StartError)];
+    check(
+        vec![(0, Fails(web(ALWAYS), no_such_file)), (0, Shown)],
+        "0s: start pod, pull, start c#0, pull, start c#1, [wake at 10s]
+         0s: Running: c waiting CrashLoopBackOff after StartError 128 restarts 1, [wake at 10s]",
+    );
+}
+
+#[test]
+fn a_container_that_cannot_be_made_is_tried_again_under_the_same_number() {
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), &[("start c#0", Reason::CreateContainerConfigError)])),
+            (0, Shown),
+            (1, Happens(Event::Tick)),
+        ],
+        "0s: start pod, pull, start c#0, [wake at 1s]
+         0s: Pending: c waiting CreateContainerConfigError restarts 0, [wake at 1s]
+         1s: pull, start c#0",
+    );
+}
+
+#[test]
+fn a_pod_that_cannot_be_made_is_tried_again_and_waits_longer_each_time() {
+    let fails: &[(&str, Reason)] = &[("start pod", Reason::FailedMount)];
+    check(
+        vec![(0, Fails(web(ALWAYS), fails)), (1, Fails(Event::Tick, fails)), (3, Happens(Event::Tick))],
+        "0s: start pod, [wake at 1s]
+         1s: start pod, [wake at 3s]
+         3s: start pod, pull, start c#0",
+    );
+}
+
+#[test]
+fn a_pod_that_cannot_be_removed_is_tried_again() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (1, Happens(gone("web"))),
+            (2, Fails(exit_in(0, 2, 0, 0, 1), &[("remove pod", Reason::Failed)])),
+            (3, Happens(Event::Tick)),
+        ],
+        "0s: start pod, pull, start c#0
+         1s: stop c#0 until 31s, [wake at 41s]
+         2s: remove pod, [wake at 3s]
+         3s: remove pod",
+    );
+}
+
+#[test]
+fn an_order_to_restart_is_a_new_life_and_keeps_the_logs() {
+    check(
+        vec![(0, Happens(web(ALWAYS))), (5, Happens(Event::Restart(Uid("web".into())))), exited(6, 0, 143)],
+        "0s: start pod, pull, start c#0
+         5s: stop c#0 until 35s, [wake at 45s]
+         6s: remove pod but logs, start pod ', pull ', start 'c#1",
+    );
+}
+
+#[test]
+fn an_order_to_go_down_ends_the_less_important_first() {
+    let system = || {
+        let mut pod = (*pod("sys", "sys", ALWAYS)).clone();
+        pod.priority = 2_000_001_000;
+        Event::ManifestSet(Arc::new(pod))
+    };
+    let sys_exit = Event::Exited { uid: Uid("sys".into()), sandbox: 0, end: end(9, 0, 0, 9) };
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (0, Happens(system())),
+            (5, Happens(Event::Down)),
+            (6, Happens(web(ALWAYS))),
+            exited(7, 0, 143),
+            (9, Happens(sys_exit)),
+        ],
+        "0s: start pod, pull, start c#0
+         0s: start pod sys, pull sys, start sys c#0
+         5s: stop c#0 until 35s, [wake at 45s]
+         6s: [wake at 45s]
+         7s: remove pod but logs, stop sys c#0 until 37s, [wake at 47s]
+         9s: remove pod sys but logs",
+    );
+}
+
+#[test]
+fn of_many_pods_only_some_are_started_at_once_and_the_important_first() {
+    let mut node = Node::new(BackOff::default(), 2);
+    let mut begun = Vec::new();
+    for index in 0..5 {
+        let mut pod = (*pod(&format!("p{index}"), &format!("p{index}"), ALWAYS)).clone();
+        pod.priority = index;
+        begun.extend(node.step(now(0), Event::ManifestSet(Arc::new(pod))).actions);
+    }
+    let names: Vec<&str> = begun.iter().map(|action| action.uid().0.as_str()).collect();
+    assert_eq!(names, ["p0", "p1"]);
+    let action = begun.remove(0);
+    let result = Err(Failure::new(Reason::FailedMount, "no luck"));
+    let then = node.step(now(0), Event::Done { action, result }).actions;
+    assert_eq!(then.iter().map(|action| action.uid().0.as_str()).collect::<Vec<_>>(), ["p4"]);
+}
+
+/// A pod whose agent died at second 100, found by the next one.
+fn found(
+    policy: RestartPolicy,
+    alive: Option<u32>,
+    running: &[u32],
+    ended: &[(u32, i32)],
+    wanted: bool,
+) -> Event {
+    let mut node = Node::new(BackOff::default(), 0);
+    let mut queue = VecDeque::from([Event::ManifestSet(pod("web", "web", policy))]);
+    while let Some(event) = queue.pop_front() {
+        for action in node.step(now(0), event).actions {
+            let result = Ok(learnt(&action, 0));
+            queue.push_back(Event::Done { action, result });
+        }
+    }
+    let facts = node.facts(&Uid("web".into())).unwrap().clone();
+    let written = serde_json::to_string(&facts).unwrap();
+    let facts = Facts { pod: facts.pod, ..serde_json::from_str(&written).unwrap() };
+    let running = running
+        .iter()
+        .map(|attempt| Running {
+            container: "c".into(),
+            attempt: *attempt,
+            started: now(0).wall,
+            stopping: false,
+        })
+        .collect();
+    let ended = ended.iter().map(|(attempt, code)| end(90, *attempt, *code, 50)).collect();
+    Event::Found(Box::new(Found { facts, alive, running, ended, wanted }))
+}
+
+#[test]
+fn acceptance_1_10_an_adopted_pod_goes_on_untouched() {
+    check(
+        vec![(100, Happens(found(ALWAYS, Some(0), &[0], &[], true))), (101, Shown), exited(102, 0, 1)],
+        "100s:
+         101s: Running: c running ready restarts 0
+         102s: pull, start c#1",
+    );
+}
+
+#[test]
+fn acceptance_1_09_a_pod_whose_manifest_went_while_the_agent_was_dead_is_ended() {
+    check(
+        vec![(100, Happens(found(ALWAYS, Some(0), &[0], &[], false))), exited(101, 0, 0)],
+        "100s: stop c#0 until 130s, [wake at 140s]
+         101s: remove pod",
+    );
+}
+
+#[test]
+fn an_exit_while_the_agent_was_dead_is_counted_and_acted_upon() {
+    check(
+        vec![(100, Happens(found(ALWAYS, Some(0), &[], &[(0, 3)], true))), (101, Shown)],
+        "100s: pull, start c#1
+         101s: Running: c running after Error 3 ready restarts 1",
+    );
+}
+
+#[test]
+fn a_run_that_the_dead_agent_began_is_adopted_under_its_number() {
+    check(
+        vec![(100, Happens(found(ALWAYS, Some(0), &[1], &[(0, 1)], true))), (101, Shown)],
+        "100s:
+         101s: Running: c running after Error 1 ready restarts 1",
+    );
+}
+
+#[test]
+fn a_pod_process_that_died_with_the_agent_is_cleaned_up_and_started_anew() {
+    check(
+        vec![(100, Happens(found(ALWAYS, None, &[], &[], true)))],
+        "100s: clean pod, start pod ', pull ', start 'c#1",
+    );
+}
+
+#[test]
+fn a_finished_pod_is_not_run_again_by_the_next_agent() {
+    check(
+        vec![(100, Happens(found(RestartPolicy::Never, Some(0), &[], &[(0, 0)], true))), (101, Shown)],
+        "100s:
+         101s: Succeeded: c terminated Completed 0 restarts 0",
+    );
+}

@@ -1,0 +1,96 @@
+//! JSON to core/v1 objects, with everything strange in it told by its path.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::problems::Problems;
+use super::tree::Path;
+
+/// `value` as a `T`. Unknown fields are warnings; a field of the wrong type is an error, and `None`.
+pub fn decode<T: DeserializeOwned>(value: &Value, problems: &mut Problems<'_>) -> Option<T> {
+    let mut unknown = Vec::new();
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(ignored_path(&path));
+    let mut track = serde_path_to_error::Track::new();
+    let ignoring = serde_ignored::Deserializer::new(value, &mut note);
+    let decoded = T::deserialize(serde_path_to_error::Deserializer::new(ignoring, &mut track));
+    for path in unknown {
+        problems.warning(
+            &path,
+            "is not a field that Kubernetes knows",
+            "check spelling and indentation, or remove it",
+        );
+    }
+    match decoded {
+        Ok(object) => Some(object),
+        Err(error) => {
+            let (message, fix) = plain(&error.to_string());
+            problems.error(&error_path(&track.path()), message, fix);
+            None
+        }
+    }
+}
+
+fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
+    use serde_ignored::Path as Ignored;
+    match path {
+        Ignored::Root => Path::root(),
+        Ignored::Seq { parent, index } => ignored_path(parent).index(*index),
+        Ignored::Map { parent, key } => ignored_path(parent).key(key),
+        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
+            ignored_path(parent)
+        }
+    }
+}
+
+fn error_path(path: &serde_path_to_error::Path) -> Path {
+    use serde_path_to_error::Segment;
+    path.iter().fold(Path::root(), |path, segment| match segment {
+        Segment::Seq { index } => path.index(*index),
+        Segment::Map { key } | Segment::Enum { variant: key } => path.key(key),
+        Segment::Unknown => path,
+    })
+}
+
+/// serde's message in plain words, and what to do. The value itself is left out: it may be a secret.
+fn plain(message: &str) -> (String, &'static str) {
+    let Some((found, expected)) = parts(message) else {
+        return ("has a value that cannot be read".to_owned(), "");
+    };
+    let expected = match expected {
+        "a string" | "a borrowed string" => "a string",
+        "a boolean" => "true or false",
+        "i32" | "i64" | "u32" | "u64" | "u16" => "a whole number",
+        "a sequence" => "a list",
+        text if text.contains("base64") => "base64 text",
+        _ => "of another kind",
+    };
+    let fix = match (found, expected) {
+        ("a number" | "true or false", "a string") => "put it in quotes",
+        ("a string", "true or false" | "a whole number") => "remove the quotes, or write such a value",
+        ("a mapping", "a list") => "begin each item with '- '",
+        _ => "",
+    };
+    let message = match (found, expected) {
+        ("a mapping", "of another kind") => "has a value of the wrong kind: a mapping".to_owned(),
+        (found, "of another kind") => format!("has a value of the wrong kind: {found}"),
+        (found, expected) if found == expected => format!("must be {expected} within its limits"),
+        (found, expected) => format!("must be {expected}, not {found}"),
+    };
+    (message, fix)
+}
+
+/// What was found and what was expected, out of `invalid type: integer `5`, expected a string`.
+fn parts(message: &str) -> Option<(&'static str, &str)> {
+    let rest = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "))?;
+    let (_, expected) = rest.rsplit_once(", expected ")?;
+    let found = match rest.split([' ', ',']).next()? {
+        "string" => "a string",
+        "integer" | "floating" => "a number",
+        "boolean" => "true or false",
+        "sequence" => "a list",
+        "map" => "a mapping",
+        "null" | "unit" => "empty",
+        _ => "of another kind",
+    };
+    Some((found, expected))
+}

@@ -1,0 +1,71 @@
+//! What the API server fills in (reference D.0), for what is used here.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
+
+use super::image_name;
+use super::quantity::Quantity;
+
+/// Fills in what `pod` leaves out.
+pub fn apply(pod: &mut core::Pod) {
+    let spec = pod.spec.get_or_insert_default();
+    default(&mut spec.restart_policy, "Always");
+    default(&mut spec.dns_policy, "ClusterFirst");
+    default(&mut spec.scheduler_name, "default-scheduler");
+    spec.termination_grace_period_seconds.get_or_insert(30);
+    spec.enable_service_links.get_or_insert(true);
+    spec.security_context.get_or_insert_default();
+    let host_network = spec.host_network.unwrap_or_default();
+    for container in &mut spec.containers {
+        apply_to_container(container, host_network);
+    }
+    for volume in spec.volumes.iter_mut().flatten() {
+        // Every other kind has been refused.
+        if volume.host_path.is_none() {
+            volume.empty_dir.get_or_insert_default();
+        }
+        if let Some(path) = &mut volume.host_path {
+            path.type_.get_or_insert_default();
+        }
+    }
+}
+
+fn apply_to_container(container: &mut core::Container, host_network: bool) {
+    let latest = container.image.as_deref().is_none_or(image_name::is_latest);
+    default(&mut container.image_pull_policy, if latest { "Always" } else { "IfNotPresent" });
+    default(&mut container.termination_message_path, "/dev/termination-log");
+    default(&mut container.termination_message_policy, "File");
+    for port in container.ports.iter_mut().flatten() {
+        default(&mut port.protocol, "TCP");
+        if host_network && port.host_port.unwrap_or_default() == 0 {
+            port.host_port = Some(port.container_port);
+        }
+    }
+    let resources = container.resources.get_or_insert_default();
+    for amounts in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
+        canonicalize(amounts);
+    }
+    if let Some(limits) = resources.limits.clone() {
+        let requests = resources.requests.get_or_insert_default();
+        for (resource, limit) in limits {
+            requests.entry(resource).or_insert(limit);
+        }
+    }
+}
+
+/// As the API server writes them; what is no quantity is left for validation.
+fn canonicalize(amounts: &mut BTreeMap<String, Written>) {
+    for written in amounts.values_mut() {
+        if let Some(quantity) = Quantity::parse(&written.0) {
+            written.0 = quantity.to_string();
+        }
+    }
+}
+
+fn default(field: &mut Option<String>, value: &str) {
+    if field.as_deref().unwrap_or_default().is_empty() {
+        *field = Some(value.to_owned());
+    }
+}

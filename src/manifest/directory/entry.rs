@@ -1,0 +1,146 @@
+//! One name in the directory: whether it is read, and what of it runs.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::Seen;
+use crate::manifest::tree::Position;
+use crate::manifest::verdict::{Problem, Severity};
+use crate::manifest::{Reading, problems, tree::Path};
+use crate::spec;
+
+/// What is known of one name.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// What was seen last; `None` while nothing was.
+    pub seen: Option<Seen>,
+    /// What runs of it, in order.
+    pub pods: Vec<Held>,
+    /// What it held when it could last be read.
+    pub config_maps: Vec<Arc<core::ConfigMap>>,
+    /// What it held when it could last be read.
+    pub secrets: Vec<Arc<core::Secret>>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// A pod of a file.
+#[derive(Debug)]
+pub struct Held {
+    /// The pod.
+    pub pod: Arc<spec::Pod>,
+    /// Where its name stands.
+    pub at: Position,
+    /// Whether it is what the file held before it went wrong.
+    pub last_good: bool,
+}
+
+impl Entry {
+    /// Takes `pod` as what the file held when it was last right.
+    pub fn remember(&mut self, pod: Arc<spec::Pod>) {
+        self.pods.push(Held { pod, at: Position::START, last_good: true });
+    }
+
+    /// Takes what the file holds now. What is refused of it goes on as it was last right.
+    pub fn take(&mut self, reading: Reading) {
+        let refused = |pod: &spec::Pod| reading.unknown_refused || reading.refused.contains(&pod.full_name());
+        let replaced = |pod: &spec::Pod| reading.pods.iter().any(|new| new.full_name() == pod.full_name());
+        let old = std::mem::take(&mut self.pods).into_iter();
+        let kept = old.filter(|held| refused(&held.pod) && !replaced(&held.pod));
+        let kept: Vec<_> = kept.map(|held| Held { last_good: true, ..held }).collect();
+        let new = reading.pods.into_iter().zip(reading.places);
+        self.pods = new.map(|(pod, at)| Held { pod, at, last_good: false }).chain(kept).collect();
+        if !reading.unknown_refused {
+            self.config_maps.clear();
+            self.secrets.clear();
+        }
+        if !(reading.config_maps.is_empty() && reading.secrets.is_empty()) {
+            self.config_maps = reading.config_maps;
+            self.secrets = reading.secrets;
+        }
+        self.problems = reading.problems;
+    }
+
+    /// The file cannot be read, for `reason`; what runs of it goes on.
+    pub fn spoil(&mut self, reason: &str) {
+        self.pods.iter_mut().for_each(|held| held.last_good = true);
+        let problem = problems::problem(
+            Severity::Error,
+            Position::START,
+            &Path::root(),
+            reason.to_owned(),
+            "remove it to end its pods".to_owned(),
+        );
+        self.problems = vec![problem];
+    }
+
+    /// It is not read, for `reason`; unless something runs of it, that is no problem.
+    pub fn ignore(&mut self, reason: &str) {
+        if self.pods.is_empty() {
+            *self = Entry::default();
+        } else {
+            self.spoil(reason);
+        }
+    }
+
+    /// Why it is not read, where it is not and nothing runs of it.
+    pub fn ignored(&self) -> Option<String> {
+        match &self.seen {
+            Some(Seen::Ignored(reason)) if self.pods.is_empty() => Some(reason.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Endings of what editors and package tools leave beside a file.
+const BACKUPS: &[&str] = &[
+    "bak",
+    "backup",
+    "old",
+    "orig",
+    "rej",
+    "save",
+    "swp",
+    "swo",
+    "swx",
+    "tmp",
+    "part",
+    "dpkg-new",
+    "dpkg-old",
+    "dpkg-dist",
+];
+
+/// Why a file called `name` is not read; `None` where it is.
+///
+/// The kubelet reads all but dot files, and so runs backups and half-written copies (reference A.2).
+pub fn ignored(name: &str) -> Option<String> {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    let because = |reason: &str| Some(reason.to_owned());
+    match extension.map(str::to_ascii_lowercase).as_deref() {
+        _ if name.starts_with('.') => because("hidden: the name begins with a dot"),
+        _ if name.ends_with('~') => because("an editor's backup: the name ends with '~'"),
+        _ if name.starts_with('#') => because("an editor's copy: the name begins with '#'"),
+        None if is_vim_probe(name) => because("a file by which vim tries whether it may write"),
+        None if is_sed_copy(name) => because("a temporary file of sed -i"),
+        None | Some("yaml" | "yml" | "json") => None,
+        Some(ending) if BACKUPS.contains(&ending) => {
+            Some(format!("a backup or temporary file: the name ends with .{ending}"))
+        }
+        Some(_) => because("only names with .yaml, .yml, .json or without an extension are read"),
+    }
+}
+
+/// vim tries 4913, then adds 123 until the name is free.
+fn is_vim_probe(name: &str) -> bool {
+    name.parse::<u32>().is_ok_and(|number| number >= 4913 && (number - 4913) % 123 == 0)
+}
+
+/// `sed` and six letters or digits, as mkstemp makes them; a word in small letters is a name.
+fn is_sed_copy(name: &str) -> bool {
+    let random = name.strip_prefix("sed").filter(|random| random.len() == 6);
+    random.is_some_and(|random| {
+        random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && !random.bytes().all(|byte| byte.is_ascii_lowercase())
+    })
+}

@@ -1,0 +1,204 @@
+//! The state of the manifests directory: what runs, and what became of each file.
+//!
+//! Only a name that is no longer there is an order to end its pods. What is broken, unreadable or has become something
+//! else keeps running as it was last right; a directory that vanishes keeps everything.
+//!
+//! Invariant: of two pods of the same namespace and name, the first runs, by file name, then by order in the file.
+//! Invariant: bytes are not kept, only their hash, so that what did not change is not read again.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+use sha2::{Digest, Sha256};
+
+use super::problems;
+use super::tree::{MAX_BYTES, Path};
+use super::verdict::{FileState, FileVerdict, PodVerdict, Severity, Verdict};
+use super::{Context, read};
+use crate::spec;
+use entry::Entry;
+
+/// What is found under a name in the directory; a symbolic link is what it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileContent {
+    /// A regular file, whole.
+    Bytes(Vec<u8>),
+    /// A directory.
+    Directory,
+    /// A Unix socket.
+    Socket,
+    /// A FIFO.
+    Fifo,
+    /// A character or block device.
+    Device,
+    /// A regular file of this many bytes, more than [`MAX_BYTES`](super::MAX_BYTES): not read.
+    TooLarge(u64),
+    /// Something that cannot be read, and why.
+    Unreadable(String),
+}
+
+/// The manifests directory.
+#[derive(Debug)]
+pub struct Directory {
+    context: Context,
+    files: BTreeMap<String, Entry>,
+    problem: Option<String>,
+}
+
+impl Directory {
+    /// An empty directory.
+    pub fn new(context: Context) -> Directory {
+        Directory { context, files: BTreeMap::new(), problem: None }
+    }
+
+    /// Takes `pod`, which runs from an earlier life of the agent, as what its file last held when it was right. To be
+    /// told before the first [`set`](Directory::set); a pod whose file is not in the next listing ends.
+    pub fn remember(&mut self, pod: Arc<spec::Pod>) {
+        let name = pod.origin.rsplit('/').next().unwrap_or_default().to_owned();
+        self.files.entry(name).or_default().remember(pod);
+    }
+
+    /// Takes in what is under `name` now. Says whether anything changed.
+    pub fn set(&mut self, name: &str, content: &FileContent) -> bool {
+        let seen = seen(name, content);
+        let entry = self.files.entry(name.to_owned()).or_default();
+        if entry.seen.as_ref() == Some(&seen) {
+            return false;
+        }
+        match (&seen, content) {
+            (Seen::Ignored(reason), _) => entry.ignore(reason),
+            (Seen::Unreadable(reason), _) => entry.spoil(reason),
+            (Seen::Hash(_), FileContent::Bytes(bytes)) => entry.take(read(name, bytes, &self.context)),
+            (Seen::Hash(_), _) => {}
+        }
+        entry.seen = Some(seen);
+        true
+    }
+
+    /// `name` is gone: an order to end its pods. Says whether anything changed.
+    pub fn gone(&mut self, name: &str) -> bool {
+        self.files.remove(name).is_some()
+    }
+
+    /// The directory cannot be read any more: everything goes on, and `reason` is told.
+    pub fn vanished(&mut self, reason: &str) {
+        self.problem = Some(reason.to_owned());
+    }
+
+    /// A full listing: the directory is there, and what is not among `names` is gone. Says whether anything changed.
+    pub fn listed<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        let before = self.files.len();
+        self.files.retain(|name, _| names.contains(name.as_str()));
+        self.problem.take().is_some() || self.files.len() != before
+    }
+
+    /// The pods that are to run, in order.
+    pub fn wanted(&self) -> Vec<Arc<spec::Pod>> {
+        let owners = self.owners();
+        let all = self.files.iter().flat_map(|(name, entry)| entry.pods.iter().map(move |held| (name, held)));
+        let first = all.filter(|(name, held)| owners.get(&held.pod.full_name()) == Some(&name.as_str()));
+        first.map(|(_, held)| Arc::clone(&held.pod)).collect()
+    }
+
+    /// The ConfigMaps of all files, in order.
+    pub fn config_maps(&self) -> impl Iterator<Item = &Arc<core::ConfigMap>> {
+        self.files.values().flat_map(|entry| &entry.config_maps)
+    }
+
+    /// The Secrets of all files, in order.
+    pub fn secrets(&self) -> impl Iterator<Item = &Arc<core::Secret>> {
+        self.files.values().flat_map(|entry| &entry.secrets)
+    }
+
+    /// What became of each file.
+    pub fn verdict(&self) -> Verdict {
+        let owners = self.owners();
+        let files = self.files.iter().map(|(name, entry)| file_verdict(name, entry, &owners));
+        Verdict {
+            directory: self.context.directory.clone(),
+            problem: self.problem.clone(),
+            files: files.collect(),
+        }
+    }
+
+    /// The file whose pod runs, by `namespace/name`.
+    fn owners(&self) -> HashMap<String, &str> {
+        let mut owners = HashMap::new();
+        for (name, entry) in &self.files {
+            for held in &entry.pods {
+                owners.entry(held.pod.full_name()).or_insert(name.as_str());
+            }
+        }
+        owners
+    }
+}
+
+/// What was seen under a name, as far as a change of it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    /// Not to be read, and why.
+    Ignored(String),
+    /// A manifest's bytes, by their SHA-256.
+    Hash([u8; 32]),
+    /// To be read, but it cannot be, and why.
+    Unreadable(String),
+}
+
+fn seen(name: &str, content: &FileContent) -> Seen {
+    if let Some(reason) = entry::ignored(name) {
+        return Seen::Ignored(reason);
+    }
+    let ignored = |what: &str| Seen::Ignored(format!("{what}, not a file"));
+    match content {
+        FileContent::Bytes(bytes) => Seen::Hash(Sha256::digest(bytes).into()),
+        FileContent::Directory => Seen::Ignored("a directory: what is in it is not read".to_owned()),
+        FileContent::Socket => ignored("a socket"),
+        FileContent::Fifo => ignored("a FIFO"),
+        FileContent::Device => ignored("a device"),
+        FileContent::TooLarge(size) => {
+            Seen::Ignored(format!("too large: {size} bytes, and at most {MAX_BYTES} are read"))
+        }
+        FileContent::Unreadable(reason) => Seen::Unreadable(format!("cannot be read: {reason}")),
+    }
+}
+
+fn file_verdict(name: &str, entry: &Entry, owners: &HashMap<String, &str>) -> FileVerdict {
+    let mut verdict = FileVerdict {
+        name: name.to_owned(),
+        state: FileState::Accepted,
+        pods: Vec::new(),
+        problems: entry.problems.clone(),
+        ignored: entry.ignored(),
+    };
+    for held in &entry.pods {
+        let owner = owners.get(&held.pod.full_name()).copied().unwrap_or_default();
+        if owner == name {
+            verdict.pods.push(PodVerdict {
+                namespace: held.pod.namespace.clone(),
+                name: held.pod.name.clone(),
+                uid: held.pod.uid.0.clone(),
+                last_good: held.last_good,
+            });
+        } else {
+            let message = format!("the pod {} runs from {owner:?}, which comes first", held.pod.full_name());
+            let path = Path::of("metadata.name");
+            let fix = "give it another name, or remove one of the files".to_owned();
+            verdict.problems.push(problems::problem(Severity::Error, held.at, &path, message, fix));
+        }
+    }
+    let wrong = verdict.problems.iter().any(|problem| problem.severity == Severity::Error);
+    verdict.state = match () {
+        () if verdict.ignored.is_some() => FileState::Ignored,
+        () if verdict.pods.iter().any(|pod| pod.last_good) => FileState::LastGood,
+        () if !wrong => FileState::Accepted,
+        () if verdict.pods.is_empty() => FileState::Refused,
+        () => FileState::Partial,
+    };
+    verdict
+}

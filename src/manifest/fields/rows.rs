@@ -1,0 +1,142 @@
+//! The rows.
+
+use serde_json::Value;
+
+use super::{Fate, Found, Row};
+
+/// Every field that is not used, with its fate. A row is a line.
+#[rustfmt::skip]
+pub static ROWS: &[Row] = &[
+    // Containers that are not built yet.
+    not_yet("spec.initContainers", given, "init containers", "remove it, or do its work in the container's command", ), never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE), not_yet("spec.containers[].restartPolicy|restartPolicyRules", given, "restart rules of one container", REMOVE, ),
+    // Identity and isolation.
+    not_yet("spec.securityContext", given, "users, groups, profiles and sysctls of the pod", REMOVE), not_yet("spec.containers[].securityContext", given, "user, capabilities and profiles of the container", REMOVE, ), not_yet("metadata.annotations", names_apparmor, "AppArmor profiles by annotation", "remove that annotation", ), not_yet("spec.hostUsers", off, "user namespaces", REMOVE), not_yet("spec.runtimeClassName", given, "other runtimes than the built-in one", REMOVE), never("spec.serviceAccountName|serviceAccount", given, "a static pod has no service account", REMOVE), never("spec.imagePullSecrets", given, "a static pod may not refer to Secrets for its images", REMOVE), never("spec.os.name", other_than_linux, "this node runs Linux", "set it to linux, or remove spec.os"),
+    // When it runs, and for how long.
+    not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe", there, "probes", REMOVE), not_yet("spec.containers[].lifecycle", given, "hooks and stop signals of the container", REMOVE), not_yet("spec.activeDeadlineSeconds", given, "a limit to the pod's running time", REMOVE), not_yet("spec.readinessGates", given, "conditions that others set", REMOVE), never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE), not_yet("spec.nodeSelector|affinity", given, "labels of the node", "remove it: the pod runs where its file is", ),
+    // Names and network.
+    not_yet("spec.hostAliases", given, "further lines in /etc/hosts", REMOVE), not_yet("spec.dnsConfig", given, "resolv.conf other than the node's", "remove it: the pod gets the node's", ), not_yet("spec.dnsPolicy", is_none, "resolv.conf other than the node's", "set it to Default, or remove it", ), not_yet("spec.subdomain|hostnameOverride", given, "host names other than spec.hostname", "use spec.hostname", ), not_yet("spec.setHostnameAsFQDN", on, "host names other than spec.hostname", "use spec.hostname"), not_yet("spec.containers[].ports[].hostPort", on_pod_network, "host ports", "remove it, or set hostNetwork: true", ),
+    // Data.
+    never("spec.volumes[]", of_unknown_kind, "a kind of volume that Kubernetes does not know", "check its spelling", ), never("spec.volumes[]", of_several_kinds, "a volume of several kinds at once", "keep one of them"), not_yet("spec.volumes[].configMap|secret|projected|downwardAPI|image", there, VOLUMES, USE_VOLUMES), never("spec.volumes[].persistentVolumeClaim|ephemeral|csi", there, "no cluster binds its claim", USE_VOLUMES, ), not_yet("spec.volumes[].nfs|iscsi|fc|rbd|cephfs|glusterfs|flexVolume", there, VOLUMES, MOUNT_ON_NODE), never("spec.volumes[].awsElasticBlockStore|azureDisk|azureFile|cinder|flocker", there, GONE, USE_VOLUMES), never("spec.volumes[].gcePersistentDisk|gitRepo|photonPersistentDisk", there, GONE, USE_VOLUMES), never("spec.volumes[].portworxVolume|quobyte|scaleIO|storageos|vsphereVolume", there, GONE, USE_VOLUMES), not_yet("spec.volumes[].emptyDir.medium", given, "emptyDir in memory or huge pages", "remove it to use the disk", ), not_yet("spec.volumes[].emptyDir.sizeLimit", given, "a limit to the size of a volume", REMOVE), not_yet("spec.containers[].volumeMounts[].subPath|subPathExpr", given, "mounting a part of a volume", WHOLE, ), not_yet("spec.containers[].volumeMounts[].mountPropagation", propagates, "mount propagation", REMOVE), not_yet("spec.containers[].volumeMounts[].recursiveReadOnly", recursive, "recursive read-only mounts", REMOVE, ), not_yet("spec.containers[].volumeDevices", given, "block devices", REMOVE),
+    // Environment.
+    not_yet("spec.containers[].envFrom", given, "environment out of ConfigMaps and Secrets", "write it out under env", ), not_yet("spec.containers[].env[].valueFrom", given, "values taken from elsewhere", "write it out as value", ),
+    // Terminal and last words.
+    not_yet("spec.containers[].tty|stdin", on, "a terminal or standard input", REMOVE), not_yet("spec.containers[].terminationMessagePath", other_than_default_path, "other paths", REMOVE), not_yet("spec.containers[].terminationMessagePolicy", other_than_file, "other policies than File", REMOVE, ),
+    // Resources.
+    not_yet("spec.containers[].resources.limits|requests.hugepages-*", given, "huge pages", REMOVE), not_yet("spec.containers[].resources.limits|requests.*", extended, "resources of device plug-ins", REMOVE, ), warned("spec.containers[].resources.limits|requests.ephemeral-storage", given, "is not enforced", ""), never("spec.containers[].resources.claims", given, "no cluster grants its claim", REMOVE), never("spec.resourceClaims", given, "no cluster grants its claim", REMOVE), not_yet("spec.resources", given, "resources of the whole pod", "set resources in each container"), not_yet("spec.overhead", given, "overhead of a runtime class", REMOVE),
+    // Harmless, but not what somebody may think.
+    warned("spec.automountServiceAccountToken", on, "no token is mounted: there is no cluster to give one", "", ), warned("spec.priorityClassName", without_priority, "no cluster turns it into a number", "set spec.priority", ),
+    // Harmless.
+    ignored("spec.tolerations", "taints do not concern static pods"), ignored("spec.topologySpreadConstraints|schedulerName|preemptionPolicy|schedulingGroup", "nothing is scheduled", ), ignored("spec.enableServiceLinks", "there are no Services to name"), ignored("spec.os", "its name is looked at"), ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"), ignored("spec.containers[].stdinOnce", "matters with stdin only"),
+    ignored("spec.containers[].ports[].hostIP", "matters with hostPort only"),
+];
+
+const REMOVE: &str = "remove it";
+const VOLUMES: &str = "volumes but emptyDir and hostPath";
+const GONE: &str = "Kubernetes itself has given up this kind of volume";
+const USE_VOLUMES: &str = "use an emptyDir or hostPath volume";
+const MOUNT_ON_NODE: &str = "mount it on the node and use a hostPath volume";
+const WHOLE: &str = "mount the whole volume, or a hostPath of the part";
+
+type When = fn(&Found<'_>) -> bool;
+
+const fn not_yet(field: &'static str, when: When, why: &'static str, fix: &'static str) -> Row {
+    Row { field, when, fate: Fate::NotYet, why, fix }
+}
+
+const fn never(field: &'static str, when: When, why: &'static str, fix: &'static str) -> Row {
+    Row { field, when, fate: Fate::Never, why, fix }
+}
+
+const fn warned(field: &'static str, when: When, why: &'static str, fix: &'static str) -> Row {
+    Row { field, when, fate: Fate::Warned, why, fix }
+}
+
+const fn ignored(field: &'static str, why: &'static str) -> Row {
+    Row { field, when: given, fate: Fate::Ignored, why, fix: "" }
+}
+
+/// Says something: an empty list, mapping or string is as good as absent.
+fn given(found: &Found<'_>) -> bool {
+    match found.value {
+        Value::Null => false,
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+/// Is there, be it empty: an empty volume source or probe says something too.
+fn there(_: &Found<'_>) -> bool {
+    true
+}
+
+/// Whether a volume has fields, but none that says its kind: what is meant is not an emptyDir.
+fn of_unknown_kind(found: &Found<'_>) -> bool {
+    let others =
+        found.value.as_object().map_or(0, |volume| volume.keys().filter(|key| *key != "name").count());
+    others > 0 && kinds(found) == 0
+}
+
+fn of_several_kinds(found: &Found<'_>) -> bool {
+    kinds(found) > 1
+}
+
+/// How many kinds a volume says to be.
+fn kinds(found: &Found<'_>) -> usize {
+    let known = |kind: &String| {
+        let listed = ROWS.iter().filter_map(|row| row.field.strip_prefix("spec.volumes[]."));
+        let mut others = listed.filter(|kinds| !kinds.contains('.')).flat_map(|kinds| kinds.split('|'));
+        kind == "emptyDir" || kind == "hostPath" || others.any(|other| other == kind)
+    };
+    found.value.as_object().map_or(0, |volume| volume.keys().filter(|key| known(key)).count())
+}
+
+fn on(found: &Found<'_>) -> bool {
+    found.value == &Value::Bool(true)
+}
+
+fn off(found: &Found<'_>) -> bool {
+    found.value == &Value::Bool(false)
+}
+
+fn is_none(found: &Found<'_>) -> bool {
+    found.value == "None"
+}
+
+fn names_apparmor(found: &Found<'_>) -> bool {
+    let prefix = "container.apparmor.security.beta.kubernetes.io/";
+    found.value.as_object().is_some_and(|annotations| annotations.keys().any(|key| key.starts_with(prefix)))
+}
+
+fn other_than_linux(found: &Found<'_>) -> bool {
+    found.value != "linux"
+}
+
+fn on_pod_network(found: &Found<'_>) -> bool {
+    found.value != 0 && found.pod["spec"]["hostNetwork"] != true
+}
+
+fn propagates(found: &Found<'_>) -> bool {
+    given(found) && found.value != "None"
+}
+
+fn recursive(found: &Found<'_>) -> bool {
+    given(found) && found.value != "Disabled"
+}
+
+fn other_than_default_path(found: &Found<'_>) -> bool {
+    given(found) && found.value != "/dev/termination-log"
+}
+
+fn other_than_file(found: &Found<'_>) -> bool {
+    given(found) && found.value != "File"
+}
+
+fn extended(found: &Found<'_>) -> bool {
+    !matches!(found.key, "cpu" | "memory" | "ephemeral-storage") && !found.key.starts_with("hugepages-")
+}
+
+fn without_priority(found: &Found<'_>) -> bool {
+    given(found) && found.pod["spec"]["priority"].is_null()
+}

@@ -1,0 +1,195 @@
+//! One `v1 Pod` of a manifest to what is wanted, or to what is wrong with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
+use serde_json::Value;
+
+use super::problems::Problems;
+use super::quantity::Quantity;
+use super::tree::Path;
+use super::{Context, decode, defaults, fields, identity, validate};
+use crate::spec;
+
+/// The pod that `document` describes; `None` where a problem refuses it.
+pub fn read(
+    document: &Value,
+    file: &str,
+    context: &Context,
+    problems: &mut Problems<'_>,
+) -> Option<Arc<spec::Pod>> {
+    let mut pod: core::Pod = decode::decode(document, problems)?;
+    fields::check(document, problems);
+    if !named(&pod, problems) {
+        return None;
+    }
+    let node = context.node();
+    if pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|name| name != node) {
+        let message = format!("names another node: the pod runs on this one, {node:?}");
+        problems.warning(&Path::of("spec.nodeName"), message, "remove it");
+    }
+    let uid = identity::uid(file, &node, document);
+    defaults::apply(&mut pod);
+    identity::assign(&mut pod, &uid, &node);
+    pod.status = None;
+    validate::pod(&pod, problems);
+    if problems.refuse() {
+        return None;
+    }
+    let hostname = identity::hostname(&pod, &node);
+    let object = match serde_json::to_string(&pod) {
+        Ok(object) => object,
+        Err(error) => {
+            problems.error(&Path::root(), format!("cannot be written as JSON: {error}"), "");
+            return None;
+        }
+    };
+    let origin = context.path_of(file);
+    Some(Arc::new(wanted(pod, Made { uid, hostname, object, origin })))
+}
+
+/// Whether the pod has a name of its own; tells what is wrong if not.
+fn named(pod: &core::Pod, problems: &mut Problems<'_>) -> bool {
+    let has = |name: &Option<String>| name.as_deref().is_some_and(|name| !name.is_empty());
+    let path = Path::of("metadata.name");
+    match (has(&pod.metadata.name), has(&pod.metadata.generate_name)) {
+        (true, _) => return true,
+        (false, true) => {
+            problems.error(&path, "is missing: a static pod needs one, generateName makes none", ADD_NAME)
+        }
+        (false, false) => problems.error(&path, "is missing", ADD_NAME),
+    }
+    false
+}
+
+const ADD_NAME: &str = "add one, like metadata: {name: web}";
+
+/// What was made for a pod, beside what its manifest says.
+struct Made {
+    uid: spec::Uid,
+    hostname: String,
+    object: String,
+    origin: String,
+}
+
+/// Plain data out of a pod that was defaulted and validated.
+fn wanted(pod: core::Pod, made: Made) -> spec::Pod {
+    let spec = pod.spec.unwrap_or_default();
+    let containers: Vec<_> = spec.containers.into_iter().map(container).collect();
+    spec::Pod {
+        uid: made.uid,
+        namespace: pod.metadata.namespace.unwrap_or_default(),
+        name: pod.metadata.name.unwrap_or_default(),
+        origin: made.origin,
+        object: made.object,
+        node_name: spec.node_name.unwrap_or_default(),
+        hostname: made.hostname,
+        restart_policy: match spec.restart_policy.as_deref() {
+            Some("OnFailure") => spec::RestartPolicy::OnFailure,
+            Some("Never") => spec::RestartPolicy::Never,
+            _ => spec::RestartPolicy::Always,
+        },
+        grace: Duration::from_secs(
+            u64::try_from(spec.termination_grace_period_seconds.unwrap_or_default()).unwrap_or(0),
+        ),
+        priority: spec.priority.unwrap_or_default(),
+        priority_class: spec.priority_class_name.unwrap_or_default(),
+        host_network: spec.host_network.unwrap_or_default(),
+        host_pid: spec.host_pid.unwrap_or_default(),
+        host_ipc: spec.host_ipc.unwrap_or_default(),
+        share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
+        qos: qos(&containers),
+        containers,
+        volumes: spec.volumes.unwrap_or_default().into_iter().map(volume).collect(),
+    }
+}
+
+fn container(container: core::Container) -> spec::Container {
+    let variable = |variable: core::EnvVar| spec::EnvVar {
+        name: variable.name,
+        value: variable.value.unwrap_or_default(),
+    };
+    let mount = |mount: core::VolumeMount| spec::VolumeMount {
+        volume: mount.name,
+        path: mount.mount_path,
+        read_only: mount.read_only.unwrap_or_default(),
+    };
+    spec::Container {
+        name: container.name,
+        image: container.image.unwrap_or_default(),
+        pull_policy: match container.image_pull_policy.as_deref() {
+            Some("Always") => spec::PullPolicy::Always,
+            Some("Never") => spec::PullPolicy::Never,
+            _ => spec::PullPolicy::IfNotPresent,
+        },
+        command: container.command.unwrap_or_default(),
+        args: container.args.unwrap_or_default(),
+        env: container.env.unwrap_or_default().into_iter().map(variable).collect(),
+        working_dir: container.working_dir.filter(|directory| !directory.is_empty()),
+        resources: resources(&container.resources.unwrap_or_default()),
+        mounts: container.volume_mounts.unwrap_or_default().into_iter().map(mount).collect(),
+    }
+}
+
+/// A limit of zero is none, for the kubelet and so here; a request of zero is one.
+fn resources(resources: &core::ResourceRequirements) -> spec::Resources {
+    let amount = |amounts: &Option<BTreeMap<String, Written>>, resource: &str| {
+        amounts
+            .as_ref()
+            .and_then(|amounts| amounts.get(resource))
+            .and_then(|written| Quantity::parse(&written.0))
+    };
+    let limit = |resource| amount(&resources.limits, resource).filter(|limit| limit.milli() > 0);
+    let request = |resource| amount(&resources.requests, resource);
+    spec::Resources {
+        cpu_request: request("cpu").map(Quantity::millicores),
+        cpu_limit: limit("cpu").map(Quantity::millicores),
+        memory_request: request("memory").map(Quantity::bytes),
+        memory_limit: limit("memory").map(Quantity::bytes),
+    }
+}
+
+/// The class (reference D.3). Amounts of zero do not count.
+fn qos(containers: &[spec::Container]) -> spec::Qos {
+    let all = || containers.iter().map(|container| container.resources);
+    let some_cpu = |cpu: Option<spec::Millicores>| cpu.is_some_and(|cpu| cpu.0 > 0);
+    let some_memory = |memory: Option<spec::Bytes>| memory.is_some_and(|memory| memory.0 > 0);
+    let any = |of: spec::Resources| {
+        some_cpu(of.cpu_request)
+            || some_cpu(of.cpu_limit)
+            || some_memory(of.memory_request)
+            || some_memory(of.memory_limit)
+    };
+    let full = |of: spec::Resources| {
+        some_cpu(of.cpu_limit)
+            && some_memory(of.memory_limit)
+            && of.cpu_request == of.cpu_limit
+            && of.memory_request == of.memory_limit
+    };
+    match () {
+        () if !all().any(any) => spec::Qos::BestEffort,
+        () if all().all(full) => spec::Qos::Guaranteed,
+        () => spec::Qos::Burstable,
+    }
+}
+
+fn volume(volume: core::Volume) -> spec::Volume {
+    use spec::HostPathType as Kind;
+    let source = volume.host_path.map_or(spec::VolumeSource::EmptyDir, |host| spec::VolumeSource::HostPath {
+        path: host.path,
+        kind: match host.type_.as_deref() {
+            Some("DirectoryOrCreate") => Kind::DirectoryOrCreate,
+            Some("Directory") => Kind::Directory,
+            Some("FileOrCreate") => Kind::FileOrCreate,
+            Some("File") => Kind::File,
+            Some("Socket") => Kind::Socket,
+            Some("CharDevice") => Kind::CharDevice,
+            Some("BlockDevice") => Kind::BlockDevice,
+            _ => Kind::Unset,
+        },
+    });
+    spec::Volume { name: volume.name, source }
+}

@@ -1,0 +1,65 @@
+//! The problems found in one object, collected with their places.
+
+use super::tree::{Node, Path, Position};
+use super::verdict::{Problem, Severity};
+
+/// Most problems told of one file: a hostile file must not make the published verdict larger than itself.
+const MAX_PROBLEMS: usize = 100;
+
+/// Collects what is wrong with the object at `node`.
+pub struct Problems<'a> {
+    node: &'a Node,
+    found: Vec<Problem>,
+}
+
+impl<'a> Problems<'a> {
+    /// None yet.
+    pub fn new(node: &'a Node) -> Problems<'a> {
+        Problems { node, found: Vec::new() }
+    }
+
+    /// The object is refused since `path` is wrong.
+    pub fn error(&mut self, path: &Path, message: impl Into<String>, fix: impl Into<String>) {
+        self.add(Severity::Error, path, message.into(), fix.into());
+    }
+
+    /// The object is accepted, but `path` may not do what was meant.
+    pub fn warning(&mut self, path: &Path, message: impl Into<String>, fix: impl Into<String>) {
+        self.add(Severity::Warning, path, message.into(), fix.into());
+    }
+
+    /// Whether any of them refuses the object.
+    pub fn refuse(&self) -> bool {
+        self.found.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// All of them, by position.
+    pub fn finish(self) -> Vec<Problem> {
+        let mut found = self.found;
+        found.sort_by_key(|problem| (problem.line, problem.column));
+        found
+    }
+
+    fn add(&mut self, severity: Severity, path: &Path, message: String, fix: String) {
+        self.found.push(problem(severity, self.node.locate(path), path, message, fix));
+    }
+}
+
+/// A problem at `at`.
+pub fn problem(severity: Severity, at: Position, path: &Path, message: String, fix: String) -> Problem {
+    Problem { severity, line: at.line, column: at.column, path: path.to_string(), message, fix }
+}
+
+/// `problems` cut to a bearable number, errors first to stay, with a last one that says how many are not told.
+pub fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
+    if problems.len() > MAX_PROBLEMS {
+        let untold = problems.len() - MAX_PROBLEMS;
+        problems.sort_by_key(|problem| problem.severity == Severity::Warning);
+        let severity = problems[MAX_PROBLEMS].severity;
+        problems.truncate(MAX_PROBLEMS);
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        let message = format!("{untold} more problems are not told");
+        problems.push(problem(severity, Position::START, &Path::root(), message, String::new()));
+    }
+    problems
+}

@@ -1,0 +1,65 @@
+//! Volumes and where they are mounted.
+
+use std::collections::HashSet;
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::{complain, names, one_of, without_nul};
+use crate::manifest::problems::Problems;
+use crate::manifest::tree::Path;
+
+/// `hostPath.type` (reference D.7).
+const HOST_PATH_TYPES: &[&str] =
+    &["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
+
+/// Checks the volumes of `spec`.
+pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
+    let root = Path::of("spec.volumes");
+    let mut seen = HashSet::new();
+    for (index, volume) in spec.volumes.iter().flatten().enumerate() {
+        let path = root.index(index);
+        complain(&path.key("name"), names::dns_label(&volume.name), problems);
+        if !seen.insert(&volume.name) {
+            let message = format!("another volume is called {:?} already", volume.name);
+            problems.error(&path.key("name"), message, "give each its own name");
+        }
+        if let Some(host) = &volume.host_path {
+            let path = path.key("hostPath");
+            if !host.path.starts_with('/') {
+                problems.error(&path.key("path"), "must be an absolute path", "begin it with '/'");
+            }
+            if host.path.split('/').any(|part| part == "..") {
+                problems.error(&path.key("path"), "must not contain '..'", "");
+            }
+            without_nul(&path.key("path"), &host.path, problems);
+            one_of(&path.key("type"), host.type_.as_deref(), HOST_PATH_TYPES, problems);
+        }
+    }
+}
+
+/// Checks where `container` mounts volumes of `spec`.
+pub fn mounts(container: &core::Container, spec: &core::PodSpec, root: &Path, problems: &mut Problems<'_>) {
+    let volumes: HashSet<&str> = spec.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect();
+    let mut seen = HashSet::new();
+    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
+        let path = root.index(index);
+        if !volumes.contains(mount.name.as_str()) {
+            let message = format!("no volume of the pod is called {:?}", mount.name);
+            problems.error(&path.key("name"), message, "add it under spec.volumes, or check the name");
+        }
+        let (path, target) = (path.key("mountPath"), mount.mount_path.as_str());
+        let place = target.trim_end_matches('/');
+        if !target.starts_with('/') {
+            problems.error(&path, "must be an absolute path", "begin it with '/'");
+        } else if place.is_empty() {
+            problems.error(&path, "must not be '/'", "mount it at a directory below");
+        }
+        if target.contains(':') {
+            problems.error(&path, "must not contain ':'", "");
+        }
+        if !seen.insert(place) {
+            problems.error(&path, format!("another volume is mounted at {place:?} already"), "");
+        }
+        without_nul(&path, target, problems);
+    }
+}

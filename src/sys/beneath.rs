@@ -1,0 +1,228 @@
+//! Files beneath a directory, by names that somebody else chose.
+//!
+//! A path is split by the caller into a folder and one last name. The folder is opened by the kernel with the root as
+//! its `/` (`openat2`), the last name is never followed.
+//!
+//! Invariant: nothing above or beside the root is opened, made, changed or removed, whatever symbolic links are within.
+//! Invariant: a last name is one component: not empty, not `.` or `..`, without a slash.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags};
+use nix::sys::stat::{fchmodat, fstatat, mkdirat, mknodat, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
+
+/// The directory that nothing escapes from.
+#[derive(Debug)]
+pub struct Root(OwnedFd);
+
+/// What a last name is made to be, when it is neither a regular file nor a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// A character device: major, minor.
+    Character(u32, u32),
+    /// A block device: major, minor.
+    Block(u32, u32),
+    /// A named pipe.
+    Fifo,
+}
+
+impl Root {
+    /// Opens the directory `path`, which is trusted.
+    pub fn open(path: &Path) -> io::Result<Root> {
+        Ok(Root(File::open(path)?.into()))
+    }
+
+    /// Opens the folder `path`; symbolic links in it are followed as if the root were `/`.
+    pub fn folder(&self, path: &Path) -> io::Result<Folder> {
+        self.resolve(path, ResolveFlag::RESOLVE_IN_ROOT)
+    }
+
+    /// Opens the folder `path`; a symbolic link anywhere in it is ELOOP.
+    pub fn folder_without_links(&self, path: &Path) -> io::Result<Folder> {
+        self.resolve(path, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS)
+    }
+
+    fn resolve(&self, path: &Path, how: ResolveFlag) -> io::Result<Folder> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let strict = ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+        let how = OpenHow::new().flags(flags).resolve(how | strict);
+        let descriptor = retry(|| openat2(self.0.as_raw_fd(), path, how))?;
+        // SAFETY: openat2 just returned this descriptor, and nobody else knows it.
+        Ok(Folder(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) })))
+    }
+}
+
+/// An open folder. Every `name` is one last name in it.
+#[derive(Debug)]
+pub struct Folder(File);
+
+impl Folder {
+    /// The folder itself, to set its owner, mode, times and attributes.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
+    /// What `name` is, a symbolic link not followed; `None` where there is nothing.
+    pub fn stat(&self, name: &OsStr) -> io::Result<Option<FileStat>> {
+        match fstatat(self.at(), checked(name)?, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes the regular file `name`, 0600; EEXIST if anything has that name.
+    pub fn create(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let how = OpenHow::new().flags(flags).mode(Mode::S_IRUSR | Mode::S_IWUSR);
+        let name = checked(name)?;
+        let descriptor = retry(|| openat2(self.0.as_raw_fd(), name, how))?;
+        // SAFETY: openat2 just returned this descriptor, and nobody else knows it.
+        Ok(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+    }
+
+    /// Makes the directory `name`, 0700 less the umask; EEXIST if anything has that name.
+    pub fn create_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(mkdirat(self.at(), checked(name)?, Mode::S_IRWXU)?)
+    }
+
+    /// Opens the directory `name`; ELOOP or ENOTDIR if it is none.
+    pub fn open_folder(&self, name: &OsStr) -> io::Result<Folder> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV);
+        let name = checked(name)?;
+        let descriptor = retry(|| openat2(self.0.as_raw_fd(), name, how))?;
+        // SAFETY: openat2 just returned this descriptor, and nobody else knows it.
+        Ok(Folder(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) })))
+    }
+
+    /// Makes the symbolic link `name`, whose text is `target` as it stands.
+    pub fn create_symlink(&self, name: &OsStr, target: &OsStr) -> io::Result<()> {
+        Ok(symlinkat(target, self.at(), checked(name)?)?)
+    }
+
+    /// Makes `name` another name of `existing` in `folder`; a symbolic link is not followed.
+    pub fn create_hard_link(&self, name: &OsStr, folder: &Folder, existing: &OsStr) -> io::Result<()> {
+        let (name, existing) = (checked(name)?, checked(existing)?);
+        Ok(linkat(folder.at(), existing, self.at(), name, AtFlags::empty())?)
+    }
+
+    /// Makes the device or pipe `name`, 0600 less the umask.
+    pub fn create_node(&self, name: &OsStr, node: Node) -> io::Result<()> {
+        let (kind, (major, minor)) = match node {
+            Node::Character(major, minor) => (SFlag::S_IFCHR, (major, minor)),
+            Node::Block(major, minor) => (SFlag::S_IFBLK, (major, minor)),
+            Node::Fifo => (SFlag::S_IFIFO, (0, 0)),
+        };
+        let device = nix::sys::stat::makedev(major.into(), minor.into());
+        Ok(mknodat(self.at(), checked(name)?, kind, Mode::S_IRUSR | Mode::S_IWUSR, device)?)
+    }
+
+    /// Removes `name`, with everything in it if it is a directory.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        let name = checked(name)?;
+        match unlinkat(self.at(), name, UnlinkatFlags::NoRemoveDir) {
+            // std removes by descriptors too, and follows no symbolic link.
+            Err(Errno::EISDIR | Errno::EPERM) => std::fs::remove_dir_all(
+                Path::new(&format!("/proc/self/fd/{}", self.0.as_raw_fd())).join(name),
+            ),
+            result => Ok(result?),
+        }
+    }
+
+    /// Sets the owner of `name`, a symbolic link not followed.
+    pub fn set_owner(&self, name: &OsStr, uid: u32, gid: u32) -> io::Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        Ok(fchownat(self.at(), checked(name)?, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Sets the mode of `name`, which the caller made and which is no symbolic link.
+    pub fn set_mode(&self, name: &OsStr, mode: u32) -> io::Result<()> {
+        let mode = Mode::from_bits_truncate(mode & 0o7777);
+        Ok(fchmodat(self.at(), checked(name)?, mode, FchmodatFlags::FollowSymlink)?)
+    }
+
+    /// Sets both times of `name`, a symbolic link not followed.
+    pub fn set_time(&self, name: &OsStr, time: TimeSpec) -> io::Result<()> {
+        Ok(utimensat(self.at(), checked(name)?, &time, &time, UtimensatFlags::NoFollowSymlink)?)
+    }
+
+    fn at(&self) -> Option<i32> {
+        Some(self.0.as_raw_fd())
+    }
+}
+
+/// Sets the extended attribute `name` of an open file or directory.
+pub fn set_attribute(file: impl AsFd, name: &OsStr, value: &[u8]) -> io::Result<()> {
+    let name = CString::new(name.as_bytes())?;
+    // SAFETY: name ends with a zero byte, value is as long as said; both outlive the call.
+    let result = unsafe {
+        let value_start = value.as_ptr().cast();
+        libc::fsetxattr(file.as_fd().as_raw_fd(), name.as_ptr(), value_start, value.len(), 0)
+    };
+    Ok(Errno::result(result).map(drop)?)
+}
+
+/// The extended attribute `name` of an open file or directory; `None` if it has none of that name.
+pub fn attribute(file: impl AsFd, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
+    let name = CString::new(name.as_bytes())?;
+    let descriptor = file.as_fd().as_raw_fd();
+    // SAFETY: name ends with a zero byte; the kernel writes no more than the length given with each buffer.
+    let filled = fill(|buffer, length| unsafe { libc::fgetxattr(descriptor, name.as_ptr(), buffer, length) });
+    match filled {
+        Err(error) if error.raw_os_error() == Some(libc::ENODATA) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// The names of all extended attributes of an open file or directory.
+pub fn attributes(file: impl AsFd) -> io::Result<Vec<OsString>> {
+    let descriptor = file.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes no more than the length given with each buffer.
+    let filled = fill(|buffer, length| unsafe { libc::flistxattr(descriptor, buffer.cast(), length) })?;
+    let names = filled.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
+}
+
+/// Asks `read` how much there is, then has it written into a buffer; anew if there is more by then.
+fn fill(read: impl Fn(*mut libc::c_void, usize) -> isize) -> io::Result<Vec<u8>> {
+    loop {
+        let mut buffer = vec![0_u8; Errno::result(read(std::ptr::null_mut(), 0))?.unsigned_abs()];
+        match Errno::result(read(buffer.as_mut_ptr().cast(), buffer.len())) {
+            Ok(length) => {
+                buffer.truncate(length.unsigned_abs());
+                return Ok(buffer);
+            }
+            Err(Errno::ERANGE) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// openat2 says EAGAIN when something was renamed meanwhile, EINTR after a signal.
+fn retry(open: impl Fn() -> nix::Result<i32>) -> io::Result<i32> {
+    loop {
+        match open() {
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn checked(name: &OsStr) -> io::Result<&OsStr> {
+    let bytes = name.as_bytes();
+    match bytes.is_empty() || bytes == b"." || bytes == b".." || bytes.contains(&b'/') {
+        true => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+        false => Ok(name),
+    }
+}

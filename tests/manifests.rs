@@ -1,0 +1,162 @@
+//! What manifests mean: each `tests/manifests/*` has beside it a `.txt` of what becomes of it.
+//!
+//! `BLESS=1 cargo test --test manifests` writes these anew; review the difference.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+
+use holdfast::manifest::{self, Context, Reading};
+use holdfast::spec::{Container, Pod};
+
+#[test]
+fn manifests_mean_what_their_txt_says() {
+    let mut wrong = Vec::new();
+    for path in corpus() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let context = Context { node_name: "edge-1".to_owned(), directory: "/manifests".to_owned() };
+        let found = dump(&manifest::read(name, &fs::read(&path).unwrap(), &context));
+        let expected = path.with_file_name(format!("{name}.txt"));
+        if std::env::var_os("BLESS").is_some() {
+            fs::write(&expected, &found).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != found {
+            wrong.push(format!("--- {} means\n{found}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}(BLESS=1 accepts this)", wrong.join("\n"));
+}
+
+#[test]
+fn no_damaged_manifest_makes_it_fail() {
+    let context = Context { node_name: "edge-1".to_owned(), directory: "/manifests".to_owned() };
+    let mut random = Random(1);
+    for path in corpus() {
+        let whole = fs::read(&path).unwrap();
+        for _ in 0..150 {
+            let mut bytes = whole.clone();
+            for _ in 0..=random.below(4) {
+                damage(&mut bytes, &mut random);
+            }
+            let reading = manifest::read("x.yaml", &bytes, &context);
+            // Whatever is accepted is sound enough to be written and read again.
+            for pod in reading.pods {
+                let written = serde_json::to_string(&*pod).unwrap();
+                assert_eq!(serde_json::from_str::<Pod>(&written).unwrap(), *pod);
+            }
+        }
+    }
+}
+
+fn corpus() -> Vec<PathBuf> {
+    let files = fs::read_dir("tests/manifests").unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_none_or(|end| end != "txt")).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// What was read, short: one line each for what is as it always is, all of what is not.
+fn dump(reading: &Reading) -> String {
+    let mut text = String::new();
+    for pod in &reading.pods {
+        write_pod(pod, &mut text);
+    }
+    for map in &reading.config_maps {
+        let keys: Vec<_> = map.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
+        writeln!(text, "config map {} with {}", map.metadata.name.as_deref().unwrap(), keys.join(", "))
+            .unwrap();
+    }
+    for secret in &reading.secrets {
+        let keys = secret.data.iter().flatten().map(|(key, _)| key.as_str());
+        let keys: Vec<_> =
+            keys.chain(secret.string_data.iter().flatten().map(|(key, _)| key.as_str())).collect();
+        writeln!(text, "secret {} with {}", secret.metadata.name.as_deref().unwrap(), keys.join(", "))
+            .unwrap();
+    }
+    for problem in &reading.problems {
+        writeln!(text, "{problem}").unwrap();
+    }
+    text
+}
+
+fn write_pod(pod: &Pod, text: &mut String) {
+    writeln!(text, "pod {} uid {} from {}", pod.full_name(), pod.uid, pod.origin).unwrap();
+    writeln!(text, "  {:?}, restart {:?}, grace {:?}", pod.qos, pod.restart_policy, pod.grace).unwrap();
+    writeln!(text, "  on {} as {}", pod.node_name, pod.hostname).unwrap();
+    let shares = [
+        ("host network", pod.host_network),
+        ("host PID", pod.host_pid),
+        ("host IPC", pod.host_ipc),
+        ("shared PID", pod.share_process_namespace),
+    ];
+    let shares: Vec<_> = shares.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
+    if !shares.is_empty() {
+        writeln!(text, "  {}", shares.join(", ")).unwrap();
+    }
+    if pod.priority != 0 || !pod.priority_class.is_empty() {
+        writeln!(text, "  priority {} {}", pod.priority, pod.priority_class).unwrap();
+    }
+    for volume in &pod.volumes {
+        writeln!(text, "  volume {} {:?}", volume.name, volume.source).unwrap();
+    }
+    for container in &pod.containers {
+        write_container(container, text);
+    }
+    writeln!(text, "  {}", pod.object).unwrap();
+}
+
+fn write_container(container: &Container, text: &mut String) {
+    writeln!(text, "  container {} {} {:?}", container.name, container.image, container.pull_policy).unwrap();
+    for (name, words) in [("command", &container.command), ("args", &container.args)] {
+        if !words.is_empty() {
+            writeln!(text, "    {name} {words:?}").unwrap();
+        }
+    }
+    if let Some(directory) = &container.working_dir {
+        writeln!(text, "    in {directory}").unwrap();
+    }
+    for variable in &container.env {
+        writeln!(text, "    env {}={:?}", variable.name, variable.value).unwrap();
+    }
+    let resources = &container.resources;
+    if *resources != holdfast::spec::Resources::default() {
+        writeln!(text, "    cpu {:?} of {:?}", resources.cpu_request, resources.cpu_limit).unwrap();
+        writeln!(text, "    memory {:?} of {:?}", resources.memory_request, resources.memory_limit).unwrap();
+    }
+    for mount in &container.mounts {
+        let mode = if mount.read_only { "read-only" } else { "writable" };
+        writeln!(text, "    mount {} at {} {mode}", mount.volume, mount.path).unwrap();
+    }
+}
+
+/// Changes, drops, doubles or inserts a few bytes.
+fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
+    let at = random.below(bytes.len() + 1);
+    let end = (at + 1 + random.below(12)).min(bytes.len());
+    let hostile = b"{}[]&*!|>%@`'\"\t\n:-#?,~<=\0\xff\xc3/.09";
+    match random.below(5) {
+        0 if at < bytes.len() => bytes[at] = hostile[random.below(hostile.len())],
+        1 => bytes.insert(at, hostile[random.below(hostile.len())]),
+        2 => drop(bytes.drain(at.min(end)..end)),
+        3 => bytes.truncate(at),
+        _ => {
+            let copy = bytes[at.min(end)..end].to_vec();
+            let to = random.below(bytes.len() + 1);
+            bytes.splice(to..to, copy);
+        }
+    }
+}
+
+/// xorshift64: the same damage in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % (limit.max(1) as u64)).unwrap()
+    }
+}
