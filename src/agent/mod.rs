@@ -1,15 +1,237 @@
 //! The agent: one loop around the core.
+//!
+//! Facts come in as messages (the manifests directory, orders, pod processes, ends of effects), [`crate::lifecycle`]
+//! decides, and what it decides is done in threads that may block. There is no request path into the agent, and it never
+//! calls libcontainer.
+//!
+//! Invariant: what was learnt is on disk before it is acted upon, so that the agent may be killed between any two
+//! instructions.
+//! Invariant: an effect ends, by its own deadline if need be, and its end is told once.
+//! Invariant: stopping the agent stops no pod. Whoever wants the pods to end says `holdfast down`.
 
-use anyhow::{Result, bail};
+mod adopt;
+mod images;
+mod link;
+mod perform;
+mod preflight;
+mod publish;
+mod remove_pod;
+mod request;
+mod rival;
+mod start_container;
+mod start_pod;
+mod watch;
+mod world;
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::Result;
+use log::info;
+use smol::channel::{Receiver, Sender, unbounded};
+use smol::future::FutureExt;
+use smol::{LocalExecutor, Timer};
 
 use crate::config;
+use crate::lifecycle::{Action, BackOff, Event, Learnt, Node, Now};
+use crate::manifest::verdict::Verdict;
+use crate::spec::{Pod, Uid};
+use crate::status::Failure;
+use crate::sys::clock;
+use publish::Publisher;
+use world::World;
 
-/// Runs the agent until it is told to end.
-pub fn run(_config: config::Agent) -> Result<()> {
-    bail!("the agent is not built yet")
+/// Something the loop is told.
+enum Message {
+    /// The manifests directory asks for these pods.
+    Wanted { pods: Vec<Arc<Pod>>, verdict: Verdict },
+    /// An event for the core.
+    Event(Event),
+    /// An effect ended; a started pod comes with a connection that watches it.
+    Done { action: Action, result: Result<Learnt, Failure>, link: Option<OwnedFd> },
+    /// Something a person should know, once.
+    Warning(String),
 }
 
-/// Ends what an agent that is gone left running.
-pub fn down(_config: config::Agent) -> Result<()> {
-    bail!("the agent is not built yet")
+/// Runs the agent until the order to go down was carried out, or for ever.
+///
+/// Fails where it may not or cannot run, with a sentence that says what to do.
+pub fn run(config: config::Agent) -> Result<()> {
+    let world = preflight::prepare(config)?;
+    let executor = Rc::new(LocalExecutor::new());
+    smol::block_on(executor.run(Agent::new(executor.clone(), Arc::new(world)).run()))
+}
+
+/// Ends all pods of an agent that is not running, as the order `down` would.
+///
+/// Fails as [`run`] does.
+pub fn down(config: config::Agent) -> Result<()> {
+    let world = preflight::prepare(config)?;
+    let executor = Rc::new(LocalExecutor::new());
+    let mut agent = Agent::new(executor.clone(), Arc::new(world));
+    agent.down_at_once = true;
+    smol::block_on(executor.run(agent.run()))
+}
+
+struct Agent {
+    executor: Rc<LocalExecutor<'static>>,
+    world: Arc<World>,
+    node: Node,
+    publisher: Publisher,
+    /// What the manifests ask for, as far as the core was told.
+    wanted: BTreeMap<Uid, Arc<Pod>>,
+    /// The manifests directory was read at least once.
+    listed: bool,
+    down_at_once: bool,
+    sender: Sender<Message>,
+    receiver: Receiver<Message>,
+}
+
+impl Agent {
+    fn new(executor: Rc<LocalExecutor<'static>>, world: Arc<World>) -> Agent {
+        let (sender, receiver) = unbounded();
+        let back_off = BackOff::default();
+        Agent {
+            executor,
+            node: Node::new(back_off, 2 * world.cpus),
+            publisher: Publisher::new(world.clone(), back_off),
+            world,
+            wanted: BTreeMap::new(),
+            listed: false,
+            down_at_once: false,
+            sender,
+            receiver,
+        }
+    }
+
+    async fn run(mut self) -> Result<()> {
+        self.publisher.node(&self.world.warnings);
+        let found = {
+            let world = self.world.clone();
+            smol::unblock(move || adopt::find(&world)).await
+        };
+        if self.down_at_once {
+            self.adopt(found, &[]);
+            self.event(Event::Down);
+        } else {
+            let seeds = found.iter().map(|found| found.pod.clone()).collect();
+            let directory = watch::Directory::open(&self.world, seeds);
+            let (directory, first) = directory.first_listing().await;
+            self.publisher.verdict(&first.verdict);
+            self.adopt(found, &first.pods);
+            self.wanted(first.pods, first.verdict);
+            self.spawn(directory.watch(self.sender.clone()));
+            self.spawn(images::watch(self.world.clone(), self.sender.clone()));
+        }
+        while !self.node.is_down() {
+            match self.next().await {
+                Some(message) => self.take(message),
+                None => self.event(Event::Tick),
+            }
+        }
+        info!("all pods are down");
+        Ok(())
+    }
+
+    /// The next message; `None` when the core's deadline came first.
+    async fn next(&self) -> Option<Message> {
+        let message = async { self.receiver.recv().await.ok() };
+        match self.node.next_deadline() {
+            None => message.await,
+            Some(deadline) => {
+                let wait = deadline.saturating_sub(clock::boottime());
+                let timer = async {
+                    Timer::after(wait).await;
+                    None
+                };
+                message.or(timer).await
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Wanted { pods, verdict } => {
+                self.publisher.verdict(&verdict);
+                self.wanted(pods, verdict);
+            }
+            Message::Event(event) => self.event(event),
+            Message::Warning(warning) => self.publisher.warn(warning),
+            Message::Done { action, result, link } => {
+                if let (Some(link), Action::StartPod { uid, sandbox }) = (link, &action) {
+                    self.spawn(link::follow(link, uid.clone(), *sandbox, self.sender.clone()));
+                }
+                self.event(Event::Done { action, result });
+            }
+        }
+    }
+
+    /// Tells the core about the pods that were there before this agent.
+    fn adopt(&mut self, found: Vec<adopt::Found>, wanted: &[Arc<Pod>]) {
+        for pod in found {
+            let is_wanted = wanted.iter().any(|wanted| wanted.uid == pod.pod.uid);
+            if is_wanted {
+                self.wanted.insert(pod.pod.uid.clone(), pod.pod.clone());
+            }
+            if let Some((link, sandbox)) = pod.link {
+                self.spawn(link::follow(link, pod.pod.uid.clone(), sandbox, self.sender.clone()));
+            }
+            self.event(Event::Found(Box::new(crate::lifecycle::Found { wanted: is_wanted, ..pod.found })));
+        }
+    }
+
+    /// Tells the core what changed in what the manifests ask for.
+    fn wanted(&mut self, pods: Vec<Arc<Pod>>, verdict: Verdict) {
+        let wanted: BTreeMap<Uid, Arc<Pod>> = pods.into_iter().map(|pod| (pod.uid.clone(), pod)).collect();
+        let gone: Vec<Uid> = self.wanted.keys().filter(|uid| !wanted.contains_key(uid)).cloned().collect();
+        for uid in gone {
+            self.wanted.remove(&uid);
+            self.event(Event::ManifestGone(uid));
+        }
+        for (uid, pod) in wanted {
+            if self.wanted.insert(uid, pod.clone()).is_none() {
+                info!("pod {}: asked for by {}", pod.full_name(), pod.origin);
+                self.event(Event::ManifestSet(pod));
+            }
+        }
+        if !self.listed && verdict.problem.is_none() {
+            self.listed = true;
+            let world = self.world.clone();
+            let known = self.node.all().map(|facts| facts.pod.uid.clone()).collect();
+            self.spawn(smol::unblock(move || remove_pod::orphans(&world, &known)));
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let now = Now { boot: clock::boottime(), wall: clock::wall() };
+        let step = self.node.step(now, event);
+        for uid in &step.changed {
+            if let Some(facts) = self.node.facts(uid) {
+                self.publisher.pod(facts, now);
+            }
+        }
+        for uid in &step.gone {
+            self.publisher.gone(uid);
+        }
+        for action in step.actions {
+            self.begin(action);
+        }
+    }
+
+    /// Begins an effect in a thread of its own; its end comes back as a message.
+    fn begin(&mut self, action: Action) {
+        let Some(facts) = self.node.facts(action.uid()) else { return };
+        let job = perform::Job::new(self.world.clone(), action, facts);
+        let sender = self.sender.clone();
+        self.spawn(async move {
+            let (action, result, link) = smol::unblock(move || job.perform()).await;
+            let _ = sender.send(Message::Done { action, result, link }).await;
+        });
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(task).detach();
+    }
 }

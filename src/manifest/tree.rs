@@ -169,23 +169,30 @@ impl Node {
     /// The same as JSON. A key without a value is as good as absent, as Go's decoder has it, except among free names
     /// (labels, annotations, data), where it is an empty string.
     pub fn to_json(&self) -> Value {
-        self.json(false)
-    }
-
-    fn json(&self, names: bool) -> Value {
         match &self.content {
-            Content::Scalar(Scalar::Null) if names => Value::String(String::new()),
             Content::Scalar(Scalar::Null) => Value::Null,
             Content::Scalar(Scalar::Bool(truth)) => Value::Bool(*truth),
             Content::Scalar(Scalar::Number(number)) => Value::Number(number.clone()),
             Content::Scalar(Scalar::String(text)) => Value::String(text.clone()),
-            Content::List(items) => items.iter().map(|item| item.json(false)).collect(),
+            Content::List(items) => items.iter().map(|item| item.to_json()).collect(),
             Content::Map(entries) => {
-                let kept = entries.iter().filter(|entry| names || !entry.value.is_null());
-                let pairs = kept.map(|entry| (entry.key.clone(), entry.value.json(is_free(&entry.key))));
+                let kept = entries.iter().filter(|entry| !entry.value.is_null());
+                let pairs = kept.map(|entry| (entry.key.clone(), entry.value.field_to_json(&entry.key)));
                 Value::Object(pairs.collect::<Map<_, _>>())
             }
         }
+    }
+
+    /// As [`to_json`](Node::to_json), for the value of `field`.
+    fn field_to_json(&self, field: &str) -> Value {
+        let mut json = self.to_json();
+        if let (true, Content::Map(entries), Value::Object(object)) =
+            (is_free(field), &self.content, &mut json)
+        {
+            let empty = entries.iter().filter(|entry| entry.value.is_null());
+            object.extend(empty.map(|entry| (entry.key.clone(), Value::String(String::new()))));
+        }
+        json
     }
 
     fn entry(&self, key: &str) -> Option<&Entry> {

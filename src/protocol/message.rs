@@ -165,6 +165,9 @@ pub struct Hello {
     pub sandbox: u32,
     /// Its process ID.
     pub pid: i32,
+    /// Process ID of the process that holds a shared PID namespace: containers join `/proc/<pause_pid>/ns/pid`.
+    #[serde(default)]
+    pub pause_pid: Option<i32>,
 }
 
 /// Everything a pod process knows.

@@ -1,1 +1,206 @@
+#![allow(clippy::unwrap_used)]
 
+use std::fmt;
+
+use k8s_openapi::api::core::v1 as core;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_json::json;
+
+use super::super::tree::{Node, Position, Scalar};
+use super::*;
+
+/// Fields that are used, by the object they are in.
+const USED: &[(&str, &[&str])] = &[
+    (
+        "spec",
+        &[
+            "containers",
+            "dnsPolicy",
+            "hostIPC",
+            "hostNetwork",
+            "hostPID",
+            "hostname",
+            "nodeName",
+            "priority",
+            "priorityClassName",
+            "restartPolicy",
+            "shareProcessNamespace",
+            "terminationGracePeriodSeconds",
+            "volumes",
+        ],
+    ),
+    (
+        "spec.containers[]",
+        &[
+            "args",
+            "command",
+            "env",
+            "image",
+            "imagePullPolicy",
+            "name",
+            "ports",
+            "resources",
+            "volumeMounts",
+            "workingDir",
+        ],
+    ),
+    ("spec.containers[].env[]", &["name", "value"]),
+    ("spec.containers[].ports[]", &["containerPort", "name", "protocol"]),
+    ("spec.containers[].resources", &["limits", "requests"]),
+    ("spec.containers[].volumeMounts[]", &["mountPath", "name", "readOnly"]),
+    ("spec.volumes[]", &["emptyDir", "hostPath", "name"]),
+    ("spec.volumes[].emptyDir", &[]),
+    ("spec.volumes[].hostPath", &["path", "type"]),
+];
+
+#[test]
+fn every_field_of_core_v1_is_used_or_has_a_row() {
+    for (object, known) in [
+        ("spec", names::<core::PodSpec>()),
+        ("spec.containers[]", names::<core::Container>()),
+        ("spec.containers[].env[]", names::<core::EnvVar>()),
+        ("spec.containers[].ports[]", names::<core::ContainerPort>()),
+        ("spec.containers[].resources", names::<core::ResourceRequirements>()),
+        ("spec.containers[].volumeMounts[]", names::<core::VolumeMount>()),
+        ("spec.volumes[]", names::<core::Volume>()),
+        ("spec.volumes[].emptyDir", names::<core::EmptyDirVolumeSource>()),
+        ("spec.volumes[].hostPath", names::<core::HostPathVolumeSource>()),
+    ] {
+        let (_, used) = USED.iter().find(|(path, _)| *path == object).unwrap();
+        let listed = ROWS.iter().filter_map(|row| row.field.strip_prefix(object)?.strip_prefix('.'));
+        let listed: Vec<_> =
+            listed.filter(|rest| !rest.contains(['.', '['])).flat_map(|rest| rest.split('|')).collect();
+        for field in known {
+            let has_row = listed.contains(field);
+            assert!(used.contains(field) || has_row, "{object}.{field}: use it or give it a row");
+            let gated = matches!((object, *field), ("spec", "priorityClassName" | "dnsPolicy"));
+            assert!(!(used.contains(field) && has_row) || gated, "{object}.{field}: is used and has a row");
+        }
+        for field in listed.iter().chain(used.iter()) {
+            assert!(known.contains(field), "{object}.{field}: Kubernetes has no such field");
+        }
+    }
+}
+
+#[test]
+fn each_row_finds_its_field() {
+    for (pod, expected) in [
+        (json!({"initContainers": [{}]}), "spec.initContainers"),
+        (json!({"containers": [{}, {"livenessProbe": {}}]}), "spec.containers[1].livenessProbe"),
+        (
+            json!({"containers": [{"securityContext": {"privileged": true}}]}),
+            "spec.containers[0].securityContext",
+        ),
+        (json!({"securityContext": {"runAsUser": 1}}), "spec.securityContext"),
+        (json!({"hostUsers": false}), "spec.hostUsers"),
+        (json!({"dnsPolicy": "None"}), "spec.dnsPolicy"),
+        (json!({"os": {"name": "windows"}}), "spec.os.name"),
+        (json!({"volumes": [{"name": "a", "secret": {}}]}), "spec.volumes[0].secret"),
+        (json!({"volumes": [{"name": "a", "hostPaht": {}}]}), "spec.volumes[0]"),
+        (json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": {}}]}), "spec.volumes[0]"),
+        (
+            json!({"volumes": [{"name": "a", "emptyDir": {"medium": "Memory"}}]}),
+            "spec.volumes[0].emptyDir.medium",
+        ),
+        (json!({"containers": [{"ports": [{"hostPort": 80}]}]}), "spec.containers[0].ports[0].hostPort"),
+        (json!({"containers": [{"tty": true}]}), "spec.containers[0].tty"),
+        (
+            json!({"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]}),
+            "spec.containers[0].resources.limits.hugepages-2Mi",
+        ),
+        (
+            json!({"containers": [{"resources": {"requests": {"nvidia.com/gpu": 1}}}]}),
+            "spec.containers[0].resources.requests[nvidia.com/gpu]",
+        ),
+        (
+            json!({"containers": [{"volumeMounts": [{"mountPropagation": "Bidirectional"}]}]}),
+            "spec.containers[0].volumeMounts[0].mountPropagation",
+        ),
+        (
+            json!({"containers": [{"env": [{"valueFrom": {"fieldRef": {}}}]}]}),
+            "spec.containers[0].env[0].valueFrom",
+        ),
+    ] {
+        assert_eq!(told(&json!({ "spec": pod })), [format!("error {expected}")]);
+    }
+}
+
+#[test]
+fn what_says_nothing_is_passed_over() {
+    let pod = json!({
+        "metadata": {"annotations": {"a": "b"}},
+        "spec": {
+            "initContainers": [], "securityContext": {}, "hostUsers": true, "dnsPolicy": "ClusterFirst",
+            "os": {"name": "linux"}, "subdomain": "", "hostNetwork": true, "setHostnameAsFQDN": false,
+            "serviceAccountName": "", "nodeSelector": {}, "tolerations": [{}], "priority": 1, "priorityClassName": "a",
+            "volumes": [{"name": "a"}, {"name": "b", "emptyDir": {"medium": ""}}, {"name": "c", "hostPath": {"path": "/"}}],
+            "containers": [{
+                "securityContext": {}, "lifecycle": {}, "tty": false, "stdinOnce": true, "envFrom": [],
+                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+                "ports": [{"hostPort": 80}], "resources": {"limits": {"cpu": 1, "memory": 1}},
+                "volumeMounts": [{"subPath": "", "mountPropagation": "None", "recursiveReadOnly": "Disabled"}],
+            }],
+        },
+    });
+    assert_eq!(told(&pod), [""; 0]);
+    let warned = json!({"spec": {"priorityClassName": "a", "automountServiceAccountToken": true}});
+    assert_eq!(
+        told(&warned),
+        ["warning spec.automountServiceAccountToken", "warning spec.priorityClassName"]
+    );
+}
+
+/// Severity and path of each problem that the rows find in `pod`.
+fn told(pod: &Value) -> Vec<String> {
+    let node = Node::scalar(Position::START, Scalar::Null);
+    let mut problems = Problems::new(&node);
+    check(pod, &mut problems);
+    problems.finish().iter().map(|problem| format!("{} {}", problem.severity, problem.path)).collect()
+}
+
+/// The names of the fields of `T`, which its deserializer asks for.
+fn names<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
+    T::deserialize(Asked).err().unwrap().0
+}
+
+/// A deserializer that is only asked what it should look for.
+struct Asked;
+
+#[derive(Debug)]
+struct Names(&'static [&'static str]);
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for Names {}
+
+impl Error for Names {
+    fn custom<T: fmt::Display>(_: T) -> Names {
+        Names(&[])
+    }
+}
+
+impl<'de> Deserializer<'de> for Asked {
+    type Error = Names;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Names> {
+        Err(Names(&[]))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Names> {
+        Err(Names(fields))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}

@@ -1,0 +1,113 @@
+//! What an agent finds at its start: pods that an earlier one left behind.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use log::{info, warn};
+use serde::de::DeserializeOwned;
+
+use super::link::run_end;
+use super::request::{self, PATIENCE};
+use super::world::World;
+use crate::host::PodDir;
+use crate::lifecycle::{self, Facts, RunEnd, Running};
+use crate::protocol::{Exited, Reply, Request, RunState, State};
+use crate::spec::Pod;
+use crate::sys::{clock, lock};
+
+/// A pod that was there before.
+pub struct Found {
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// What the core is told; whether it is wanted is not known here.
+    pub found: lifecycle::Found,
+    /// A connection that watches its process, and the sandbox's number.
+    pub link: Option<(OwnedFd, u32)>,
+}
+
+/// Every pod in the runtime directory. A directory that holds no readable pod is told about, killed and removed.
+pub fn find(world: &World) -> Vec<Found> {
+    let mut found = Vec::new();
+    let names = fs::read_dir(world.runtime.pods()).into_iter().flatten().flatten();
+    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let directory = world.runtime.pod(&name);
+        match adopt(&directory) {
+            Ok(pod) => found.push(pod),
+            Err(error) => {
+                warn!("what is left in {} is no pod and is removed: {error:#}", directory.root().display());
+                super::remove_pod::remnant(world, &name);
+            }
+        }
+    }
+    found
+}
+
+fn adopt(directory: &PodDir) -> Result<Found> {
+    let pod: Arc<Pod> = Arc::new(read(&directory.spec())?);
+    let facts = match read::<Facts>(&directory.facts()) {
+        Ok(facts) => Facts { pod: pod.clone(), ..facts },
+        // It died between writing the one and the other: nothing had been done yet.
+        Err(_) => Facts::new(pod.clone(), clock::wall()),
+    };
+    let mut ended = journal(&directory.exits());
+    let mut running = Vec::new();
+    let mut link = None;
+    match ask(directory) {
+        Ok(Some((state, connection))) => {
+            for run in state.runs {
+                match run {
+                    RunState::Running { name, attempt, started, stopping, .. } => {
+                        running.push(Running { container: name, attempt, started, stopping });
+                    }
+                    RunState::Exited(exited) => ended.push(run_end(exited)),
+                    RunState::Starting { .. } | RunState::Failed { .. } => (),
+                }
+            }
+            link = Some((connection, state.hello.sandbox));
+        }
+        Ok(None) => warn!("pod {}: its process died while no agent was there", pod.full_name()),
+        Err(error) => warn!("pod {}: its process does not answer: {error:#}", pod.full_name()),
+    }
+    let alive = link.as_ref().map(|(_, sandbox)| *sandbox);
+    if alive.is_some() {
+        info!("pod {}: adopted, {} of its containers run", pod.full_name(), running.len());
+    }
+    Ok(Found { pod, found: lifecycle::Found { facts, alive, running, ended, wanted: false }, link })
+}
+
+/// What the pod process knows, once none of its containers is between two states; `None` if it is dead.
+fn ask(directory: &PodDir) -> Result<Option<(State, OwnedFd)>> {
+    let begun = Instant::now();
+    loop {
+        if !lock::is_held(&directory.lock()).context("look at the lock")? {
+            return Ok(None);
+        }
+        let (reply, connection) = request::ask(&directory.socket(), &Request::Watch, PATIENCE)?;
+        let Reply::State(state) = reply else { bail!("an answer that is no state: {reply:?}") };
+        let starting = state.runs.iter().any(|run| matches!(run, RunState::Starting { .. }));
+        if !starting {
+            return Ok(Some((state, connection)));
+        }
+        if super::start_container::DEADLINE + PATIENCE < begun.elapsed() {
+            bail!("a container has been starting for {:?}", begun.elapsed());
+        }
+        // A start takes some ten milliseconds, and the agent that asked for it is gone.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The exits that the pod process wrote down; a line that was cut off by its death is not one.
+fn journal(path: &Path) -> Vec<RunEnd> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Exited>(line).ok());
+    lines.map(run_end).collect()
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("read {}", path.display()))
+}

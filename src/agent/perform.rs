@@ -1,0 +1,128 @@
+//! One action, done. Each runs in a thread of its own and may block, within its own deadline.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use log::debug;
+
+use super::request::{self, PATIENCE};
+use super::world::World;
+use super::{remove_pod, start_container, start_pod};
+use crate::bundle;
+use crate::image::{self, Reference};
+use crate::lifecycle::{Action, Facts, Learnt, Time};
+use crate::protocol::{Reply, Request, Stop};
+use crate::spec::{Container, Pod, PullPolicy};
+use crate::status::{Failure, Reason};
+use crate::sys::clock;
+
+/// The kubelet never gives a process less time than this between the stop signal and SIGKILL (reference B.7).
+const MIN_GRACE: Time = Time::from_secs(2);
+
+/// An action and what it needs.
+pub struct Job {
+    world: Arc<World>,
+    action: Action,
+    pod: Arc<Pod>,
+}
+
+impl Job {
+    /// `action` on the pod of `facts`.
+    pub fn new(world: Arc<World>, action: Action, facts: &Facts) -> Job {
+        Job { world, action, pod: facts.pod.clone() }
+    }
+
+    /// Does it. A pod that was started comes with a connection that watches it.
+    pub fn perform(self) -> (Action, Result<Learnt, Failure>, Option<OwnedFd>) {
+        let mut link = None;
+        let (world, pod) = (&*self.world, &*self.pod);
+        let result = match &self.action {
+            Action::StartPod { sandbox, .. } => {
+                start_pod::start_pod(world, pod, *sandbox).map(|(learnt, fd)| {
+                    link = Some(fd);
+                    learnt
+                })
+            }
+            Action::PullImage { container, .. } => {
+                container_of(pod, container).and_then(|it| pull(world, it))
+            }
+            Action::StartContainer { container, attempt, .. } => container_of(pod, container)
+                .and_then(|it| start_container::start_container(world, pod, it, *attempt)),
+            Action::StopContainer { container, attempt, until, .. } => {
+                told(Reason::FailedKillPod, stop(world, pod, container, *attempt, *until))
+            }
+            Action::CleanPod { .. } => told(Reason::FailedKillPod, remove_pod::clean_pod(world, pod)),
+            Action::RemovePod { keep_logs, .. } => {
+                told(Reason::FailedKillPod, remove_pod::remove_pod(world, pod, *keep_logs))
+            }
+        };
+        debug!("{:?}: {result:?}", self.action);
+        (self.action, result, link)
+    }
+}
+
+/// An effect's chain of context as one sentence.
+fn told(reason: Reason, result: Result<()>) -> Result<Learnt, Failure> {
+    result.map(|()| Learnt::Done).map_err(|error| Failure::new(reason, format!("{error:#}")))
+}
+
+fn container_of<'a>(pod: &'a Pod, name: &str) -> Result<&'a Container, Failure> {
+    pod.container(name).ok_or_else(|| {
+        Failure::new(
+            Reason::CreateContainerConfigError,
+            format!("pod {} has no container {name}", pod.full_name()),
+        )
+    })
+}
+
+/// Sees to it that the image is here. There is no registry yet, so `Always` makes do with what is here, and says so.
+fn pull(world: &World, container: &Container) -> Result<Learnt, Failure> {
+    let written = &container.image;
+    let reference: Reference = Reference::parse(written).map_err(|error| {
+        Failure::new(
+            Reason::InvalidImageName,
+            format!("Failed to apply default image tag \"{written}\": {error:#}"),
+        )
+    })?;
+    let found = world.store.find(&reference);
+    let found = found
+        .map_err(|error| Failure::new(Reason::ErrImagePull, format!("look for the image: {error:#}")))?;
+    match (found, container.pull_policy) {
+        (Some(image), policy) => {
+            let but = match policy {
+                PullPolicy::Always => "; imagePullPolicy is Always, but no registry can be asked",
+                _ => "",
+            };
+            let message = format!("Container image \"{written}\" already present on machine{but}");
+            Ok(Learnt::Image { id: image.id, message })
+        }
+        (None, PullPolicy::Never) => Err(Failure::new(
+            Reason::ErrImageNeverPull,
+            format!("Container image \"{written}\" is not present with pull policy of Never"),
+        )),
+        (None, _) => {
+            Err(Failure::new(Reason::ErrImagePull, image::absent_message(&reference, &world.data.archives())))
+        }
+    }
+}
+
+fn stop(world: &World, pod: &Pod, container: &str, attempt: u32, until: Time) -> Result<()> {
+    let directory = world.runtime.pod(&pod.uid.0);
+    let request = Request::Stop(Stop {
+        name: container.to_owned(),
+        attempt,
+        signal: start_container::stop_signal(&directory.bundle(container, attempt)),
+        grace: until.saturating_sub(clock::boottime()).max(MIN_GRACE),
+    });
+    match request::ask(&directory.socket(), &request, PATIENCE)?.0 {
+        Reply::Done => Ok(()),
+        Reply::Failed(failure) => Err(anyhow!("stop container {container}: {failure}")),
+        other => Err(anyhow!("stop container {container}: an answer that fits no question: {other:?}")),
+    }
+}
+
+/// The default of [`start_container::stop_signal`], for containers whose image says nothing.
+pub fn default_stop_signal() -> i32 {
+    bundle::stop_signal(&bundle::ImageConfig::default())
+}

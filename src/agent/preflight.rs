@@ -1,0 +1,204 @@
+//! Whether the agent may and can run here, and everything that it needs for it.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use log::{info, warn};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::rival;
+use super::world::World;
+use crate::bundle;
+use crate::cgroup::Hierarchy;
+use crate::config;
+use crate::host::{Data, Runtime};
+use crate::image::Store;
+use crate::spec::Bytes;
+use crate::sys::untouchable::Untouchable;
+use crate::sys::{atomic, lock};
+use crate::volume;
+
+/// The kernel's name for this boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Checks, makes directories, takes locks.
+///
+/// Fails with a sentence for a person: not root, a kernel that lacks something, a second agent, another supervisor.
+pub fn prepare(config: config::Agent) -> Result<World> {
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "the agent must be root: it makes namespaces, mounts and cgroups"
+    );
+    kernel()?;
+    let (runtime, data) = (Runtime::new(&config.runtime_dir), Data::new(&config.data_dir));
+    directories(&config, &runtime, &data)?;
+    let mut locks = vec![
+        held(lock::take(&runtime.lock()), "--runtime-dir", &config.runtime_dir)?,
+        held(lock::take(&data.lock()), "--data-dir", &config.data_dir)?,
+    ];
+    let cgroups = Hierarchy::detect(&config.cgroup_root)?;
+    let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
+    let lock = lock::take_directory(&cgroups.directory());
+    locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
+    if let Some(rival) = rival::find(&config.pod_manifest_path).filter(|_| !config.force) {
+        bail!(
+            "{rival} reads manifests from {} too: two supervisors would run every pod twice on the same data; stop it, or \
+             give one of them another directory, or override with --force",
+            config.pod_manifest_path.display()
+        );
+    }
+    this_boot(&runtime)?;
+    let (node, mut warnings) = node(&cgroups)?;
+    warnings.extend(unmet);
+    warnings.extend(cgroups.missing());
+    let (node_name, warning) = node_name(&config, &data)?;
+    warnings.extend(warning);
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    info!("node {node_name}: manifests are read from {}", config.pod_manifest_path.display());
+    Ok(World {
+        store: Store::open(&data.store()).context("open the image store")?,
+        binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
+        cpus: std::thread::available_parallelism().map_or(1, Into::into),
+        config,
+        node_name,
+        runtime,
+        data,
+        cgroups,
+        node,
+        warnings,
+        locks,
+    })
+}
+
+/// What the kernel must have, by name.
+fn kernel() -> Result<()> {
+    for namespace in ["mnt", "net", "ipc", "uts", "pid"] {
+        let path = format!("/proc/self/ns/{namespace}");
+        ensure!(Path::new(&path).exists(), "this kernel has no {namespace} namespaces ({path} is missing)");
+    }
+    let has_overlay =
+        || fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains("\toverlay\n"));
+    if !has_overlay() {
+        // It may be a module that nobody has asked for yet.
+        let _ = std::process::Command::new("modprobe").arg("overlay").status();
+        ensure!(has_overlay(), "this kernel has no overlay file system (CONFIG_OVERLAY_FS)");
+    }
+    Ok(())
+}
+
+fn directories(config: &config::Agent, runtime: &Runtime, data: &Data) -> Result<()> {
+    let ours = [runtime.root().to_owned(), runtime.pods(), runtime.orders(), data.own(), data.pods()];
+    let shared = [data.archives(), config.pod_manifest_path.clone(), config.log_dir.clone()];
+    for (path, mode) in shared.iter().map(|it| (it, 0o750)).chain(ours.iter().map(|it| (it, 0o700))) {
+        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+        made.with_context(|| format!("make directory {}", path.display()))?;
+    }
+    for path in &ours {
+        let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+        closed.with_context(|| format!("close directory {} to others", path.display()))?;
+    }
+    Ok(())
+}
+
+fn held(lock: io::Result<Option<File>>, flag: &str, path: &Path) -> Result<File> {
+    let lock = lock.with_context(|| format!("lock {flag} {}", path.display()))?;
+    lock.with_context(|| {
+        format!("another agent runs with {flag} {}: stop it, or give one of them another", path.display())
+    })
+}
+
+/// A runtime directory of another boot is dead, whatever is in it.
+fn this_boot(runtime: &Runtime) -> Result<()> {
+    let boot_id = fs::read_to_string(BOOT_ID).with_context(|| format!("read {BOOT_ID}"))?;
+    let path = runtime.boot_id();
+    if fs::read_to_string(&path).is_ok_and(|known| known == boot_id) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(runtime.pods()).context("list the pods of an earlier boot")?.flatten() {
+        volume::remove_tree(&entry.path()).context("remove a pod of an earlier boot")?;
+    }
+    atomic::replace(&path, boot_id.as_bytes(), 0o600).with_context(|| format!("write {}", path.display()))
+}
+
+/// What containers may be given here. The agent's own soft limit of open files is raised; containers get the old one.
+fn node(cgroups: &Hierarchy) -> Result<(bundle::Node, Vec<String>)> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("read the limit of open files")?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raise the soft limit of open files")?;
+    let status = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let capabilities = capabilities.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    let sys_resource = capabilities & (1 << 24) != 0;
+    let own_score = fs::read_to_string("/proc/self/oom_score_adj").ok();
+    let own_score = own_score.and_then(|score| score.trim().parse::<i32>().ok());
+    let mut warnings = Vec::new();
+    if !sys_resource {
+        warnings.push(
+            "this machine does not let the agent raise limits or lower oom_score_adj (CAP_SYS_RESOURCE is missing): pods \
+             run with what can be had"
+                .to_owned(),
+        );
+    }
+    let node = bundle::Node {
+        memory: memory().context("read /proc/meminfo")?,
+        cgroup: cgroups.abilities(),
+        nofile: (soft, hard),
+        nofile_max: if sys_resource { u64::MAX } else { hard },
+        oom_score_floor: if sys_resource { Some(-1000) } else { own_score },
+        masked: thermal_throttles(),
+    };
+    Ok((node, warnings))
+}
+
+fn memory() -> Result<Bytes> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|rest| rest.trim().strip_suffix(" kB")).context("no MemTotal in kB")?;
+    Ok(Bytes(kib.trim().parse::<u64>()? * 1024))
+}
+
+/// Each `/sys/devices/system/cpu/cpu<N>/thermal_throttle` (reference D.5).
+fn thermal_throttles() -> Vec<String> {
+    let entries = fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path().join("thermal_throttle")).filter(|path| path.exists());
+    paths.filter_map(|path| path.to_str().map(str::to_owned)).collect()
+}
+
+/// The node's name, remembered from the first start on: pods are called after it.
+fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<String>)> {
+    let path = data.node_name();
+    let remembered =
+        fs::read_to_string(&path).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let host = nix::unistd::gethostname().context("read the host name")?.to_string_lossy().to_lowercase();
+    let host = config::node_name(&host);
+    match (&config.node_name, remembered) {
+        (Some(name), remembered) => {
+            if remembered.as_ref() != Some(name) {
+                remember(&path, name)?;
+            }
+            Ok((name.clone(), None))
+        }
+        (None, Some(name)) => {
+            let changed = host.ok().filter(|host| *host != name);
+            let warning = changed.map(|host| {
+                format!(
+                    "the host is called {host} now, but this node goes on as {name}, since a new name would end every \
+                     pod; say --node-name {host} to change it"
+                )
+            });
+            Ok((name, warning))
+        }
+        (None, None) => {
+            let name = host
+                .map_err(|why| anyhow::anyhow!("the host name {why}; give the node a name by --node-name"))?;
+            remember(&path, &name)?;
+            Ok((name, None))
+        }
+    }
+}
+
+fn remember(path: &Path, name: &str) -> Result<()> {
+    atomic::replace_synced(path, name.as_bytes(), 0o600).with_context(|| format!("write {}", path.display()))
+}

@@ -1,0 +1,190 @@
+//! Writes down what was learnt, and publishes what is the case; only what changed, and only on tmpfs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use log::{error, info, warn};
+use serde::Serialize;
+
+use super::world::World;
+use crate::api::{self, published};
+use crate::lifecycle::{self, BackOff, Facts, Now};
+use crate::manifest::verdict::{FileVerdict, Verdict};
+use crate::spec::Uid;
+use crate::status::{Event, EventKind, Wall};
+use crate::sys::{atomic, clock};
+
+/// The one writer of published files.
+pub struct Publisher {
+    world: Arc<World>,
+    back_off: BackOff,
+    started: Wall,
+    warnings: Vec<String>,
+    /// What was last written of each pod, by hash: its status, and its facts.
+    written: BTreeMap<Uid, (u64, u64)>,
+    /// The latest event that the log was told, for each pod.
+    logged: BTreeMap<Uid, (Wall, usize)>,
+    verdict: Option<u64>,
+    /// What the log was told of each manifest file.
+    files: BTreeMap<String, FileVerdict>,
+}
+
+impl Publisher {
+    /// Publishes into the runtime directory of `world`.
+    pub fn new(world: Arc<World>, back_off: BackOff) -> Publisher {
+        Publisher {
+            world,
+            back_off,
+            started: clock::wall(),
+            warnings: Vec::new(),
+            written: BTreeMap::new(),
+            logged: BTreeMap::new(),
+            verdict: None,
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// The agent itself, with what the node cannot do.
+    pub fn node(&mut self, warnings: &[String]) {
+        self.warnings = warnings.to_vec();
+        self.write_node();
+    }
+
+    /// One more thing that a person should know; each is told once.
+    pub fn warn(&mut self, warning: String) {
+        if !self.warnings.contains(&warning) {
+            warn!("{warning}");
+            self.warnings.push(warning);
+            self.write_node();
+        }
+    }
+
+    /// What became of the manifests directory.
+    pub fn verdict(&mut self, verdict: &Verdict) {
+        let hash = hash(verdict);
+        if self.verdict == Some(hash) {
+            return;
+        }
+        self.verdict = Some(hash);
+        for file in &verdict.files {
+            if self.files.get(&file.name) != Some(file) {
+                for problem in &file.problems {
+                    warn!("{}/{}:{problem}", verdict.directory, file.name);
+                }
+            }
+        }
+        self.files = verdict.files.iter().map(|file| (file.name.clone(), file.clone())).collect();
+        if let Some(problem) = &verdict.problem {
+            error!("{}: {problem}", verdict.directory);
+        }
+        write(&self.world.runtime.manifests(), verdict);
+    }
+
+    /// What is known of a pod, and its status.
+    pub fn pod(&mut self, facts: &Facts, now: Now) {
+        let pod = &facts.pod;
+        let directory = self.world.runtime.pod(&pod.uid.0);
+        if !directory.spec().exists() {
+            self.written.remove(&pod.uid);
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory.root());
+            if let Err(cause) = made {
+                error!("make directory {}: {cause}", directory.root().display());
+            }
+            write(&directory.spec(), &**pod);
+        }
+        let status = lifecycle::status(facts, &self.back_off, None);
+        self.tell(facts, &status.events);
+        let object = api::pod(pod, &status, facts.seen).unwrap_or_else(|cause| {
+            error!("pod {}: its object is damaged: {cause}", pod.full_name());
+            serde_json::Value::Null
+        });
+        let published = published::Pod {
+            version: published::VERSION,
+            object,
+            events: status.events.iter().map(|event| api::event(pod, event)).collect(),
+            manifest: pod.origin.clone(),
+            log_directory: self.world.logs(pod).display().to_string(),
+            next: lifecycle::next(facts).map(|(due, what)| {
+                let wait = due.saturating_sub(now.boot);
+                format!("{what} at {}", api::seconds(Wall(now.wall.0 + wait.as_nanos() as i64)))
+            }),
+        };
+        // `next` is left out: its time is told anew by every step, to the second.
+        let hashes = (hash(&(&published.object, &published.events)), hash(facts));
+        let last = self.written.insert(pod.uid.clone(), hashes);
+        if last.is_none_or(|last| last.1 != hashes.1) {
+            write(&directory.facts(), facts);
+        }
+        if last.is_none_or(|last| last != hashes) {
+            write(&directory.status(), &published);
+        }
+    }
+
+    /// A pod is gone: so is its place.
+    pub fn gone(&mut self, uid: &Uid) {
+        self.logged.remove(uid);
+        if self.written.remove(uid).is_some() {
+            let directory = self.world.runtime.pod(&uid.0);
+            match fs::remove_dir_all(directory.root()) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    error!("remove {}: {cause}", directory.root().display());
+                }
+                _ => info!("pod {uid}: gone"),
+            }
+        }
+    }
+
+    /// A pod's life in the log: each event once, its repetitions not at all.
+    fn tell(&mut self, facts: &Facts, events: &[Event]) {
+        let told = self.logged.entry(facts.pod.uid.clone()).or_insert((facts.seen, 0));
+        for event in events.iter().filter(|event| event.count == 1 && told.0 < event.last) {
+            let of = event.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
+            let (name, message) = (facts.pod.full_name(), &event.message);
+            match event.kind {
+                EventKind::Normal => info!("pod {name}: {of}{message}"),
+                EventKind::Warning => warn!("pod {name}: {of}{}: {message}", event.reason),
+            }
+        }
+        if let Some(last) = events.last() {
+            told.0 = told.0.max(last.last);
+        }
+    }
+
+    fn write_node(&self) {
+        let (world, config) = (&self.world, &self.world.config);
+        let text = |path: &Path| path.display().to_string();
+        write(
+            &world.runtime.node(),
+            &published::Node {
+                version: published::VERSION,
+                name: world.node_name.clone(),
+                pid: std::process::id(),
+                started: self.started,
+                cgroup_root: config.cgroup_root.clone(),
+                data_dir: text(&config.data_dir),
+                manifests_dir: text(&config.pod_manifest_path),
+                log_dir: text(&config.log_dir),
+                warnings: self.warnings.clone(),
+            },
+        );
+    }
+}
+
+fn hash(value: &impl Serialize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_vec(value).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A full tmpfs must not end the agent: what is published then is old, and the log says so.
+fn write(path: &Path, value: &impl Serialize) {
+    let written =
+        serde_json::to_vec(value).map_err(Into::into).and_then(|words| atomic::replace(path, &words, 0o600));
+    if let Err(cause) = written {
+        error!("write {}: {cause}", path.display());
+    }
+}

@@ -1,0 +1,141 @@
+//! The end of a pod: whatever it left can be removed from the disk alone, whether its process lives or not.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use log::{debug, info, warn};
+
+use super::request::{self, PATIENCE};
+use super::world::World;
+use crate::host::PodDir;
+use crate::protocol::Request;
+use crate::spec::{Pod, Uid};
+use crate::sys::lock;
+use crate::volume;
+
+/// How long everything in a killed cgroup may take to die: processes in the middle of a write to a slow card.
+const DEATH: Duration = Duration::from_secs(30);
+
+/// Ends the pod's sandbox; its volumes, its logs and what is known of it stay.
+///
+/// Goes on after an error and returns the first.
+pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
+    let directory = world.runtime.pod(&pod.uid.0);
+    let mut errors = Vec::new();
+    errors.extend(kill(world, &directory, &world.cgroups.pod_path(pod)).err());
+    for path in [directory.socket(), directory.sandbox(), directory.exits()] {
+        let removed = absent(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()));
+        errors.extend(removed.err());
+    }
+    let data = world.data.pods().join(&pod.uid.0);
+    for path in
+        [directory.root().join("containers"), directory.runtime(), directory.shm(), data.join("containers")]
+    {
+        errors.extend(volume::remove_tree(&path).with_context(|| format!("remove {}", path.display())).err());
+    }
+    first(errors)
+}
+
+/// Ends the pod and removes everything of it, its logs too unless `keep_logs`.
+pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {
+    clean_pod(world, pod)?;
+    let data = world.data.pods().join(&pod.uid.0);
+    volume::remove_tree(&data).with_context(|| format!("remove {}", data.display()))?;
+    if !keep_logs {
+        remove_logs(world, &pod.uid)?;
+    }
+    // Last, since the next agent goes by it.
+    let directory = world.runtime.pod(&pod.uid.0);
+    volume::remove_tree(directory.root()).with_context(|| format!("remove {}", directory.root().display()))
+}
+
+/// Removes what is in the runtime directory under `uid` and is no pod, or no longer.
+pub fn remnant(world: &World, uid: &str) {
+    let directory = world.runtime.pod(uid);
+    let present = world.cgroups.pods_present().unwrap_or_default();
+    if let Some(cgroup) = present.get(uid) {
+        if let Err(error) = kill(world, &directory, cgroup) {
+            warn!("remove what is left of pod {uid}: {error:#}");
+        }
+    }
+    if let Err(error) = volume::remove_tree(directory.root()) {
+        warn!("remove what is left of pod {uid}: {error:#}");
+    }
+}
+
+/// Removes cgroups, volumes and logs of pods that are neither `known` nor wanted: their manifests went while no agent was
+/// there, and a boot took their runtime directory.
+pub fn orphans(world: &World, known: &BTreeSet<Uid>) {
+    for uid in world.cgroups.pods_present().unwrap_or_default().into_keys() {
+        if !known.contains(&Uid(uid.clone())) {
+            info!("cgroup of pod {uid}, which nobody knows: killed");
+            remnant(world, &uid);
+        }
+    }
+    let names = fs::read_dir(world.data.pods()).into_iter().flatten().flatten();
+    for uid in names.filter_map(|entry| entry.file_name().into_string().ok()).map(Uid) {
+        if known.contains(&uid) {
+            continue;
+        }
+        info!("volumes of pod {uid}, which nobody wants: removed");
+        let data = world.data.pods().join(&uid.0);
+        let removed = volume::remove_tree(&data).and_then(|()| remove_logs(world, &uid));
+        removed.unwrap_or_else(|error| warn!("remove what is left of pod {uid}: {error:#}"));
+    }
+}
+
+/// Absence is what was asked for.
+pub fn absent(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Ends the pod process and everything in the cgroup, waits for both, and removes the cgroup.
+fn kill(world: &World, directory: &PodDir, cgroup: &str) -> Result<()> {
+    if lock::is_held(&directory.lock()).unwrap_or(false) {
+        // Asked, it unmounts in order; its cgroup is killed in any case.
+        if let Err(error) = request::ask(&directory.socket(), &Request::Leave, PATIENCE) {
+            debug!("{}: {error:#}", directory.root().display());
+        }
+    }
+    world.cgroups.kill(cgroup, DEATH).with_context(|| format!("kill everything in cgroup {cgroup}"))?;
+    let begun = Instant::now();
+    while lock::is_held(&directory.lock()).context("look at the pod process's lock")? {
+        if DEATH < begun.elapsed() {
+            bail!(
+                "the pod process in {} was killed {DEATH:?} ago and is still there",
+                directory.root().display()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    world.cgroups.remove(cgroup, DEATH).with_context(|| format!("remove cgroup {cgroup}"))
+}
+
+fn remove_logs(world: &World, uid: &Uid) -> Result<()> {
+    let ours = |name: &str| name.rsplit_once('_').is_some_and(|(_, of)| of == uid.0);
+    let names = fs::read_dir(&world.config.log_dir).into_iter().flatten().flatten();
+    for name in names.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| ours(name)) {
+        let path = world.config.log_dir.join(name);
+        let links = fs::read_dir(world.links()).into_iter().flatten().flatten();
+        for link in links.map(|entry| entry.path()) {
+            if fs::read_link(&link).is_ok_and(|target| target.starts_with(&path)) {
+                absent(fs::remove_file(&link)).with_context(|| format!("remove {}", link.display()))?;
+            }
+        }
+        volume::remove_tree(&path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn first(errors: Vec<anyhow::Error>) -> Result<()> {
+    match errors.into_iter().next() {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}

@@ -1,0 +1,232 @@
+//! From a pod that is up and an image that is here to a running container.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use log::warn;
+
+use super::perform::default_stop_signal;
+use super::remove_pod::absent;
+use super::request::{self, PATIENCE};
+use super::world::World;
+use crate::bundle::{self, Files, Inputs};
+use crate::cgroup::container_path;
+use crate::image::{Image, Reference};
+use crate::lifecycle::{Learnt, container_id};
+use crate::protocol::{LogFile, Overlay, Reply, Request, StartContainer};
+use crate::spec::{Container, Pod};
+use crate::status::{Failure, Reason};
+use crate::volume;
+
+/// A start takes some ten milliseconds. A worker that takes longer than this hangs, for instance on a dead NFS server.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// `containerLogMaxSize` and `containerLogMaxFiles` (reference B.9).
+const LOG_BYTES: u64 = 10 << 20;
+const LOG_FILES: u32 = 5;
+/// Longest name of a link in `/var/log/containers`, its `.log` included.
+const LINK_LENGTH: usize = 255;
+
+/// Begins run `attempt` of `container`.
+///
+/// Fails with StartError where its process could not be started, which counts as a run; with another reason where it
+/// could not be made.
+pub fn start_container(
+    world: &World,
+    pod: &Pod,
+    container: &Container,
+    attempt: u32,
+) -> Result<Learnt, Failure> {
+    let directory = world.runtime.pod(&pod.uid.0);
+    let bundle = directory.bundle(&container.name, attempt);
+    let writable = world.data.writable(&pod.uid.0, &container.name, attempt);
+    forget_older(world, pod, container, attempt);
+    let started = begin(world, pod, container, attempt, &bundle, &writable);
+    if started.is_err() {
+        for path in [&bundle, &writable] {
+            if let Err(error) = volume::remove_tree(path) {
+                warn!("pod {}: remove {}: {error:#}", pod.full_name(), path.display());
+            }
+        }
+    } else if let Err(error) = link_log(world, pod, container, attempt) {
+        warn!("pod {}: link the log of container {}: {error:#}", pod.full_name(), container.name);
+    }
+    started
+}
+
+/// The signal that the image of the run in `bundle` asks to be stopped by.
+pub fn stop_signal(bundle: &Path) -> i32 {
+    let written = fs::read_to_string(bundle.join(STOP_SIGNAL)).ok();
+    written.and_then(|number| number.parse().ok()).unwrap_or_else(default_stop_signal)
+}
+
+const STOP_SIGNAL: &str = "stop-signal";
+
+fn begin(
+    world: &World,
+    pod: &Pod,
+    container: &Container,
+    attempt: u32,
+    bundle: &Path,
+    writable: &Path,
+) -> Result<Learnt, Failure> {
+    let create = |error: anyhow::Error| Failure::new(Reason::CreateContainerError, format!("{error:#}"));
+    let image = image(world, container)?;
+    let pause_pid = pause_pid(world, pod).map_err(create)?;
+    let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
+    let inputs = Inputs {
+        pod,
+        container,
+        image: &image.config,
+        node: &world.node,
+        cgroup: cgroup.clone(),
+        files: files(world, pod).map_err(create)?,
+        binds: volume::binds(&world.data, pod, container)?,
+        pause_pid,
+    };
+    let config = bundle::config(&inputs)?;
+    let request = prepare(world, pod, container, attempt, bundle, writable, &image).and_then(|request| {
+        let path = bundle.join("config.json");
+        config.save(&path).with_context(|| format!("write {}", path.display()))?;
+        let signal = bundle::stop_signal(&image.config).to_string();
+        fs::write(bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
+        Ok(Request::StartContainer(Box::new(StartContainer { cgroup, ..request })))
+    });
+    let socket = world.runtime.pod(&pod.uid.0).socket();
+    let reply =
+        request.and_then(|request| request::ask(&socket, &request, DEADLINE + PATIENCE)).map_err(create)?;
+    match reply.0 {
+        Reply::Started { at, .. } => Ok(Learnt::Started { at }),
+        Reply::Failed(failure) => Err(failure),
+        other => Err(create(anyhow!("the pod process answered {other:?}"))),
+    }
+}
+
+/// The directories of the run, and the request but for its cgroup.
+fn prepare(
+    world: &World,
+    pod: &Pod,
+    container: &Container,
+    attempt: u32,
+    bundle: &Path,
+    writable: &Path,
+    image: &Image,
+) -> Result<StartContainer> {
+    let (upper, work) = (writable.join("upper"), writable.join("work"));
+    let logs = world.logs(pod).join(&container.name);
+    let rootfs = bundle.join("rootfs");
+    for (path, mode) in [(&rootfs, 0o700), (&upper, 0o755), (&work, 0o700), (&logs, 0o755)] {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
+            .with_context(|| format!("make directory {}", path.display()))?;
+    }
+    let text =
+        |path: &Path| path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"));
+    Ok(StartContainer {
+        name: container.name.clone(),
+        attempt,
+        bundle: text(bundle)?,
+        overlay: Overlay {
+            layers: text(&image.layers_dir)?,
+            lower: image.lower.clone(),
+            upper: text(&upper)?,
+            work: text(&work)?,
+        },
+        user: image.config.user.clone(),
+        cgroup: String::new(),
+        log: LogFile {
+            path: text(&logs.join(format!("{attempt}.log")))?,
+            max_bytes: LOG_BYTES,
+            max_files: LOG_FILES,
+        },
+        deadline: DEADLINE,
+    })
+}
+
+fn image(world: &World, container: &Container) -> Result<Image, Failure> {
+    let failed = |message: String| Failure::new(Reason::ErrImagePull, message);
+    let reference: Reference =
+        Reference::parse(&container.image).map_err(|error| failed(format!("{error:#}")))?;
+    let found =
+        world.store.find(&reference).map_err(|error| failed(format!("look for the image: {error:#}")))?;
+    found.ok_or_else(|| {
+        failed(format!("image {} went away while its container was being started", container.image))
+    })
+}
+
+fn files(world: &World, pod: &Pod) -> Result<Files> {
+    let etc = world.data.etc(&pod.uid.0);
+    let text =
+        |path: PathBuf| path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"));
+    let shm = match pod.host_ipc {
+        true => PathBuf::from("/dev/shm"),
+        false => world.runtime.pod(&pod.uid.0).shm(),
+    };
+    Ok(Files {
+        hosts: text(etc.join("hosts"))?,
+        resolv_conf: text(etc.join("resolv.conf"))?,
+        hostname: text(etc.join("hostname"))?,
+        shm: text(shm)?,
+    })
+}
+
+fn pause_pid(world: &World, pod: &Pod) -> Result<Option<i32>> {
+    if !pod.share_process_namespace {
+        return Ok(None);
+    }
+    let socket = world.runtime.pod(&pod.uid.0).socket();
+    match request::ask(&socket, &Request::State, PATIENCE)?.0 {
+        Reply::State(state) => Ok(state.hello.pause_pid),
+        other => Err(anyhow!("the pod process answered {other:?}")),
+    }
+}
+
+/// Removes what earlier runs left, but the log of the last one: the kubelet keeps one dead container (reference B.9).
+fn forget_older(world: &World, pod: &Pod, container: &Container, attempt: u32) {
+    let directory = world.runtime.pod(&pod.uid.0);
+    for older in attempt.saturating_sub(2)..attempt {
+        for path in [
+            directory.bundle(&container.name, older),
+            world.data.writable(&pod.uid.0, &container.name, older),
+        ] {
+            if let Err(error) = volume::remove_tree(&path) {
+                warn!("pod {}: remove {}: {error:#}", pod.full_name(), path.display());
+            }
+        }
+    }
+    let logs = world.logs(pod).join(&container.name);
+    let names = fs::read_dir(&logs).into_iter().flatten().flatten();
+    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let number = name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
+        if number.is_some_and(|number| number + 1 < attempt) {
+            let removed = absent(fs::remove_file(logs.join(&name)));
+            removed.unwrap_or_else(|error| warn!("pod {}: remove log {name}: {error}", pod.full_name()));
+        }
+    }
+    if let Some(older) = attempt.checked_sub(2) {
+        let link = world.links().join(link_name(pod, container, older));
+        absent(fs::remove_file(&link)).unwrap_or_else(|error| warn!("remove {}: {error}", link.display()));
+    }
+}
+
+/// The kubelet's link `<pod>_<ns>_<container>-<id>.log` (reference B.9), for whoever collects logs.
+fn link_log(world: &World, pod: &Pod, container: &Container, attempt: u32) -> Result<()> {
+    let links = world.links();
+    DirBuilder::new().recursive(true).mode(0o755).create(&links).context("make its directory")?;
+    let link = links.join(link_name(pod, container, attempt));
+    absent(fs::remove_file(&link)).context("remove the old link")?;
+    symlink(world.logs(pod).join(&container.name).join(format!("{attempt}.log")), link)
+        .context("make the link")
+}
+
+fn link_name(pod: &Pod, container: &Container, attempt: u32) -> String {
+    let id = container_id(pod, &container.name, attempt);
+    let id = id.trim_start_matches("holdfast://");
+    let mut name = format!("{}_{}_{}-{id}", pod.name, pod.namespace, container.name);
+    name.truncate(LINK_LENGTH - ".log".len());
+    name + ".log"
+}

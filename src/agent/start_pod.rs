@@ -1,0 +1,187 @@
+//! From a wanted pod to a pod process that answers.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use log::warn;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::remove_pod;
+use super::request::{self, PATIENCE};
+use super::world::World;
+use crate::bundle;
+use crate::cgroup::PodLimits;
+use crate::host::PodDir;
+use crate::lifecycle::Learnt;
+use crate::protocol::{Reply, Request, Sandbox, Tmpfs};
+use crate::spec::Pod;
+use crate::status::{Failure, Reason};
+use crate::sys::{atomic, lock};
+use crate::volume;
+
+/// A pod process takes some five milliseconds; this is for a node that swaps.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Size of a pod's `/dev/shm`, as containerd's (reference D.6): 64 MiB.
+const SHM_BYTES: u64 = 64 << 20;
+/// `oom_score_adj` of a pod process: as of containerd's shim, less likely than any container but the agent's peer.
+const POD_PROCESS_OOM_SCORE: i32 = -998;
+
+/// Makes directories, volumes, cgroup and pod process, and a connection that watches it.
+///
+/// Fails with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
+/// pod's own directories.
+pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
+    let directory = world.runtime.pod(&pod.uid.0);
+    volume::prepare(&world.data, pod)?;
+    let started = prepare(world, pod, &directory, sandbox).and_then(|()| launch(world, pod, &directory));
+    let link = started.map_err(|error| {
+        let undone = remove_pod::clean_pod(world, pod);
+        let also = undone.err().map(|error| format!("; and clean up: {error:#}")).unwrap_or_default();
+        Failure::new(Reason::CreatePodSandboxError, format!("{error:#}{also}"))
+    })?;
+    let attempts = next_attempts(&world.logs(pod), pod);
+    Ok((Learnt::Pod { ip: None, attempts }, link))
+}
+
+/// Everything but the process.
+fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32) -> Result<()> {
+    for path in [directory.shm(), directory.runtime(), directory.root().join("containers")] {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| made(&path))?;
+    }
+    write_etc(world, pod)?;
+    let cgroup = world.cgroups.pod_path(pod);
+    let unmet = world
+        .cgroups
+        .create_pod(&cgroup, &PodLimits::of(pod))
+        .with_context(|| format!("make cgroup {cgroup}"))?;
+    unmet.iter().for_each(|warning| warn!("pod {}: {warning}", pod.full_name()));
+    let options = format!("mode=1777,size={SHM_BYTES}");
+    let shm = Tmpfs { path: text(&directory.shm())?, options };
+    let sandbox = Sandbox {
+        uid: pod.uid.0.clone(),
+        sandbox,
+        full_name: pod.full_name(),
+        directory: text(directory.root())?,
+        cgroup,
+        hostname: pod.hostname.clone(),
+        host_network: pod.host_network,
+        host_ipc: pod.host_ipc,
+        share_process_namespace: pod.share_process_namespace,
+        tmpfs: if pod.host_ipc { Vec::new() } else { vec![shm] },
+        oom_score_adj: POD_PROCESS_OOM_SCORE,
+        nofile: world.node.nofile,
+    };
+    let words = serde_json::to_vec(&sandbox).context("write the sandbox")?;
+    let path = directory.sandbox();
+    atomic::replace(&path, &words, 0o600).with_context(|| format!("write {}", path.display()))
+}
+
+/// Starts the pod process with its lock, and waits until it is ready.
+fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<OwnedFd> {
+    let path = directory.lock();
+    let lock = lock::take(&path).with_context(|| format!("lock {}", path.display()))?;
+    let Some(lock) = lock else { bail!("an older process of pod {} still holds its lock", pod.full_name()) };
+    let socket = directory.socket();
+    remove_pod::absent(fs::remove_file(&socket)).with_context(|| format!("remove {}", socket.display()))?;
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(directory.log());
+    let log = log.with_context(|| format!("open {}", directory.log().display()))?;
+    let mut child = world
+        .binary
+        .command()
+        .arg("pod-process")
+        .arg(directory.root())
+        .env_clear()
+        .stdin(lock)
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .context("start the pod process")?;
+    let verdict = child.stdout.take().context("the pod process has no pipe")?;
+    let verdict = read_verdict(verdict.into());
+    if verdict.is_err() {
+        // It is not ready: kill what there is of it before its parent's place is cleared.
+        let _ = child.kill();
+    }
+    child.wait().context("wait for the pod process to settle")?;
+    ensure!(verdict? == "ready", "the pod process gave up: see {}", directory.log().display());
+    let (reply, link) = request::ask(&socket, &Request::Watch, PATIENCE)?;
+    ensure!(matches!(reply, Reply::State(_)), "the pod process answered {reply:?}");
+    Ok(link)
+}
+
+/// What the pod process says of itself: `ready`, or why not.
+fn read_verdict(pipe: OwnedFd) -> Result<String> {
+    let begun = Instant::now();
+    let mut words = Vec::new();
+    let mut file = File::from(pipe);
+    while !words.contains(&b'\n') {
+        let left = DEADLINE.saturating_sub(begun.elapsed());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, timeout) {
+            Ok(0) => bail!("the pod process was not ready after {DEADLINE:?}"),
+            Err(nix::Error::EINTR) => continue,
+            other => other.context("wait for the pod process")?,
+        };
+        let mut piece = [0; 512];
+        match file.read(&mut piece).context("read the pod process's verdict")? {
+            0 => break,
+            length => words.extend_from_slice(&piece[..length]),
+        }
+    }
+    let words = String::from_utf8_lossy(&words).trim().to_owned();
+    ensure!(words == "ready", "{}", if words.is_empty() { "the pod process died" } else { &words });
+    Ok(words)
+}
+
+/// The pod's `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`.
+fn write_etc(world: &World, pod: &Pod) -> Result<()> {
+    let etc = world.data.etc(&pod.uid.0);
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(&etc).with_context(|| made(&etc))?;
+    let node = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let hosts = match pod.host_network {
+        true => bundle::node_hosts(&node("/etc/hosts")),
+        false => bundle::hosts(&[], &pod.hostname),
+    };
+    let files = [
+        ("hosts", hosts),
+        ("hostname", bundle::hostname(&pod.hostname)),
+        ("resolv.conf", bundle::resolv_conf(&node("/etc/resolv.conf"))),
+    ];
+    for (name, content) in files {
+        let path = etc.join(name);
+        let written = fs::write(&path, content)
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)));
+        written.with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// For each container with logs: a number that none of them has, so that no log is written over.
+fn next_attempts(logs: &Path, pod: &Pod) -> BTreeMap<String, u32> {
+    let mut next = BTreeMap::new();
+    for container in &pod.containers {
+        let names = fs::read_dir(logs.join(&container.name)).into_iter().flatten().flatten();
+        let number = |name: &str| name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
+        let highest = names.filter_map(|entry| number(entry.file_name().to_str()?)).max();
+        if let Some(highest) = highest {
+            next.insert(container.name.clone(), highest.saturating_add(1));
+        }
+    }
+    next
+}
+
+fn made(path: &Path) -> String {
+    format!("make directory {}", path.display())
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
+}

@@ -1,0 +1,328 @@
+//! The manifests directory and the orders, as they change.
+//!
+//! inotify tells at once; a slow full re-list is the net below it, for what inotify cannot see: a directory that is
+//! mounted over, events that overflowed, targets of links.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use log::{debug, info, warn};
+use smol::channel::Sender;
+use smol::future::FutureExt;
+use smol::{Async, Timer};
+
+use super::Message;
+use super::world::World;
+use crate::lifecycle::Event;
+use crate::manifest::verdict::Verdict;
+use crate::manifest::{self, Context, FileContent, MAX_BYTES};
+use crate::spec::{Pod, Uid};
+
+/// The kubelet's `fileCheckFrequency`.
+const RELIST: Duration = Duration::from_secs(20);
+/// A file that changed this recently may still be written to: the end of the writing is told by inotify.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// What the directory asks for.
+pub struct Listing {
+    /// The pods.
+    pub pods: Vec<Arc<Pod>>,
+    /// What became of each file.
+    pub verdict: Verdict,
+}
+
+/// The manifests directory.
+pub struct Directory {
+    path: PathBuf,
+    orders: PathBuf,
+    state: manifest::Directory,
+    /// What each entry looked like when it was last read.
+    seen: BTreeMap<String, Look>,
+}
+
+/// Enough of an entry to notice that it changed.
+type Look = (u64, u64, u64, i64, i64);
+
+impl Directory {
+    /// The directory of `world`, in which `seeds` were accepted by an earlier agent.
+    pub fn open(world: &World, seeds: Vec<Arc<Pod>>) -> Directory {
+        let path = world.config.pod_manifest_path.clone();
+        let context = Context { node_name: world.node_name.clone(), directory: path.display().to_string() };
+        let mut state = manifest::Directory::new(context);
+        seeds.into_iter().for_each(|pod| state.remember(pod));
+        Directory { path, orders: world.runtime.orders(), state, seen: BTreeMap::new() }
+    }
+
+    /// Reads everything for the first time.
+    pub async fn first_listing(mut self) -> (Directory, Listing) {
+        smol::unblock(move || {
+            self.list(Duration::ZERO);
+            let listing = self.listing();
+            (self, listing)
+        })
+        .await
+    }
+
+    /// Tells the loop whatever changes, for ever.
+    pub async fn watch(mut self, sender: Sender<Message>) {
+        let mut watches = match Watches::new(&self.path, &self.orders) {
+            Ok(watches) => watches,
+            Err(error) => {
+                let warning =
+                    format!("inotify is not to be had ({error:#}): manifests are looked at every {RELIST:?}");
+                let _ = sender.send(Message::Warning(warning)).await;
+                return self.relist_for_ever(sender).await;
+            }
+        };
+        self.obey(&sender).await;
+        loop {
+            // What changed before there was a watch is found by a listing.
+            let told = match watches.renew() {
+                true => Told { files: None, orders: true },
+                false => watches.wait().await,
+            };
+            if told.orders {
+                self.obey(&sender).await;
+            }
+            let (directory, listing) = smol::unblock(move || {
+                match told.files {
+                    None => self.list(SETTLED),
+                    Some(names) => names.iter().for_each(|name| self.look(name, Duration::ZERO)),
+                }
+                let listing = self.listing();
+                (self, listing)
+            })
+            .await;
+            self = directory;
+            let _ = sender.send(Message::Wanted { pods: listing.pods, verdict: listing.verdict }).await;
+        }
+    }
+
+    async fn relist_for_ever(mut self, sender: Sender<Message>) {
+        loop {
+            Timer::after(RELIST).await;
+            self.obey(&sender).await;
+            let (directory, listing) = smol::unblock(move || {
+                self.list(SETTLED);
+                let listing = self.listing();
+                (self, listing)
+            })
+            .await;
+            self = directory;
+            let _ = sender.send(Message::Wanted { pods: listing.pods, verdict: listing.verdict }).await;
+        }
+    }
+
+    fn listing(&self) -> Listing {
+        Listing { pods: self.state.wanted(), verdict: self.state.verdict() }
+    }
+
+    /// Reads what changed since the last listing and forgets what is gone. A directory that is not there orders nothing.
+    fn list(&mut self, settled: Duration) {
+        let names: io::Result<Vec<String>> = fs::read_dir(&self.path).and_then(|entries| {
+            let name = |entry: io::Result<fs::DirEntry>| {
+                entry.map(|it| it.file_name().to_string_lossy().into_owned())
+            };
+            entries.map(name).collect()
+        });
+        match names {
+            Err(error) => self.state.vanished(&error.to_string()),
+            Ok(mut names) => {
+                names.sort();
+                self.seen.retain(|name, _| names.binary_search(name).is_ok());
+                self.state.listed(names.iter().map(String::as_str));
+                for name in &names {
+                    self.look(name, settled);
+                }
+            }
+        }
+    }
+
+    /// Reads the entry `name` if it changed, unless it changed less than `settled` ago.
+    fn look(&mut self, name: &str, settled: Duration) {
+        let path = self.path.join(name);
+        let look = match fs::metadata(&path) {
+            Ok(look) => look,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
+                self.seen.remove(name);
+                // With its directory gone too this is no order; the listing tells.
+                if self.path.is_dir() {
+                    self.state.gone(name);
+                }
+                return;
+            }
+            Err(error) => {
+                self.state.set(name, &FileContent::Unreadable(error.to_string()));
+                return;
+            }
+        };
+        let age = look.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        let now = (look.dev(), look.ino(), look.size(), look.mtime(), look.mtime_nsec());
+        if self.seen.get(name) == Some(&now) || age.is_some_and(|age| age < settled) {
+            return;
+        }
+        self.seen.insert(name.to_owned(), now);
+        self.state.set(name, &read(&path, &look));
+    }
+
+    /// Takes in the orders that lie there.
+    async fn obey(&self, sender: &Sender<Message>) {
+        let names = fs::read_dir(&self.orders).into_iter().flatten().flatten();
+        for path in names.map(|entry| entry.path()) {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            let event = match name.strip_prefix("restart-") {
+                Some(uid) => Event::Restart(Uid(uid.to_owned())),
+                None if name == "down" => Event::Down,
+                None => continue,
+            };
+            info!("order {name}");
+            match fs::remove_file(&path) {
+                Ok(()) => drop(sender.send(Message::Event(event)).await),
+                Err(error) => warn!("take order {}: {error}", path.display()),
+            }
+        }
+    }
+}
+
+/// The content of an entry, or what it is instead of a file.
+fn read(path: &Path, look: &Metadata) -> FileContent {
+    let kind = look.file_type();
+    if kind.is_dir() {
+        FileContent::Directory
+    } else if kind.is_fifo() {
+        FileContent::Fifo
+    } else if kind.is_socket() {
+        FileContent::Socket
+    } else if kind.is_char_device() || kind.is_block_device() {
+        FileContent::Device
+    } else if (MAX_BYTES as u64) < look.size() {
+        FileContent::TooLarge(look.size())
+    } else {
+        // It may have become a FIFO meanwhile: never wait for one.
+        let opened = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
+        let mut bytes = Vec::new();
+        let read = opened.and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+        match read {
+            Err(error) => FileContent::Unreadable(error.to_string()),
+            Ok(_) if MAX_BYTES < bytes.len() => FileContent::TooLarge(bytes.len() as u64),
+            Ok(_) => FileContent::Bytes(bytes),
+        }
+    }
+}
+
+/// What inotify told in one go.
+struct Told {
+    /// Entries to look at; `None` means all of them.
+    files: Option<Vec<String>>,
+    orders: bool,
+}
+
+/// The inotify watches: the manifests directory, its parent (it may come and go), and the orders.
+struct Watches {
+    inotify: Inotify,
+    ready: Async<OwnedFd>,
+    path: PathBuf,
+    directory: Option<WatchDescriptor>,
+    parent: Option<WatchDescriptor>,
+    orders: WatchDescriptor,
+    /// The re-list is due; it is not put off by events.
+    relist: Timer,
+}
+
+impl Watches {
+    fn new(path: &Path, orders: &Path) -> io::Result<Watches> {
+        let inotify = Inotify::init()?;
+        let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
+        let orders = inotify.watches().add(orders, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
+        let relist = Timer::interval(RELIST);
+        Ok(Watches { inotify, ready, path: path.to_owned(), directory: None, parent: None, orders, relist })
+    }
+
+    /// Watches what is there now, and tells whether that is another directory than before: adding a watch twice changes
+    /// nothing, and a new directory gets a new one.
+    fn renew(&mut self) -> bool {
+        let files = WatchMask::CREATE
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE
+            | WatchMask::ATTRIB
+            | WatchMask::DELETE_SELF
+            | WatchMask::MOVE_SELF
+            | WatchMask::ONLYDIR;
+        let before = self.directory.take();
+        self.directory = self.inotify.watches().add(&self.path, files).ok();
+        let entries = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
+        self.parent = self.path.parent().and_then(|parent| self.inotify.watches().add(parent, entries).ok());
+        self.directory.is_some() && self.directory != before
+    }
+
+    async fn wait(&mut self) -> Told {
+        loop {
+            let ready = async { self.ready.readable().await.is_ok() };
+            let due = async {
+                use smol::stream::StreamExt;
+                self.relist.next().await;
+                false
+            };
+            if !ready.or(due).await {
+                return Told { files: None, orders: false };
+            }
+            let told = self.read();
+            if told.orders || told.files.as_ref().is_none_or(|files| !files.is_empty()) {
+                return told;
+            }
+        }
+    }
+
+    fn read(&mut self) -> Told {
+        let mut told = Told { files: Some(Vec::new()), orders: false };
+        let mut buffer = [0; 4096];
+        let name_of_directory = self.path.file_name().map(|name| name.to_owned());
+        while let Ok(events) = self.inotify.read_events(&mut buffer) {
+            let mut any = false;
+            for event in events {
+                any = true;
+                debug!("inotify: {:?} {:?}", event.mask, event.name);
+                let lost = EventMask::Q_OVERFLOW
+                    | EventMask::DELETE_SELF
+                    | EventMask::MOVE_SELF
+                    | EventMask::UNMOUNT;
+                if event.mask.intersects(lost) {
+                    told.files = None;
+                    told.orders |= event.mask.contains(EventMask::Q_OVERFLOW);
+                } else if event.wd == self.orders {
+                    told.orders = true;
+                } else if Some(&event.wd) == self.directory.as_ref() {
+                    let name = event.name.map(|name| name.to_string_lossy().into_owned());
+                    let new = event.mask.contains(EventMask::CREATE);
+                    let name = name.filter(|name| !new || is_whole(&self.path.join(name)));
+                    if let Some(files) = &mut told.files {
+                        files.extend(name.filter(|name| !files.contains(name)));
+                    }
+                } else if Some(&event.wd) == self.parent.as_ref()
+                    && event.name == name_of_directory.as_deref()
+                {
+                    told.files = None;
+                }
+            }
+            if !any {
+                break;
+            }
+        }
+        told
+    }
+}
+
+/// Whether a new entry is whole at its birth: links and everything that is no file. A file is told about again when its
+/// writer closes it.
+fn is_whole(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|look| !look.is_file() || 1 < look.nlink())
+}

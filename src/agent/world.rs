@@ -1,0 +1,51 @@
+//! What every effect needs to know of its surroundings.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use crate::bundle;
+use crate::cgroup::Hierarchy;
+use crate::config;
+use crate::host::{Data, Runtime};
+use crate::image::Store;
+use crate::spec::Pod;
+use crate::sys::untouchable::Untouchable;
+
+/// The agent's surroundings; the same from its start to its end.
+pub struct World {
+    /// What it was told.
+    pub config: config::Agent,
+    /// The node's name.
+    pub node_name: String,
+    /// Paths of the runtime directory.
+    pub runtime: Runtime,
+    /// Paths of the data directory.
+    pub data: Data,
+    /// The cgroups below `--cgroup-root`.
+    pub cgroups: Hierarchy,
+    /// What containers may be given here.
+    pub node: bundle::Node,
+    /// The image store.
+    pub store: Store,
+    /// The binary that pod processes are started from.
+    pub binary: Untouchable,
+    /// Processors of the node.
+    pub cpus: usize,
+    /// What this node cannot do, a sentence each.
+    pub warnings: Vec<String>,
+    /// Held for as long as the agent lives.
+    #[expect(dead_code, reason = "a lock is held by being there")]
+    pub locks: Vec<File>,
+}
+
+impl World {
+    /// `<log-dir>/<namespace>_<name>_<uid>`: the kubelet's place for a pod's logs.
+    pub fn logs(&self, pod: &Pod) -> PathBuf {
+        self.config.log_dir.join(format!("{}_{}_{}", pod.namespace, pod.name, pod.uid))
+    }
+
+    /// The directory of links beside the logs: `/var/log/containers`.
+    pub fn links(&self) -> PathBuf {
+        self.config.log_dir.with_file_name("containers")
+    }
+}

@@ -1,0 +1,81 @@
+//! What the pod process gives a worker to do, and the answer: one packet each way over the worker's descriptor 3.
+//!
+//! Both are the same binary, so this may change freely.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::StartContainer;
+use crate::status::Failure;
+
+/// Descriptor over which a worker is told its [`Job`] and gives its [`Answer`].
+pub const SEAT: i32 = 3;
+
+/// First of the descriptors that a job needs besides: see each.
+pub const MORE: i32 = 4;
+
+/// What a worker does.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Where libcontainer keeps its state.
+    pub runtime: String,
+    /// Soft and hard limit of open files that what it starts inherits.
+    pub nofile: (u64, u64),
+    /// The task.
+    pub task: Task,
+}
+
+/// The task of a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Task {
+    /// Starts a container, whose stdout and stderr are descriptors 4 and 5.
+    Start(Box<StartContainer>),
+    /// Runs a command in a container, with descriptors 4, 5 and 6 as its stdin, stdout and stderr.
+    Exec(ExecTask),
+    /// Starts the process that holds a shared PID namespace.
+    Pause(PauseTask),
+}
+
+/// See [`Task::Exec`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExecTask {
+    /// libcontainer's name for the container.
+    pub id: String,
+    /// The container's bundle.
+    pub bundle: String,
+    /// The container's cgroup.
+    pub cgroup: String,
+    /// Name of the command's own cgroup within; also of its files.
+    pub name: String,
+    /// The command.
+    pub args: Vec<String>,
+    /// Whether descriptor 4 is a terminal that is to control it.
+    pub terminal: bool,
+}
+
+/// See [`Task::Pause`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PauseTask {
+    /// libcontainer's name for it.
+    pub id: String,
+    /// Directory for its bundle, to be made.
+    pub bundle: String,
+    /// Its cgroup.
+    pub cgroup: String,
+}
+
+/// What a worker did.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// It runs, as a child of the pod process.
+    Started {
+        /// Process ID on the host.
+        pid: i32,
+    },
+    /// It does not.
+    Failed(Failure),
+}
+
+/// libcontainer's name for a run of a container.
+pub fn container_id(name: &str, attempt: u32) -> String {
+    format!("{name}-{attempt}")
+}

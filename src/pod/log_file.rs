@@ -1,0 +1,133 @@
+//! A container's log file: appended to, rotated by bytes written, kept to so many.
+//!
+//! Invariant: a disk that is full, read-only or broken loses output and counts it; it never stops the container or us.
+//! Invariant: no link is followed: the directory may be a container's volume.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::protocol::LogFile;
+use crate::sys::clock;
+
+/// The log of one run.
+pub struct Log {
+    limits: LogFile,
+    file: Option<File>,
+    /// Length of the current file.
+    length: u64,
+    /// What was rotated away and still exists, the oldest first.
+    older: VecDeque<PathBuf>,
+    /// Whether the last write failed, so that only the first failure is told.
+    failing: bool,
+}
+
+impl Log {
+    /// Opens the file, which is made where it is missing. Where that fails it is tried again at each write.
+    pub fn open(limits: LogFile) -> Log {
+        let mut log = Log { limits, file: None, length: 0, older: VecDeque::new(), failing: false };
+        if let Err(error) = log.reopen() {
+            log.failed(&error);
+        }
+        log
+    }
+
+    /// Whether `more` bytes, after `waiting` ones that are not written yet, would make the file longer than it may be.
+    pub fn is_full(&self, waiting: usize, more: usize) -> bool {
+        let have = self.length.saturating_add(waiting as u64);
+        have > 0 && have.saturating_add(more as u64) > self.limits.max_bytes
+    }
+
+    /// Appends `bytes`, whole records, all or none. How many bytes were lost.
+    pub fn append(&mut self, bytes: &[u8]) -> u64 {
+        let result = match self.file {
+            Some(_) => Ok(()),
+            None => self.reopen(),
+        };
+        let result = result.and_then(|()| match &mut self.file {
+            Some(file) => file.write_all(bytes),
+            None => Err(io::ErrorKind::NotFound.into()),
+        });
+        match result {
+            Ok(()) => {
+                self.length += bytes.len() as u64;
+                self.failing = false;
+                0
+            }
+            Err(error) => {
+                if let Some(file) = &self.file {
+                    // Half a record is worse than none. The same disk may refuse this, too.
+                    let _ = file.set_len(self.length);
+                }
+                self.failed(&error);
+                bytes.len() as u64
+            }
+        }
+    }
+
+    /// Begins a new file and removes the oldest. Where the disk does not let it, the current one is emptied.
+    pub fn rotate(&mut self) {
+        let rotated = self.free_name();
+        match fs::rename(&self.limits.path, &rotated) {
+            Ok(()) => {
+                self.older.push_back(rotated);
+                self.file = None;
+                self.length = 0;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.file = None,
+            Err(error) => {
+                self.failed(&error);
+                self.empty();
+            }
+        }
+        let keep = self.limits.max_files.saturating_sub(1) as usize;
+        while self.older.len() > keep {
+            let Some(oldest) = self.older.pop_front() else { break };
+            if let Err(error) = fs::remove_file(&oldest) {
+                log::warn!("remove {}: {error}", oldest.display());
+            }
+        }
+    }
+
+    fn empty(&mut self) {
+        if self.file.as_ref().is_some_and(|file| file.set_len(0).is_ok()) {
+            self.length = 0;
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o640);
+        // A FIFO in its place must not make us wait.
+        let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&self.limits.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
+        // Our own mask is stricter than what readers of logs need.
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o640))?;
+        self.length = metadata.len();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// `<n>.log.<YYYYMMDD-hhmmss>` as kubelet names them, with a number behind where that exists.
+    fn free_name(&self) -> PathBuf {
+        let now = jiff::Timestamp::from_nanosecond(clock::wall().0.into()).unwrap_or_default();
+        let base = format!("{}.{}", self.limits.path, now.strftime("%Y%m%d-%H%M%S"));
+        let mut names =
+            std::iter::once(base.clone()).chain((1..10_000).map(|number| format!("{base}-{number:03}")));
+        let free = names.find(|name| fs::symlink_metadata(Path::new(name)).is_err());
+        // Ten thousand in a second: the newest takes the place of another.
+        PathBuf::from(free.unwrap_or(base))
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        if !self.failing {
+            log::warn!("write {}: {error}; output is dropped and counted", self.limits.path);
+        }
+        self.failing = true;
+    }
+}

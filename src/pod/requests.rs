@@ -1,0 +1,228 @@
+//! What the pod process is asked, and how it begins to do it.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::pipe2;
+
+use super::command::{Command, START, Stage};
+use super::connections::Id;
+use super::job::{ExecTask, Job, Task, container_id};
+use super::lines::{STDERR, STDOUT, Stream};
+use super::log_file::Log;
+use super::process::{Leaving, Process};
+use super::run::{Output, Phase, Run, Stopping};
+use super::spawn::{self, Worker};
+use crate::protocol::{Exec, Hello, LogFile, Reply, Request, StartContainer, State, Stop, VERSION};
+use crate::status::Reason;
+use crate::sys::{clock, process};
+
+impl Process {
+    /// Does what `asker` asks, or begins to.
+    pub fn serve(&mut self, asker: Id, request: Request, descriptors: Vec<OwnedFd>) {
+        match request {
+            Request::State => self.connections.reply(asker, &Reply::State(self.state())),
+            Request::Watch => {
+                self.connections.watch(asker);
+                self.connections.reply(asker, &Reply::State(self.state()));
+            }
+            Request::Stop(stop) => {
+                self.stop(&stop);
+                self.connections.reply(asker, &Reply::Done);
+            }
+            Request::Leave => {
+                self.connections.owe(asker);
+                self.leave(Leaving::Told(asker));
+            }
+            Request::StartContainer(_) | Request::Exec(_) if self.leaving.is_some() => {
+                self.connections.fail(asker, Reason::RunContainerError, "the pod is being removed");
+            }
+            Request::StartContainer(request) => self.start(asker, *request),
+            Request::Exec(exec) => self.exec(asker, exec, descriptors),
+        }
+    }
+
+    fn state(&self) -> State {
+        let latest =
+            |run: &&Run| !self.runs.iter().any(|other| other.name == run.name && other.key > run.key);
+        State {
+            hello: Hello {
+                version: VERSION,
+                uid: self.sandbox.uid.clone(),
+                sandbox: self.sandbox.sandbox,
+                pid: nix::unistd::getpid().as_raw(),
+                pause_pid: self.pause,
+            },
+            runs: self.runs.iter().filter(latest).map(Run::state).collect(),
+            dropped: self.scratch.dropped,
+        }
+    }
+
+    fn start(&mut self, asker: Id, request: StartContainer) {
+        let id = container_id(&request.name, request.attempt);
+        if let Some(run) = self.runs.iter().find(|run| run.name == request.name && !run.over()) {
+            let message = format!("container {} still runs, {id} cannot be started beside it", run.id());
+            return self.connections.fail(asker, Reason::RunContainerError, message);
+        }
+        if self.runs.iter().any(|run| run.name == request.name && run.attempt >= request.attempt) {
+            let message = format!("container {id} was started already");
+            return self.connections.fail(asker, Reason::RunContainerError, message);
+        }
+        // What is over and left nothing is not told any more once there is a newer one.
+        self.runs.retain(|run| run.name != request.name || !run.swept);
+        self.last_key += 1;
+        let mut run = Run {
+            key: self.last_key,
+            name: request.name.clone(),
+            attempt: request.attempt,
+            bundle: PathBuf::from(&request.bundle),
+            cgroup: request.cgroup.clone(),
+            phase: Phase::Failed(crate::status::Failure::new(Reason::RunContainerError, "")),
+            output: None,
+            stop: None,
+            spent: Vec::new(),
+            swept: false,
+            retry: None,
+        };
+        let deadline = clock::boottime() + request.deadline;
+        match self.begin(request) {
+            Ok((worker, output)) => {
+                run.phase = Phase::Starting { worker, asker, deadline };
+                run.output = Some(output);
+                self.connections.owe(asker);
+                self.runs.push(run);
+            }
+            Err(error) => {
+                self.runs.push(run);
+                self.start_failed(
+                    self.last_key,
+                    Some(asker),
+                    Reason::RunContainerError,
+                    format!("{error:#}"),
+                );
+            }
+        }
+    }
+
+    fn begin(&self, request: StartContainer) -> Result<(Worker, Output)> {
+        let log = request.log.clone();
+        let title = container_id(&request.name, request.attempt);
+        let (stdout, to_stdout) = pipe()?;
+        let (stderr, to_stderr) = pipe()?;
+        let job = self.job(Task::Start(Box::new(request)));
+        let worker = spawn::worker(&title, &job, &self.directory, &[to_stdout.as_fd(), to_stderr.as_fd()])?;
+        Ok((worker, output(log, stdout, stderr)))
+    }
+
+    fn job(&self, task: Task) -> Job {
+        let runtime = self.runtime().to_string_lossy().into_owned();
+        Job { runtime, nofile: self.sandbox.nofile, task }
+    }
+
+    /// Where libcontainer keeps its state.
+    pub(super) fn runtime(&self) -> PathBuf {
+        self.directory.join("runtime")
+    }
+
+    /// A run that is over, or that never was, is stopped.
+    fn stop(&mut self, stop: &Stop) {
+        let wanted = |run: &&mut Run| run.name == stop.name && run.attempt == stop.attempt && !run.over();
+        let Some(run) = self.runs.iter_mut().find(wanted) else { return };
+        let kill_at = clock::boottime().saturating_add(stop.grace);
+        let stopping = run.stop.get_or_insert(Stopping { signal: stop.signal, sent: false, kill_at });
+        stopping.kill_at = stopping.kill_at.min(kill_at);
+        self.send_stop_signals();
+    }
+
+    /// Sends the stop signal to what runs and did not get it yet; what is still being started gets it when it runs.
+    pub(super) fn send_stop_signals(&mut self) {
+        for run in &mut self.runs {
+            let Phase::Running(begun) = &run.phase else { continue };
+            let Some(stop) = run.stop.as_mut().filter(|stop| !stop.sent) else { continue };
+            stop.sent = true;
+            if let Err(error) = process::signal(begun.pid, stop.signal) {
+                log::warn!("container {}-{}: send signal {}: {error}", run.name, run.attempt, stop.signal);
+            }
+        }
+    }
+
+    /// Kills everything; when all is gone the pod process exits.
+    pub(super) fn leave(&mut self, why: Leaving) {
+        self.leaving = Some(why);
+        let now = clock::boottime();
+        for run in self.runs.iter_mut().filter(|run| !run.over()) {
+            let stop = run.stop.get_or_insert(Stopping { signal: libc::SIGKILL, sent: true, kill_at: now });
+            stop.kill_at = now;
+        }
+        for command in &mut self.commands {
+            command.kill_at = Some(now);
+        }
+    }
+
+    fn exec(&mut self, asker: Id, exec: Exec, descriptors: Vec<OwnedFd>) {
+        let fail = |process: &mut Process, message: String| {
+            process.connections.fail(asker, Reason::RunContainerError, message);
+        };
+        let running = |run: &&Run| run.name == exec.name && matches!(run.phase, Phase::Running(_));
+        let Some(run) = self.runs.iter().find(running) else {
+            return fail(self, format!("container {:?} does not run", exec.name));
+        };
+        if descriptors.len() != 3 {
+            let message =
+                format!("a command needs three descriptors, {} came with the request", descriptors.len());
+            return fail(self, message);
+        }
+        if exec.args.is_empty() {
+            return fail(self, "a command needs a name".to_owned());
+        }
+        let key = self.last_key + 1;
+        let name = format!("exec-{key}");
+        let cgroup = format!("{}/{name}", run.cgroup);
+        let container = (run.name.clone(), run.attempt);
+        let task = ExecTask {
+            id: run.id(),
+            bundle: run.bundle.to_string_lossy().into_owned(),
+            cgroup: run.cgroup.clone(),
+            name,
+            args: exec.args,
+            terminal: exec.terminal,
+        };
+        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        let worker =
+            spawn::worker(&task.id.clone(), &self.job(Task::Exec(task)), &self.directory, &descriptors);
+        let worker = match worker {
+            Ok(worker) => worker,
+            Err(error) => return fail(self, format!("{error:#}")),
+        };
+        self.last_key = key;
+        self.connections.owe(asker);
+        let now = clock::boottime();
+        let timeout_at = exec.timeout.map(|timeout| now.saturating_add(timeout));
+        let kill_at = Some(timeout_at.unwrap_or(Duration::MAX).min(now + START));
+        let stage = Stage::Starting(worker);
+        self.commands.push(Command { key, cgroup, container, asker, stage, kill_at, timeout_at });
+    }
+
+    /// Whoever asked is gone: its commands end.
+    pub(super) fn abandon(&mut self, asker: Id) {
+        for command in self.commands.iter_mut().filter(|command| command.asker == asker) {
+            command.kill_at = Some(clock::boottime());
+        }
+    }
+}
+
+/// A pipe whose reading end does not block; the container's end does, as programs expect.
+fn pipe() -> Result<(File, OwnedFd)> {
+    use std::os::fd::AsRawFd;
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).context("make a pipe")?;
+    fcntl(reader.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("set non-blocking")?;
+    Ok((File::from(reader), writer))
+}
+
+fn output(log: LogFile, stdout: File, stderr: File) -> Output {
+    Output { log: Log::open(log), streams: vec![Stream::new(stdout, STDOUT), Stream::new(stderr, STDERR)] }
+}

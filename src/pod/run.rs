@@ -1,0 +1,245 @@
+//! One run of a container, from the request until nothing of it is left.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
+
+use super::connections::Id;
+use super::job::container_id;
+use super::lines::{Got, STDERR, STDOUT, Scratch, Stream};
+use super::log_file::Log;
+use super::spawn::Worker;
+use crate::protocol::{Exited, RunState};
+use crate::status::{Failure, Wall};
+use crate::sys::cgroup::Hierarchies;
+use crate::sys::clock;
+
+/// Reads that empty any pipe: 64 of 16 KiB are a MiB, the longest an ordinary user may make one.
+const DRAIN: usize = 64;
+
+/// First and longest wait between two looks at what does not go away.
+const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(5));
+
+/// One run of a container.
+pub struct Run {
+    /// Names it for as long as this process lives.
+    pub key: u64,
+    /// The container's name.
+    pub name: String,
+    /// Number of the run.
+    pub attempt: u32,
+    /// Its bundle.
+    pub bundle: PathBuf,
+    /// Its cgroup.
+    pub cgroup: String,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Its output, until that ends.
+    pub output: Option<Output>,
+    /// How it is to be stopped.
+    pub stop: Option<Stopping>,
+    /// Cgroups of commands in it that ended, and may hold what they left behind.
+    pub spent: Vec<String>,
+    /// Whether it left nothing: no process, mount, cgroup, state.
+    pub swept: bool,
+    /// When to look again at what does not go away, and how long to wait then.
+    pub retry: Option<(Duration, Duration)>,
+}
+
+/// Where a run is in its life.
+pub enum Phase {
+    /// A worker is starting it.
+    Starting {
+        /// The worker.
+        worker: Worker,
+        /// Who waits for the answer.
+        asker: Id,
+        /// When to give up, on CLOCK_BOOTTIME.
+        deadline: Duration,
+    },
+    /// It runs.
+    Running(Begun),
+    /// Its first process ended; what it left behind is being killed.
+    Ending {
+        /// How it began.
+        begun: Begun,
+        /// How it ended.
+        end: End,
+    },
+    /// It ended, and that is written down.
+    Exited(Exited),
+    /// It never ran.
+    Failed(Failure),
+}
+
+/// The beginning of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// Process ID on the host; ours to reap, so it is nobody else's before that.
+    pub pid: i32,
+    /// When, to show.
+    pub at: Wall,
+    /// When, on CLOCK_BOOTTIME.
+    pub boot: Duration,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// Exit code; 128 + signal where a signal ended it.
+    pub code: i32,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// When, to show.
+    pub at: Wall,
+    /// When, on CLOCK_BOOTTIME.
+    pub boot: Duration,
+}
+
+/// How a run is to be stopped.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopping {
+    /// The signal.
+    pub signal: i32,
+    /// Whether it was sent: once a run.
+    pub sent: bool,
+    /// When everything is killed, on CLOCK_BOOTTIME.
+    pub kill_at: Duration,
+}
+
+/// What a run prints.
+pub struct Output {
+    /// Where it goes.
+    pub log: Log,
+    /// Where it comes from.
+    pub streams: Vec<Stream>,
+}
+
+impl Output {
+    /// Reads the stream `name` once; forgets it when it ended.
+    pub fn read(&mut self, name: &str, scratch: &mut Scratch) -> Got {
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.name() == name) else {
+            return Got::End;
+        };
+        let got = stream.read(&mut self.log, scratch);
+        if got == Got::End {
+            self.streams.retain(|stream| stream.name() != name);
+        }
+        got
+    }
+
+    /// Reads what is there now. Nobody is left to write more; or whoever is (a neighbour that was handed the pipe) has
+    /// had its chance.
+    pub fn drain(mut self, scratch: &mut Scratch) {
+        for name in [STDOUT, STDERR] {
+            for _ in 0..DRAIN {
+                if self.read(name, scratch) != Got::Some {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Run {
+    /// libcontainer's name for it.
+    pub fn id(&self) -> String {
+        container_id(&self.name, self.attempt)
+    }
+
+    /// Whether it is over, well or not.
+    pub fn over(&self) -> bool {
+        matches!(self.phase, Phase::Exited(_) | Phase::Failed(_))
+    }
+
+    /// As it is told.
+    pub fn state(&self) -> RunState {
+        let (name, attempt) = (self.name.clone(), self.attempt);
+        match &self.phase {
+            Phase::Starting { .. } => RunState::Starting { name, attempt },
+            // Until the end is written down it has not ended.
+            Phase::Running(begun) | Phase::Ending { begun, .. } => RunState::Running {
+                name,
+                attempt,
+                pid: begun.pid,
+                started: begun.at,
+                started_boot: begun.boot,
+                stopping: self.stop.is_some_and(|stop| stop.sent),
+            },
+            Phase::Exited(exited) => RunState::Exited(exited.clone()),
+            Phase::Failed(failure) => RunState::Failed { name, attempt, failure: failure.clone() },
+        }
+    }
+
+    /// Kills everything in its cgroup. What cannot be killed now is tried again by whoever waits for it to be gone.
+    pub fn kill(&self, hierarchies: &Hierarchies) {
+        if let Err(error) = hierarchies.kill(&self.cgroup) {
+            log::warn!("container {}: kill: {error}", self.id());
+        }
+    }
+
+    /// Sees to it that nothing is left in its cgroup: true when so, else it is looked at again a little later.
+    pub fn emptied(&mut self, hierarchies: &Hierarchies) -> bool {
+        if hierarchies.is_empty(&self.cgroup) {
+            self.retry = None;
+            return true;
+        }
+        self.kill(hierarchies);
+        self.again();
+        false
+    }
+
+    /// Removes what it left behind, as far as that goes; else it is tried again.
+    pub fn sweep(&mut self, hierarchies: &Hierarchies, runtime: &Path) {
+        if self.swept || !self.emptied(hierarchies) {
+            return;
+        }
+        let first = self.retry.is_none();
+        match self.remove(hierarchies, runtime) {
+            Ok(()) => self.swept = true,
+            Err(error) => {
+                if first {
+                    log::warn!("container {}: clean up: {error}; trying again", self.id());
+                }
+                self.again();
+            }
+        }
+    }
+
+    fn remove(&self, hierarchies: &Hierarchies, runtime: &Path) -> io::Result<()> {
+        let unmounted = match umount2(&self.bundle.join("rootfs"), MntFlags::MNT_DETACH) {
+            // Not mounted, or not even made.
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        let state = remove_state(runtime, &self.id());
+        unmounted.and(state).and(hierarchies.remove(&self.cgroup))
+    }
+
+    fn again(&mut self) {
+        let wait = self.retry.map_or(RETRY.0, |(_, wait)| (wait * 2).min(RETRY.1));
+        self.retry = Some((clock::boottime() + wait, wait));
+    }
+
+    /// Tries to remove the cgroups of commands that ended.
+    pub fn remove_spent(&mut self, hierarchies: &Hierarchies) {
+        self.spent.retain(|cgroup| hierarchies.remove(cgroup).is_err());
+    }
+}
+
+/// libcontainer's directory for `id`, and what execs that were killed left beside it.
+fn remove_state(runtime: &Path, id: &str) -> io::Result<()> {
+    let rests = format!("{id}.");
+    for entry in std::fs::read_dir(runtime)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let ours = name.to_str().is_some_and(|name| name == id || name.starts_with(&rests));
+        if ours {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}

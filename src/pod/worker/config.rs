@@ -1,0 +1,129 @@
+//! The bundle's `config.json`, completed with what only the mounted root file system and this node can tell.
+//!
+//! It is kept as JSON rather than as types: what the agent wrote and we do not name here stays as it is.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use super::user::Identity;
+use crate::sys::{atomic, inside};
+
+/// Where a process's badness for the out-of-memory killer is read and set.
+const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
+
+/// Writes the user and what follows from it into the bundle's process, and makes its working directory.
+pub fn adapt(bundle: &Path, identity: &Identity) -> Result<()> {
+    let mut config = read(bundle)?;
+    let mounts = config.get("mounts").and_then(Value::as_array).cloned().unwrap_or_default();
+    let process = process_of(&mut config)?;
+    set_user(process, identity);
+    set_home(process, &identity.home);
+    set_oom_score(process)?;
+    let directory = process.get("cwd").and_then(Value::as_str).unwrap_or("/").to_owned();
+    make_working_directory(bundle, &mounts, Path::new(&directory))?;
+    let path = bundle.join("config.json");
+    atomic::replace(&path, &serde_json::to_vec(&config)?, 0o600)
+        .with_context(|| format!("write {}", path.display()))
+}
+
+/// The container's process with other arguments, for exec. Never with a terminal of libcontainer's making: where there
+/// is one it is the caller's.
+pub fn process_with(bundle: &Path, args: &[String]) -> Result<Value> {
+    let mut config = read(bundle)?;
+    let process = process_of(&mut config)?;
+    process.insert("args".to_owned(), json!(args));
+    process.insert("terminal".to_owned(), json!(false));
+    Ok(Value::Object(std::mem::take(process)))
+}
+
+fn read(bundle: &Path) -> Result<Value> {
+    let path = bundle.join("config.json");
+    let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))
+}
+
+fn process_of(config: &mut Value) -> Result<&mut Map<String, Value>> {
+    config.get_mut("process").and_then(Value::as_object_mut).context("config.json has no process")
+}
+
+/// The primary group is listed, too: an empty list would leave the groups of whoever calls libcontainer.
+fn set_user(process: &mut Map<String, Value>, identity: &Identity) {
+    let user = process.entry("user").or_insert_with(|| json!({}));
+    let wanted = user.get("additionalGids").and_then(Value::as_array).cloned().unwrap_or_default();
+    let wanted = wanted.iter().filter_map(Value::as_u64);
+    let mut groups: Vec<u64> = Vec::new();
+    for group in
+        [u64::from(identity.gid)].into_iter().chain(wanted).chain(identity.groups.iter().map(|g| (*g).into()))
+    {
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    if let Some(user) = user.as_object_mut() {
+        user.insert("uid".to_owned(), json!(identity.uid));
+        user.insert("gid".to_owned(), json!(identity.gid));
+        user.insert("additionalGids".to_owned(), json!(groups));
+    }
+}
+
+fn set_home(process: &mut Map<String, Value>, home: &str) {
+    let environment = process.entry("env").or_insert_with(|| json!([]));
+    if let Some(list) = environment.as_array_mut() {
+        let is_home = |entry: &Value| entry.as_str().is_some_and(|entry| entry.starts_with("HOME="));
+        if !list.iter().any(is_home) {
+            list.push(json!(format!("HOME={home}")));
+        }
+    }
+}
+
+/// A node without CAP_SYS_RESOURCE may not lower the score. That fails no container: it keeps the score it has.
+fn set_oom_score(process: &mut Map<String, Value>) -> Result<()> {
+    let Some(wanted) = process.get("oomScoreAdj").and_then(Value::as_i64) else { return Ok(()) };
+    match fs::write(OOM_SCORE_ADJ, wanted.to_string()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let have = fs::read_to_string(OOM_SCORE_ADJ).context("read oom_score_adj")?;
+            let have: i64 = have.trim().parse().context("parse oom_score_adj")?;
+            eprintln!("worker: oom_score_adj {wanted} is not allowed here, it stays {have}");
+            process.insert("oomScoreAdj".to_owned(), json!(have));
+            Ok(())
+        }
+        other => other.with_context(|| format!("set oom_score_adj to {wanted}")),
+    }
+}
+
+/// Makes the working directory where it is missing, as every runtime but libcontainer does: in the root, or in the
+/// volume that will be mounted over it.
+fn make_working_directory(bundle: &Path, mounts: &[Value], directory: &Path) -> Result<()> {
+    let (root, path) = below(bundle, mounts, directory);
+    if !root.is_dir() || path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let made = inside::root(&root).and_then(|root| inside::make_directories(root.as_fd(), &path));
+    made.map(|_| ()).with_context(|| format!("make the working directory {}", directory.display()))
+}
+
+/// The directory that `path` will be in once all is mounted, and the path in it. Nothing for what is not a bind mount:
+/// it does not exist yet.
+fn below(bundle: &Path, mounts: &[Value], path: &Path) -> (PathBuf, PathBuf) {
+    let mut best = (bundle.join("rootfs"), path.to_owned(), 0);
+    for mount in mounts {
+        let text = |field: &str| mount.get(field).and_then(Value::as_str).unwrap_or("");
+        let destination = Path::new(text("destination"));
+        let length = destination.components().count();
+        let Ok(rest) = path.strip_prefix(destination) else { continue };
+        if length >= best.2 {
+            let bind = text("type") == "bind";
+            let source = if bind { PathBuf::from(text("source")) } else { PathBuf::new() };
+            best = (source, rest.to_owned(), length);
+        }
+    }
+    (best.0, best.1)
+}
+
+#[cfg(test)]
+mod tests;

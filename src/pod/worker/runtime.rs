@@ -1,0 +1,140 @@
+//! The seam to libcontainer: two calls. Nothing else in the program names it, but for the executors.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::{Context, Error, Result};
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::syscall::syscall::SyscallType;
+use libcontainer::workload::Executor;
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
+use super::causes;
+use super::executor::Program;
+use crate::status::{Failure, Reason};
+
+/// Makes the container `id` from `bundle` and starts it. The process ID of its first process, our sibling.
+///
+/// # Errors
+/// `StartError` when the program could not be executed, else `RunContainerError`.
+pub fn create_and_start(
+    runtime: &Path,
+    id: &str,
+    bundle: &Path,
+    output: [OwnedFd; 2],
+) -> Result<i32, Failure> {
+    let (complaints, complaint) = pipe()?;
+    let [stdout, stderr] = output;
+    let program = Program { complaint, terminal: false };
+    let pid = start(runtime, id, bundle, program, |builder| builder.with_stdout(stdout).with_stderr(stderr))?;
+    executed(complaints).map(|()| pid)
+}
+
+/// As [`create_and_start`], with another executor and /dev/null for its output.
+pub fn create_and_start_ours(
+    runtime: &Path,
+    id: &str,
+    bundle: &Path,
+    executor: impl Executor + 'static,
+) -> Result<i32, Failure> {
+    start(runtime, id, bundle, executor, |builder| builder)
+}
+
+/// A command to execute in a container.
+pub struct Command<'a> {
+    /// Directory with the container's directory in it; what libcontainer leaves there is the caller's to remove.
+    pub runtime: &'a Path,
+    /// The container.
+    pub id: &'a str,
+    /// File with the whole OCI process; what it does not say is libcontainer's idea, not the container's.
+    pub process: &'a Path,
+    /// Cgroup below the container's, which exists.
+    pub cgroup: &'a str,
+    /// stdin, stdout, stderr.
+    pub streams: [OwnedFd; 3],
+    /// Whether the first of them is a terminal that is to control it.
+    pub terminal: bool,
+}
+
+/// Executes a command in a container. Its process ID, our sibling's.
+///
+/// # Errors
+/// As [`create_and_start`].
+pub fn exec(command: Command<'_>) -> Result<i32, Failure> {
+    let (complaints, complaint) = pipe()?;
+    let causes = causes::listen().map_err(internal)?;
+    let [stdin, stdout, stderr] = command.streams;
+    let build = || -> Result<i32> {
+        let builder = ContainerBuilder::new(command.id.to_owned(), SyscallType::default())
+            .with_root_path(command.runtime)?
+            .with_executor(Program { complaint, terminal: command.terminal })
+            .with_stdin(stdin)
+            .with_stdout(stdout)
+            .with_stderr(stderr);
+        let builder = builder.as_tenant().with_process(Some(command.process)).with_detach(true);
+        let builder = builder.with_sub_cgroup(Some(command.cgroup.to_owned()));
+        Ok(builder.as_sibling(true).build()?.as_raw())
+    };
+    let result = build();
+    // libcontainer may have seen the complaint itself and called it an error: what it is about comes first.
+    match (result, causes) {
+        (Ok(pid), _) => executed(complaints).map(|()| pid),
+        (Err(error), causes) => Err(match complained(complaints) {
+            Some(reason) => Failure::new(Reason::StartError, reason),
+            None => told(error, &causes.told()),
+        }),
+    }
+}
+
+fn start(
+    runtime: &Path,
+    id: &str,
+    bundle: &Path,
+    executor: impl Executor + 'static,
+    with: impl FnOnce(ContainerBuilder) -> ContainerBuilder,
+) -> Result<i32, Failure> {
+    let causes = causes::listen().map_err(internal)?;
+    let build = || -> Result<i32> {
+        let builder = ContainerBuilder::new(id.to_owned(), SyscallType::default());
+        let builder = with(builder.with_root_path(runtime)?.with_executor(executor));
+        let builder = builder.as_init(bundle).with_systemd(false).with_detach(true).as_sibling(true);
+        let mut container = builder.build()?;
+        container.start()?;
+        Ok(container.pid().context("libcontainer knows no process ID")?.as_raw())
+    };
+    build().map_err(|error| told(error, &causes.told()))
+}
+
+/// libcontainer's error with what it told `tracing` of its causes.
+fn told(error: Error, causes: &str) -> Failure {
+    let message = if causes.is_empty() { format!("{error:#}") } else { format!("{error:#}: {causes}") };
+    Failure::new(Reason::RunContainerError, message)
+}
+
+fn internal(error: Error) -> Failure {
+    Failure::new(Reason::RunContainerError, format!("prepare the runtime: {error:#}"))
+}
+
+fn pipe() -> Result<(OwnedFd, Rc<OwnedFd>), Failure> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| internal(error.into()))?;
+    Ok((reader, Rc::new(writer)))
+}
+
+/// Waits until the program is executed, or says why not.
+fn executed(complaints: OwnedFd) -> Result<(), Failure> {
+    match complained(complaints) {
+        None => Ok(()),
+        Some(reason) => Err(Failure::new(Reason::StartError, reason)),
+    }
+}
+
+fn complained(complaints: OwnedFd) -> Option<String> {
+    let mut text = Vec::new();
+    // What came before an error is all that can be told; a pipe has none.
+    let _ = File::from(complaints).take(4096).read_to_end(&mut text);
+    (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
+}

@@ -1,0 +1,39 @@
+//! Starting a container: cgroup, root, user, and then libcontainer.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::{config, failure, rootfs, runtime, user};
+use crate::pod::job::{MORE, container_id};
+use crate::protocol::StartContainer;
+use crate::status::{Failure, Reason};
+use crate::sys::cgroup::Hierarchies;
+use crate::sys::process::inherited;
+
+/// Starts one run of a container. Its process ID.
+pub fn start(runtime: &Path, request: &StartContainer) -> Result<i32, Failure> {
+    let id = container_id(&request.name, request.attempt);
+    let bundle = Path::new(&request.bundle);
+    let output = prepare(request).map_err(|error| failure(Reason::CreateContainerError, &error))?;
+    let root = bundle.join("rootfs");
+    let identity = user::resolve_in(&root, &request.user)
+        .map_err(|error| failure(Reason::CreateContainerConfigError, &error))?;
+    config::adapt(bundle, &identity).map_err(|error| failure(Reason::CreateContainerError, &error))?;
+    runtime::create_and_start(runtime, &id, bundle, output)
+}
+
+/// Enters the cgroup, so that from here on this can be killed with all it made; then mounts the root.
+fn prepare(request: &StartContainer) -> Result<[std::os::fd::OwnedFd; 2]> {
+    let output = [inherited(MORE)?, inherited(MORE + 1)?];
+    enter(&request.cgroup)?;
+    rootfs::mount(&request.overlay, &Path::new(&request.bundle).join("rootfs"))?;
+    Ok(output)
+}
+
+/// Makes a cgroup and enters it.
+pub fn enter(cgroup: &str) -> Result<()> {
+    let hierarchies = Hierarchies::discover().context("look for cgroups")?;
+    hierarchies.make(cgroup).with_context(|| format!("make cgroup {cgroup}"))?;
+    hierarchies.enter(cgroup).with_context(|| format!("enter cgroup {cgroup}"))
+}

@@ -1,0 +1,23 @@
+//! The two clocks: one to decide by, one to show.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::status::Wall;
+
+/// Time since boot, sleep included (CLOCK_BOOTTIME): the same for all processes, never set back, so it may cross them.
+pub fn boottime() -> Duration {
+    read(ClockId::CLOCK_BOOTTIME)
+}
+
+/// The wall clock, for display only: edge boxes boot in 1970, and then it jumps.
+pub fn wall() -> Wall {
+    let now = read(ClockId::CLOCK_REALTIME);
+    Wall(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Zero where the kernel does not know the clock, which no kernel since 2.6.39 does.
+fn read(clock: ClockId) -> Duration {
+    clock_gettime(clock).map(Duration::from).unwrap_or_default()
+}

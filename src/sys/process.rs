@@ -1,0 +1,185 @@
+//! Processes and their descriptors.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::unistd::Pid;
+
+/// A program to execute in a new process.
+#[derive(Debug)]
+pub struct Program<'a> {
+    /// The file.
+    pub path: &'a CStr,
+    /// Its arguments, the name it is shown under first.
+    pub arguments: &'a [CString],
+    /// Its descriptors: the first becomes 0, the next 1, and so on. It gets no others.
+    pub descriptors: &'a [BorrowedFd<'a>],
+    /// Whether it leads a session of its own.
+    pub session: bool,
+}
+
+/// Executes a program in a child, with an empty environment and no signal blocked.
+///
+/// For callers of one thread. A program that cannot be executed shows as a child that exits with 127.
+pub fn spawn(program: &Program<'_>) -> io::Result<Pid> {
+    let mut arguments: Vec<*const libc::c_char> = program.arguments.iter().map(|a| a.as_ptr()).collect();
+    arguments.push(std::ptr::null());
+    let environment = [std::ptr::null()];
+    let wanted: Vec<RawFd> = program.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut moved = vec![0; wanted.len()];
+    // SAFETY: the caller has one thread, so the child may do what it likes; it makes system calls only, all on memory
+    // that was prepared above, and leaves by `execve` or `_exit`.
+    unsafe {
+        match libc::fork() {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                become_program(program, &wanted, &mut moved, &arguments, &environment);
+                libc::_exit(127)
+            }
+            child => Ok(Pid::from_raw(child)),
+        }
+    }
+}
+
+/// The child's part of [`spawn`]: returns only when something failed.
+///
+/// # Safety
+/// To be called in a child that was just forked; the last two end with a null pointer.
+unsafe fn become_program(
+    program: &Program<'_>,
+    wanted: &[RawFd],
+    moved: &mut [RawFd],
+    arguments: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
+) {
+    let count = wanted.len() as RawFd;
+    // SAFETY: system calls on descriptors and on memory that lives until `execve`.
+    unsafe {
+        // First out of the way, then into place: the wanted numbers may be each other's targets.
+        for (to, from) in moved.iter_mut().zip(wanted) {
+            *to = libc::fcntl(*from, libc::F_DUPFD, count);
+            if *to < 0 {
+                return;
+            }
+        }
+        for (to, from) in (0..count).zip(moved.iter()) {
+            if libc::dup2(*from, to) < 0 {
+                return;
+            }
+        }
+        if libc::syscall(libc::SYS_close_range, count, libc::c_uint::MAX, 0) < 0 {
+            return;
+        }
+        if program.session && libc::setsid() < 0 {
+            return;
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+        libc::execve(program.path.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+    }
+}
+
+/// Takes over a descriptor that was inherited under a known number, and makes it close-on-exec.
+///
+/// For the first lines of a process, once for each number: nobody else may own it.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: asks and sets a flag of a number; a number without a descriptor is an error.
+    let result = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, and by this function's contract nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Duplicates a descriptor by number, to at least `lowest`, close-on-exec.
+pub fn duplicate(number: RawFd, lowest: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: a number without a descriptor is an error.
+    let raw = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, lowest) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just made this descriptor for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Closes every descriptor from `lowest` on except those in `keep`.
+///
+/// For the first lines of a process, before anything owns what is closed.
+pub fn close_others(lowest: RawFd, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok()).collect();
+    keep.sort_unstable();
+    let mut from = u32::try_from(lowest).unwrap_or(0);
+    for number in keep {
+        if from < number {
+            close_range(from, number - 1, 0)?;
+        }
+        from = from.max(number + 1);
+    }
+    close_range(from, u32::MAX, 0)
+}
+
+/// Marks every descriptor from `lowest` on close-on-exec.
+pub fn close_on_exec(lowest: u32) -> io::Result<()> {
+    close_range(lowest, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: plain numbers. What is closed is nobody's by the contracts of the callers.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A child that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its process ID, free from now on.
+    pub pid: i32,
+    /// Exit code; 128 + signal where a signal ended it.
+    pub code: i32,
+    /// The signal that ended it, also one without a name.
+    pub signal: Option<i32>,
+}
+
+/// Takes one child that ended, whichever; `None` when there is none now.
+///
+/// Not by `nix`, which loses a child that a real-time signal ended.
+pub fn reap() -> Option<Ended> {
+    let mut status = 0;
+    let pid = loop {
+        // SAFETY: the pointer is to one integer that lives until the call returns.
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        if pid >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            break pid;
+        }
+    };
+    if pid <= 0 {
+        return None;
+    }
+    let signal = libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status));
+    let code = signal.map_or_else(|| libc::WEXITSTATUS(status), |signal| 128 + signal);
+    Some(Ended { pid, code, signal })
+}
+
+/// Sends a signal by number, also one without a name. A process that is gone is success.
+pub fn signal(pid: i32, number: i32) -> io::Result<()> {
+    if pid <= 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a process ID must be positive"));
+    }
+    // SAFETY: plain numbers.
+    let result = unsafe { libc::kill(pid, number) };
+    match io::Error::last_os_error() {
+        _ if result == 0 => Ok(()),
+        error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// Makes the terminal on descriptor 0 the controlling one of the calling session leader.
+pub fn control_terminal() -> io::Result<()> {
+    // SAFETY: plain numbers.
+    let result = unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,6 @@
+//! Pod processes, for real: the real binary, real namespaces, root. Each test has a pod process of its own, with its own
+//! directory and cgroup, and leaves nothing.
+#![allow(clippy::unwrap_used)]
+
+mod lives;
+mod world;
