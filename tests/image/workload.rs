@@ -29,10 +29,11 @@ const USAGE: &str = "usage: workload COMMAND
   echo WORDS…                 print them, exit 0
   exit CODE                   exit with CODE
   sleep                       for ever, deaf as PID 1
-  trap-term [CODE [ANY…]]     until SIGTERM (or another that ends programs), then exit with CODE, 0 by default
+  trap-term [CODE]            until SIGTERM (or another that ends programs), then exit with CODE, 0 by default
   ignore-term                 for ever, saying each time that a SIGTERM came
   crash-signal N              die by signal N: 11 by a real fault, others by raising it
   steps FILE STEP…            append a byte to FILE; the n-th run does the n-th STEP: an exit code, or run
+  watch DIRECTORY             hold an inotify watch on it, as a kubelet does, until SIGTERM
   listen PORT                 answer every TCP connection with one HTTP page; SIGTERM ends it
   eat-memory MIB              touch that much memory, then sleep
   write-lines N BYTES [MS]    print N lines of BYTES each, MS milliseconds apart, then as trap-term
@@ -54,10 +55,16 @@ extern "C" fn main() -> i32 {
         ["exit", code] => exit(code.parse().unwrap()),
         ["sleep"] => sleep(),
         ["trap-term"] => trap_term(0),
-        ["trap-term", code, ..] => trap_term(code.parse().unwrap()),
+        ["trap-term", code] => trap_term(code.parse().unwrap()),
         ["ignore-term"] => ignore_term(),
         ["crash-signal", signal] => crash(signal.parse().unwrap()),
         ["steps", file, steps @ ..] => run_step(file, steps),
+        ["watch", directory] => {
+            let inotify = inotify::Inotify::init().unwrap();
+            inotify.watches().add(directory, inotify::WatchMask::CREATE).unwrap();
+            println!("watching {directory}");
+            trap_term(0);
+        }
         ["listen", port] => listen(port.parse().unwrap()),
         ["eat-memory", mib] => eat_memory(mib.parse().unwrap()),
         ["write-lines", lines, bytes] => write_lines(lines, bytes, "0"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::image::{IMAGE, IMAGE_2};
+use crate::harness::image::{IMAGE, IMAGE_2, run, tool};
 use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{SOON, World, eventually};
 
@@ -118,7 +118,7 @@ fn a_host_path_is_the_hosts_and_may_be_read_only() {
     assert_eq!(std::fs::read(world.shared().join("of-host")).unwrap(), b"seen");
 }
 
-/// The host's file must be there; the pod waits, says what is missing, and starts when it comes.
+/// 1.28: the host's directory must be there; the pod waits, says what is missing, and starts when it comes.
 #[test]
 fn a_missing_host_path_is_waited_for() {
     let world = World::new();
@@ -157,6 +157,28 @@ fn an_absent_image_is_named_and_runs_when_its_archive_comes() {
     assert!(message.contains(IMAGE_2), "{message}");
     std::fs::rename(&away, &archive).unwrap();
     world.running("two");
+}
+
+/// The same image as other tools pack it: an OCI layout, gzip.
+#[test]
+fn archives_of_every_packing_run() {
+    let world = World::new();
+    let plain = world.archives().join("workload-1.tar");
+    let from = format!("docker-archive:{}", plain.display());
+    let staged = world.dir.join("oci.tar");
+    let to = format!("oci-archive:{}:holdfast.test/oci:1", staged.display());
+    run(tool("skopeo").args(["--insecure-policy", "copy", "--quiet", &from, &to]));
+    std::fs::rename(&staged, world.archives().join("oci.tar")).unwrap();
+    let to = format!("docker-archive:{}:holdfast.test/gzip:1", staged.display());
+    run(tool("skopeo").args(["--insecure-policy", "copy", "--quiet", &from, &to]));
+    run(std::process::Command::new("gzip").arg(&staged));
+    std::fs::rename(world.dir.join("oci.tar.gz"), world.archives().join("zipped.tar")).unwrap();
+    for kind in ["oci", "gzip"] {
+        let image = json!({"image": format!("holdfast.test/{kind}:1"), "imagePullPolicy": "Never"});
+        world.write(&format!("{kind}.yaml"), &with_main(pod(kind, &["trap-term"]), image));
+    }
+    world.running("oci");
+    world.running("gzip");
 }
 
 /// `exec` gives the command's own exit code and both of its streams.

@@ -12,7 +12,7 @@ fn what_is_left_behind_is_noticed_and_cleared() {
     let world = World::without_agent();
     assert_eq!(world.place().left(), Vec::<String>::new());
     let mut by_path = Command::new(workload());
-    let mut by_path = by_path.args(["trap-term", "0"]).arg(world.shared()).spawn().unwrap();
+    let mut by_path = by_path.arg("watch").arg(world.shared()).spawn().unwrap();
     let cgroup = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
     let pids = cgroup.into_iter().find(|path| path.ends_with("pids")).unwrap_or("/sys/fs/cgroup".into());
     let pod = pids.join(&world.name).join("kubepods/podx");

@@ -1,5 +1,6 @@
 //! When the agent refuses to start, and says why.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -58,12 +59,14 @@ fn who_is_not_root_is_refused() {
 #[test]
 fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
     let mut world = World::without_agent();
-    // Not a kubelet, but called and told like one.
+    // Not a kubelet, but called like one and watching like one.
     let program = world.shared().join("kubelet");
     std::fs::copy(crate::harness::image::workload(), &program).unwrap();
     let mut kubelet = Command::new(&program);
-    kubelet.args(["trap-term", "0", &format!("--pod-manifest-path={}", world.manifests().display())]);
+    kubelet.arg("watch").arg(world.manifests()).stdout(Stdio::piped());
     let mut kubelet = Kubelet(kubelet.spawn().unwrap());
+    let mut says = BufReader::new(kubelet.0.stdout.take().unwrap());
+    says.read_line(&mut String::new()).unwrap();
     let said = refused(world.agent_command(&[]));
     assert!(said.contains("kubelet") && said.contains("--force"), "{said}");
     kubelet.end();

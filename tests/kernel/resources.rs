@@ -119,3 +119,20 @@ fn the_agents_own_limit_of_open_files_is_not_handed_on() {
     let inside = String::from_utf8(world.exec("files", &["status"]).stdout).unwrap();
     assert_eq!(line(&inside), line(&own));
 }
+
+/// A machine that may not raise limits runs its pods all the same, and hears of it once.
+#[test]
+fn what_a_node_cannot_do_is_said_once() {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let world = World::new();
+    for name in ["a", "b"] {
+        let whole = json!({"resources": {"limits": {"cpu": "100m", "memory": "64Mi"}}});
+        world.write(&format!("{name}.yaml"), &with_main(pod(name, &["trap-term"]), whole));
+        world.running(name);
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    let may = u64::from_str_radix(capabilities, 16).unwrap() & SYS_RESOURCE != 0;
+    let said = world.agent_log().matches("CAP_SYS_RESOURCE").count();
+    assert_eq!(said, usize::from(!may));
+}

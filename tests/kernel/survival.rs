@@ -31,6 +31,11 @@ fn a_killed_agent_leaves_containers_alone_and_the_next_one_adopts_them() {
         });
         let seen_meanwhile = world.pod("a").expect("get works without an agent");
         assert_eq!(seen_meanwhile.uid(), before[0].uid());
+        let told = world.cli(&["get", "pods"]).stderr;
+        assert!(
+            String::from_utf8_lossy(&told).contains("agent"),
+            "get tells that the agent is down: {told:?}"
+        );
         assert_eq!(world.exec("a", &["echo", "alive"]).stdout, b"alive\n", "exec works without an agent");
         world.start_agent();
         for (old, name) in before.iter().zip(["a", "b", "c"]) {
