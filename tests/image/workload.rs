@@ -46,7 +46,7 @@ const USAGE: &str = "usage: workload COMMAND
 
 // SAFETY: the one `main` of this program; without Rust's, nothing else defines it.
 #[unsafe(no_mangle)]
-extern "C" fn main() -> i32 {
+extern "C" fn main() -> ! {
     let clocks = (now(ClockId::CLOCK_BOOTTIME), now(ClockId::CLOCK_MONOTONIC));
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -83,10 +83,11 @@ extern "C" fn main() -> i32 {
         }
         _ => {
             eprintln!("{USAGE}");
-            return 64;
+            exit(64);
         }
     }
-    0
+    // Rust's own `main` would have done so: write out what is buffered.
+    exit(0)
 }
 
 /// The clock, in nanoseconds.

@@ -127,6 +127,7 @@ fn a_missing_host_path_is_waited_for() {
     let mounts = json!([{"name": "host", "mountPath": "/data"}]);
     let manifest = with(pod("wait", &["trap-term"]), json!({"volumes": volumes}));
     world.write("wait.yaml", &with_main(manifest, json!({"volumeMounts": mounts})));
+    world.once("wait", "is listed", |_| true);
     let description = || world.says(&["describe", "pod", &world.pod_name("wait")]);
     eventually(SOON, "describe names the path", || description().contains("shared/later").then_some(()));
     assert_eq!(world.pod("wait").unwrap().phase(), "Pending");

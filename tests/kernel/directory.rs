@@ -74,7 +74,7 @@ fn a_directory_that_vanishes_ends_nothing_and_is_read_again_when_it_is_back() {
     world.running("old");
     let away = world.dir.join("away");
     fs::rename(world.manifests(), &away).unwrap();
-    world.reported(&["manifests"]);
+    world.reported(&["warning", &world.manifests().display().to_string()]);
     stays_true_for(A_WHILE, "both pods run", || {
         world.pods().iter().filter(|pod| pod.is("Ready")).count() == 2
     });

@@ -256,8 +256,10 @@ impl World {
     /// What `get manifests` says, once it says all of `words`.
     pub fn reported(&self, words: &[&str]) -> String {
         eventually(SOON, &format!("get manifests says {words:?}"), || {
-            let table = self.says(&["get", "manifests"]);
-            words.iter().all(|word| table.contains(word)).then_some(table)
+            let output = self.cli(&["get", "manifests"]);
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            words.iter().all(|word| said.contains(word)).then_some(said)
         })
     }
 
