@@ -35,7 +35,7 @@ impl World {
 
     fn root() -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        format!("/holdfast-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+        format!("/holdfast-cgroup-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A shell that enters `path` and then runs `script`.
@@ -65,16 +65,21 @@ impl World {
     fn exists(&self, path: &str) -> bool {
         self.0.dirs(path).any(|dir| dir.exists())
     }
+
+    fn clean(&self) -> Result<()> {
+        for path in self.0.pods_present()?.into_values() {
+            self.0.kill(&path, LIMIT)?;
+            self.0.remove(&path, LIMIT)?;
+        }
+        self.0.remove_tree(LIMIT)
+    }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        for path in self.0.pods_present().unwrap().into_values() {
-            self.0.kill(&path, LIMIT).unwrap();
-            self.0.remove(&path, LIMIT).unwrap();
-        }
-        self.0.remove_tree(LIMIT).unwrap();
-        assert!(!self.exists(&self.0.root), "{} is left", self.0.root);
+        let cleaned = self.clean();
+        assert!(cleaned.is_ok() || std::thread::panicking(), "{cleaned:?}");
+        assert!(!self.exists(&self.0.root) || std::thread::panicking(), "{} is left", self.0.root);
     }
 }
 
