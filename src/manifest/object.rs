@@ -166,7 +166,7 @@ fn other_kind(version: &str, kind: &str) -> (String, String) {
                 "write apiVersion: v1".to_owned(),
             );
         }
-        _ => "this agent runs Pods, and keeps ConfigMaps and Secrets for them: remove it".to_owned(),
+        _ => "remove it".to_owned(),
     };
-    (format!("is {kind:?}: this agent runs Pods, and nothing else"), fix)
+    (format!("is {kind:?}: this agent runs Pods only"), fix)
 }

@@ -93,7 +93,7 @@ impl Builder {
 
     fn open(&mut self, at: Position, anchor: usize, kind: OpenKind) -> Result<(), Invalid> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Invalid::new(at, format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(Invalid::hostile(at, format!("nested more than {MAX_DEPTH} levels deep")));
         }
         self.count(Size::one(0), at)?;
         self.open.push(Open { at, anchor, kind });
@@ -143,7 +143,7 @@ impl Builder {
     fn count(&mut self, size: Size, at: Position) -> Result<(), Invalid> {
         self.size = self.size.plus(size);
         match self.size.excess() {
-            Some(message) => Err(Invalid::with_fix(at, message, "write it out, or in several files")),
+            Some(message) => Err(Invalid::hostile(at, message)),
             None => Ok(()),
         }
     }
