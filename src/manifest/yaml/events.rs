@@ -27,9 +27,10 @@ fn place(marker: &Marker) -> Position {
 /// The parser's error, with advice for the most common one.
 fn wrong(text: &str, marker: &Marker, info: &str) -> Invalid {
     let line = text.lines().nth(marker.line().saturating_sub(1)).unwrap_or_default();
-    let indentation = &line[..line.len() - line.trim_start().len()];
-    let fix = if indentation.contains('\t') {
-        "indent with spaces: YAML allows no tabs there"
+    let fix = if line.contains('\t') {
+        "use spaces: YAML allows no tabs there"
+    } else if info.contains("indentation in") {
+        "indent each further line more than the key it belongs to"
     } else {
         "check indentation, quotes and colons here and in the line above"
     };
