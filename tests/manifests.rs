@@ -71,29 +71,29 @@ fn bombs_are_refused_at_once() {
 }
 
 fn bombs() -> Vec<(&'static str, String)> {
-    let mut laughs = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
+    let mut laughs = format!("{pod}a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     let keys = (0..9000).map(|number| format!("k{number}: 0, ")).collect::<String>();
-    let mut merges = format!("a0: &a0 {{{keys}}}\n");
+    let mut merges = format!("{pod}a0: &a0 {{{keys}}}\n");
     for level in 1..40 {
         let last = level - 1;
         writeln!(laughs, "a{level}: &a{level} [{}*a{last}]", format!("*a{last}, ").repeat(8)).unwrap();
         writeln!(merges, "a{level}: &a{level} {{<<: *a{last}, own{level}: 0}}").unwrap();
     }
     let scalar = "x".repeat(10 << 20);
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
     let lines = |count: usize, line: fn(usize) -> String| (0..count).map(line).collect::<String>();
     vec![
         ("aliases", laughs),
         ("merge keys", merges),
-        ("text by alias", format!("a: &a {}\nb: [*a, *a, *a]\n", &scalar[..5 << 20])),
+        ("text by alias", format!("{pod}a: &a {}\nb: [{}]\n", &scalar[..5 << 20], "*a, ".repeat(900))),
         ("a long scalar", format!("a: {}", &scalar[10..])),
-        ("a long key", format!("{}: a", &scalar[10..])),
-        ("a long string", format!("a: '{}'", &scalar[10..])),
-        ("a long string without end", format!("a: \"{}", &scalar[10..])),
-        ("a long JSON string", format!("{{\"a\":\"{}\"}}", &scalar[10..])),
+        ("a long key", format!("{}: a", &scalar[8 << 20..])),
+        ("a long string", format!("a: '{}'", &scalar[8 << 20..])),
+        ("a long string without end", format!("a: \"{}", &scalar[8 << 20..])),
+        ("a long JSON string", format!("{{\"a\":\"{}\"}}", &scalar[8 << 20..])),
         ("too long", " ".repeat((10 << 20) + 1)),
-        ("spaces", " ".repeat(10 << 20)),
-        ("comments", "# x\n".repeat(1 << 20)),
+        ("spaces", " ".repeat(2 << 20)),
+        ("comments", "# x\n".repeat(1 << 18)),
         ("keys", lines(200_000, |number| format!("k{number}: 0\n"))),
         ("unknown fields", format!("{pod}{}", lines(40_000, |number| format!("k{number}: 0\n")))),
         ("JSON keys", format!("{{{}\"k\": 0}}", lines(200_000, |number| format!("\"k{number}\": 0,")))),
