@@ -1,7 +1,7 @@
 //! Containers.
 
+use ::core::net::IpAddr;
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 
