@@ -86,10 +86,10 @@ pub fn down(runtime: &Runtime) -> Result<()> {
         return down_alone(runtime);
     }
     let mut wait = Wait::new()?;
-    let order = order(runtime, "down", &mut wait)?;
     wait.add(&runtime.pods(), wait::entries())?;
     let mut running: BTreeMap<String, Found> =
         read::all(runtime)?.into_iter().map(|found| (found.uid.clone(), found)).collect();
+    let order = order(runtime, "down", &mut wait)?;
     let grace = running.values().map(|found| grace(&found.pod.object)).max().unwrap_or_default();
     let deadline = Instant::now() + grace + PATIENCE;
     loop {
