@@ -328,8 +328,13 @@ fn a_restart_is_ordered_and_waited_for() {
     let child = world.spawn(&["restart", "web"]);
     let order = world.runtime().join("orders/restart-1");
     world.wait_for(&order);
-    world.publish("1", statuses("holdfast://0", waiting("a", "ContainerCreating")));
+    let mut ending = statuses("holdfast://0", running("a"));
+    ending["metadata"]["deletionTimestamp"] = json!("2026-11-21T21:18:24Z");
+    world.publish("1", ending);
     fs::remove_file(&order).unwrap();
+    // The sandbox is made anew, and its directory with it.
+    fs::remove_dir_all(world.pod("1")).unwrap();
+    world.publish("1", statuses("holdfast://0", waiting("a", "ContainerCreating")));
     world.publish("1", statuses("holdfast://1", running("a")));
     let run = world::output(child);
     assert_eq!((run.code, &*run.out, &*run.err), (0, "pod default/web-edge-1 restarted\n", ""));
@@ -347,7 +352,7 @@ fn a_restart_that_nobody_would_do_is_refused() {
 
 #[test]
 fn down_tells_each_pod_that_ended_and_returns_when_all_have() {
-    let world = World::with_agent();
+    let mut world = World::with_agent();
     world.publish("1", object("web", "default", json!([running("a")])));
     world.publish("2", object("db", "default", json!([running("a")])));
     let mut child = world.spawn(&["down"]);
@@ -357,7 +362,7 @@ fn down_tells_each_pod_that_ended_and_returns_when_all_have() {
     assert_eq!(lines.next().unwrap(), "pod default/db-edge-1 ended");
     fs::remove_dir_all(world.pod("1")).unwrap();
     assert_eq!(lines.next().unwrap(), "pod default/web-edge-1 ended");
-    fs::remove_file(world.runtime().join("orders/down")).unwrap();
+    world.end_agent();
     assert!(child.wait().unwrap().success());
 }
 
