@@ -376,3 +376,65 @@ fn an_agent_that_dies_while_it_restarts_is_noticed() {
     let run = world::output(child);
     assert_eq!(run.err, "error: the agent ended before pod default/web-edge-1 was restarted\n");
 }
+
+#[test]
+fn files_of_the_manifests_directory_are_listed() {
+    let world = World::with_agent();
+    let problem =
+        json!({"severity": "error", "line": 3, "column": 7, "path": "kind", "message": "no Deployment"});
+    let verdict = json!({"directory": "/m", "problem": "it is gone", "files": [
+        {"name": "a.yaml", "state": "refused", "pods": [], "problems": [problem]},
+        {"name": "b.bak", "state": "ignored", "ignored": "a backup"},
+    ]});
+    fs::write(world.runtime().join("manifests.json"), verdict.to_string()).unwrap();
+    let run = world.run(&["get", "manifests"]);
+    let expected = "\
+NAME     STATE     PODS     MESSAGE
+a.yaml   Refused   <none>   3:7: error: kind: no Deployment
+b.bak    Ignored   <none>   a backup
+";
+    assert_eq!((run.code, &*run.out, &*run.err), (0, expected, "warning: /m: it is gone\n"));
+    let json: Value = serde_json::from_str(&world.run(&["get", "manifests", "-o", "json"]).out).unwrap();
+    assert_eq!(json, verdict);
+    world.check_error(&["get", "manifests", "c"], "error: manifest \"c\" not found\n");
+}
+
+/// Starts the demo's workload on a free port: the process, its lines, its address.
+fn hello(world: &World) -> (std::process::Child, impl Iterator<Item = String> + use<>, String) {
+    let mut child =
+        world.spawn_with(&["hello"], &[("HOST", "127.0.0.1"), ("PORT", "0"), ("GREETING", "servus")]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.next().unwrap().strip_prefix("hello listens on ").unwrap().to_string();
+    (child, lines, address)
+}
+
+fn ask(address: &str, path: &str) -> String {
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_demos_workload_serves_logs_and_ends_when_told() {
+    let world = World::without_agent();
+    let (mut child, mut lines, address) = hello(&world);
+    assert!(ask(&address, "/x").contains("<p>servus from "));
+    assert_eq!(lines.next().unwrap(), "GET /x HTTP/1.1");
+    // A client that says nothing does not end it.
+    drop(std::net::TcpStream::connect(&address).unwrap());
+    assert!(lines.next().unwrap().starts_with("no answer: "));
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(lines.next().unwrap(), "hello was told to end");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_demos_workload_crashes_when_asked_to() {
+    let world = World::without_agent();
+    let (mut child, _lines, address) = hello(&world);
+    ask(&address, "/crash");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
