@@ -85,6 +85,11 @@ impl Hierarchy {
         Ok(warnings)
     }
 
+    /// The directory of `kubepods`: one node, one agent, one such directory.
+    pub fn directory(&self) -> PathBuf {
+        self.dirs(&format!("{}/kubepods", self.root)).next().unwrap_or_default()
+    }
+
     /// Where `pod` belongs.
     pub fn pod_path(&self, pod: &Pod) -> String {
         let name = format!("pod{}", pod.uid);

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-pub use remove::remove;
+pub use remove::{remove, remove_tree};
 
 use crate::bundle::{Bind, Files};
 use crate::host::Data;

@@ -6,7 +6,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,26 +29,33 @@ const BENEATH: ResolveFlags =
 
 /// Removes everything of the pod `uid` from the data disk. A pod that has nothing there is removed already.
 ///
-/// Goes on after an error and fails in the end, naming the first of what is left: something mounted in there, or a disk that
-/// does not answer.
+/// Fails as [`remove_tree`] does.
 pub fn remove(data: &Data, uid: &str) -> Result<()> {
     check_name(uid)?;
-    let path = data.pods().join(uid);
-    let pods = match open(data.pods(), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+    remove_tree(&data.pods().join(uid))
+}
+
+/// Removes the directory at `path`, a path of our own making, and whatever is in it. One that is not there is removed already.
+///
+/// Goes on after an error and fails in the end, naming the first of what is left: something mounted in there, or a disk that
+/// does not answer.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let (parent, name) = (path.parent().context("/ is not removed")?, path.file_name().context("no name")?);
+    let parent_dir = match open(parent, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(()),
-        pods => pods.with_context(|| format!("open {}", data.pods().display()))?,
+        opened => opened.with_context(|| format!("open {}", parent.display()))?,
     };
-    let name = CString::new(uid)?;
-    let top = match open_dir(pods.as_fd(), &name) {
+    let name = CString::new(name.as_bytes())?;
+    let top = match open_dir(parent_dir.as_fd(), &name) {
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => bail!("open {}: {}", path.display(), explain(error)),
         Ok(top) => top,
     };
     let mut removal =
-        Removal { top: top.try_clone()?, moved: 0, errors: Vec::new(), failed: 0, at: path.clone() };
+        Removal { top: top.try_clone()?, moved: 0, errors: Vec::new(), failed: 0, at: path.to_owned() };
     removal.empty(top, 1);
     if removal.failed == 0 {
-        return unlinkat(&pods, &name, AtFlags::REMOVEDIR)
+        return unlinkat(&parent_dir, &name, AtFlags::REMOVEDIR)
             .with_context(|| format!("remove {}", path.display()));
     }
     let more = removal.failed - removal.errors.len();
