@@ -65,6 +65,11 @@ impl Directory {
         self.files.entry(name).or_default().remember(pod);
     }
 
+    /// Whether the content under `name` matters; where it does not, any [`FileContent`] lists the name with its reason.
+    pub fn reads(name: &str) -> bool {
+        entry::ignored(name).is_none()
+    }
+
     /// Takes in what is under `name` now. Says whether anything changed.
     pub fn set(&mut self, name: &str, content: &FileContent) -> bool {
         let seen = seen(name, content);

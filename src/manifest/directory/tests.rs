@@ -81,6 +81,7 @@ fn what_editors_and_tools_leave_is_listed_with_the_reason_but_not_run() {
         );
     }
     for name in ["a.yaml", "a.yml", "a.json", "a.YAML", "a", "a.b.yaml", "sediment", "49", "4914"] {
+        assert!(Directory::reads(name), "{name}");
         check(&directory(&[(name, A)]), &["a-node one"], &[&format!("{name} Accepted a-node: ")]);
     }
 }
