@@ -7,8 +7,10 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use holdfast::manifest::{self, Context, Reading};
+use holdfast::manifest::verdict::FileState;
+use holdfast::manifest::{self, Context, Directory, FileContent, Reading};
 use holdfast::spec::{Container, Pod};
 
 #[test]
@@ -16,8 +18,7 @@ fn manifests_mean_what_their_txt_says() {
     let mut wrong = Vec::new();
     for path in corpus() {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let context = Context { node_name: "edge-1".to_owned(), directory: "/manifests".to_owned() };
-        let found = dump(&manifest::read(name, &fs::read(&path).unwrap(), &context));
+        let found = dump(&manifest::read(name, &fs::read(&path).unwrap(), &context()));
         let expected = path.with_file_name(format!("{name}.txt"));
         if std::env::var_os("BLESS").is_some() {
             fs::write(&expected, &found).unwrap();
@@ -30,7 +31,7 @@ fn manifests_mean_what_their_txt_says() {
 
 #[test]
 fn no_damaged_manifest_makes_it_fail() {
-    let context = Context { node_name: "edge-1".to_owned(), directory: "/manifests".to_owned() };
+    let context = context();
     let mut random = Random(1);
     for path in corpus() {
         let whole = fs::read(&path).unwrap();
@@ -47,6 +48,69 @@ fn no_damaged_manifest_makes_it_fail() {
             }
         }
     }
+}
+
+/// Row 29 of the threats, and its like: refused at once, and no other manifest is disturbed.
+#[test]
+fn bombs_are_refused_at_once() {
+    let mut directory = Directory::new(context());
+    let good = fs::read("tests/manifests/static.yaml").unwrap();
+    directory.set("good.yaml", &FileContent::Bytes(good));
+    for (name, text) in bombs() {
+        let begun = Instant::now();
+        directory.set("bomb.yaml", &FileContent::Bytes(text.into_bytes()));
+        let took = begun.elapsed();
+        let verdict = directory.verdict();
+        assert_eq!(verdict.files[0].state, FileState::Refused, "{name}");
+        assert!(verdict.files[0].problems.len() < 200, "{name}");
+        assert_eq!(directory.wanted().len(), 1, "{name}");
+        // 100 ms where optimised.
+        let limit = if cfg!(debug_assertions) { 3000 } else { 300 };
+        assert!(took < Duration::from_millis(limit), "{name}: {took:?}");
+    }
+}
+
+fn bombs() -> Vec<(&'static str, String)> {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
+    let mut laughs = format!("{pod}a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    let keys = (0..9000).map(|number| format!("k{number}: 0, ")).collect::<String>();
+    let mut merges = format!("{pod}a0: &a0 {{{keys}}}\n");
+    for level in 1..40 {
+        let last = level - 1;
+        writeln!(laughs, "a{level}: &a{level} [{}*a{last}]", format!("*a{last}, ").repeat(8)).unwrap();
+        writeln!(merges, "a{level}: &a{level} {{<<: *a{last}, own{level}: 0}}").unwrap();
+    }
+    let scalar = "x".repeat(10 << 20);
+    let lines = |count: usize, line: fn(usize) -> String| (0..count).map(line).collect::<String>();
+    vec![
+        ("aliases", laughs),
+        ("merge keys", merges),
+        ("text by alias", format!("{pod}a: &a {}\nb: [{}]\n", &scalar[..5 << 20], "*a, ".repeat(900))),
+        ("a long scalar", format!("a: {}", &scalar[10..])),
+        ("a long key", format!("{}: a", &scalar[8 << 20..])),
+        ("a long string", format!("a: '{}'", &scalar[8 << 20..])),
+        ("a long string without end", format!("a: \"{}", &scalar[8 << 20..])),
+        ("a long JSON string", format!("{{\"a\":\"{}\"}}", &scalar[8 << 20..])),
+        ("too long", " ".repeat((10 << 20) + 1)),
+        ("spaces", " ".repeat(2 << 20)),
+        ("comments", "# x\n".repeat(1 << 18)),
+        ("keys", lines(200_000, |number| format!("k{number}: 0\n"))),
+        ("unknown fields", format!("{pod}{}", lines(40_000, |number| format!("k{number}: 0\n")))),
+        ("JSON keys", format!("{{{}\"k\": 0}}", lines(200_000, |number| format!("\"k{number}\": 0,")))),
+        ("containers", format!("{pod}spec:\n  containers:\n{}", "  - {name: A}\n".repeat(30_000))),
+        ("items", "- a\n".repeat(500_000)),
+        ("documents", "---\na\n".repeat(200_000)),
+        ("brackets", "[".repeat(1 << 20)),
+        ("JSON brackets", format!("{{\"a\":{}", "[".repeat(1 << 20))),
+        ("JSON braces", "{\"a\":".repeat(1 << 18)),
+        ("dashes", "- ".repeat(1 << 20)),
+        ("questions", "? ".repeat(1 << 20)),
+        ("steps", lines(2000, |depth| format!("{}a:\n", " ".repeat(depth)))),
+    ]
+}
+
+fn context() -> Context {
+    Context { node_name: "edge-1".to_owned(), directory: "/manifests".to_owned() }
 }
 
 fn corpus() -> Vec<PathBuf> {

@@ -19,7 +19,7 @@ use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{LogFile, Overlay, Reply, Request, StartContainer};
 use crate::spec::{Container, Pod};
 use crate::status::{Failure, Reason};
-use crate::volume;
+use crate::volume::{self, Etc, Volumes};
 
 /// A start takes some ten milliseconds. A worker that takes longer than this hangs, for instance on a dead NFS server.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ fn begin(
         node: &world.node,
         cgroup: cgroup.clone(),
         files: files(world, pod).map_err(create)?,
-        binds: volume::binds(&world.data, pod, container)?,
+        binds: Volumes::resolve(&world.data, pod)?.binds(container)?,
         pause_pid,
     };
     let config = bundle::config(&inputs)?;
@@ -158,20 +158,23 @@ fn image(world: &World, container: &Container) -> Result<Image, Failure> {
     })
 }
 
+/// The pod's `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`, written anew where a container changed them.
 fn files(world: &World, pod: &Pod) -> Result<Files> {
-    let etc = world.data.etc(&pod.uid.0);
-    let text =
-        |path: PathBuf| path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"));
+    let node = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let etc = Etc {
+        hosts: match pod.host_network {
+            true => bundle::node_hosts(&node("/etc/hosts")),
+            false => bundle::hosts(&[], &pod.hostname),
+        },
+        resolv_conf: bundle::resolv_conf(&node("/etc/resolv.conf")),
+        hostname: bundle::hostname(&pod.hostname),
+    };
     let shm = match pod.host_ipc {
         true => PathBuf::from("/dev/shm"),
         false => world.runtime.pod(&pod.uid.0).shm(),
     };
-    Ok(Files {
-        hosts: text(etc.join("hosts"))?,
-        resolv_conf: text(etc.join("resolv.conf"))?,
-        hostname: text(etc.join("hostname"))?,
-        shm: text(shm)?,
-    })
+    let shm = shm.to_str().with_context(|| format!("{shm:?} is not UTF-8"))?;
+    volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
 }
 
 fn pause_pid(world: &World, pod: &Pod) -> Result<Option<i32>> {

@@ -1,10 +1,10 @@
 //! From a wanted pod to a pod process that answers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -16,7 +16,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::remove_pod;
 use super::request::{self, PATIENCE};
 use super::world::World;
-use crate::bundle;
 use crate::cgroup::PodLimits;
 use crate::host::PodDir;
 use crate::lifecycle::Learnt;
@@ -24,7 +23,7 @@ use crate::protocol::{Reply, Request, Sandbox, Tmpfs};
 use crate::spec::Pod;
 use crate::status::{Failure, Reason};
 use crate::sys::{atomic, lock};
-use crate::volume;
+use crate::volume::Volumes;
 
 /// A pod process takes some five milliseconds; this is for a node that swaps.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -39,7 +38,7 @@ const POD_PROCESS_OOM_SCORE: i32 = -998;
 /// pod's own directories.
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
-    volume::prepare(&world.data, pod)?;
+    Volumes::prepare(&world.data, pod)?;
     let started = prepare(world, pod, &directory, sandbox).and_then(|()| launch(world, pod, &directory));
     let link = started.map_err(|error| {
         let undone = remove_pod::clean_pod(world, pod);
@@ -55,7 +54,6 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32) -> Result
     for path in [directory.shm(), directory.runtime(), directory.root().join("containers")] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| made(&path))?;
     }
-    write_etc(world, pod)?;
     let cgroup = world.cgroups.pod_path(pod);
     let unmet = world
         .cgroups
@@ -139,29 +137,6 @@ fn read_verdict(pipe: OwnedFd) -> Result<String> {
     let words = String::from_utf8_lossy(&words).trim().to_owned();
     ensure!(words == "ready", "{}", if words.is_empty() { "the pod process died" } else { &words });
     Ok(words)
-}
-
-/// The pod's `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`.
-fn write_etc(world: &World, pod: &Pod) -> Result<()> {
-    let etc = world.data.etc(&pod.uid.0);
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(&etc).with_context(|| made(&etc))?;
-    let node = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let hosts = match pod.host_network {
-        true => bundle::node_hosts(&node("/etc/hosts")),
-        false => bundle::hosts(&[], &pod.hostname),
-    };
-    let files = [
-        ("hosts", hosts),
-        ("hostname", bundle::hostname(&pod.hostname)),
-        ("resolv.conf", bundle::resolv_conf(&node("/etc/resolv.conf"))),
-    ];
-    for (name, content) in files {
-        let path = etc.join(name);
-        let written = fs::write(&path, content)
-            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)));
-        written.with_context(|| format!("write {}", path.display()))?;
-    }
-    Ok(())
 }
 
 /// For each container with logs: a number that none of them has, so that no log is written over.

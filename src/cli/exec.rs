@@ -36,10 +36,17 @@ pub fn exec(runtime: &Runtime, exec: &args::Exec) -> Result<ExitCode> {
     let request = Request::Exec(Exec { name, args: exec.command.clone(), terminal: false, timeout: None });
     client.send(&request, &[stdin.as_fd(), stdout.as_fd(), stderr.as_fd()])?;
     drop((stdin, stdout, stderr));
+    let input = match exec.stdin {
+        true => Some(Input::new(to_stdin)?),
+        // The command reads the end at once.
+        false => {
+            drop(to_stdin);
+            None
+        }
+    };
     let mut pump = Pump {
         client,
-        // Without -i the command reads the end at once.
-        input: if exec.stdin { Some(Input::new(to_stdin)?) } else { None },
+        input,
         outputs: [Output::new(from_stdout, Sink::stdout())?, Output::new(from_stderr, Sink::stderr())?],
     };
     // At most 255, as every exit status.

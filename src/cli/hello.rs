@@ -27,7 +27,8 @@ pub fn hello() -> Result<()> {
     let told = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
     let address = format!("{}:{}", variable("HOST", "0.0.0.0"), variable("PORT", "8080"));
     let listener = TcpListener::bind(&address).with_context(|| format!("listen on {address}"))?;
-    print(&format!("hello listens on {address}\n"))?;
+    // The port may have been 0: any that is free.
+    print(&format!("hello listens on {}\n", listener.local_addr()?))?;
     loop {
         let mut descriptors =
             [PollFd::new(told.as_fd(), PollFlags::POLLIN), PollFd::new(listener.as_fd(), PollFlags::POLLIN)];

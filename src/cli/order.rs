@@ -32,17 +32,20 @@ pub fn restart(runtime: &Runtime, pod: &PodName) -> Result<()> {
         read::agent_runs(runtime)?,
         "no agent runs that could restart the pod: start one with `holdfast agent`"
     );
-    let mut wait = Wait::new()?;
-    let order = order(runtime, &format!("restart-{}", before.uid), &mut wait)?;
+    let full_name = format!("{}/{}", before.namespace(), before.name());
     let directory = runtime.pod(&before.uid);
-    wait.add(directory.root(), wait::entries())?;
+    let mut wait = Wait::new()?;
+    wait.add(&runtime.pods(), wait::entries())?;
+    let order = order(runtime, &format!("restart-{}", before.uid), &mut wait)?;
     let deadline = Instant::now() + grace(&before.pod.object) + PATIENCE;
     loop {
-        let full_name = format!("{}/{}", before.namespace(), before.name());
-        let Some(now) = read::file::<published::Pod>(&directory.status())? else {
-            bail!("pod {full_name} was removed meanwhile");
+        // The pod's directory goes and comes back; the new one is watched before it is read.
+        wait.add(directory.root(), wait::entries())?;
+        let now = read::file::<published::Pod>(&directory.status())?;
+        let left = match &now {
+            Some(now) => not_restarted(&before.pod.object, &now.object),
+            None => vec!["it has ended and not come back".to_string()],
         };
-        let left = not_restarted(&before.pod.object, &now.object);
         if left.is_empty() && !order.exists() {
             return print(&format!("pod {full_name} restarted\n"));
         }
@@ -56,8 +59,11 @@ pub fn restart(runtime: &Runtime, pod: &PodName) -> Result<()> {
     }
 }
 
-/// The containers that are not yet another run than before, each with what it does.
+/// What is missing: that the pod has ended, and each container that is not yet another run than before.
 fn not_restarted(before: &Value, now: &Value) -> Vec<String> {
+    if now.pointer("/metadata/deletionTimestamp").is_some() {
+        return vec!["it has not ended".to_string()];
+    }
     let run = |object: &Value, name: &str| {
         let status =
             list(object, "/status/containerStatuses").iter().find(|status| text(status, "/name") == name);
@@ -75,7 +81,7 @@ fn not_restarted(before: &Value, now: &Value) -> Vec<String> {
     left.map(tell).collect()
 }
 
-/// Ends all pods; without an agent, what an agent left.
+/// Ends all pods and then the agent; without an agent, what one left.
 pub fn down(runtime: &Runtime) -> Result<()> {
     if !runtime.root().exists() {
         say("nothing runs: no agent has run here");
@@ -86,10 +92,10 @@ pub fn down(runtime: &Runtime) -> Result<()> {
         return down_alone(runtime);
     }
     let mut wait = Wait::new()?;
-    let order = order(runtime, "down", &mut wait)?;
     wait.add(&runtime.pods(), wait::entries())?;
     let mut running: BTreeMap<String, Found> =
         read::all(runtime)?.into_iter().map(|found| (found.uid.clone(), found)).collect();
+    order(runtime, "down", &mut wait)?;
     let grace = running.values().map(|found| grace(&found.pod.object)).max().unwrap_or_default();
     let deadline = Instant::now() + grace + PATIENCE;
     loop {
@@ -104,12 +110,11 @@ pub fn down(runtime: &Runtime) -> Result<()> {
             say("the agent ended before its pods: ending what it left");
             return down_alone(runtime);
         }
-        if left.is_empty() && !order.exists() {
-            return Ok(());
-        }
         if !wait.change(&[], Some(deadline))? {
             let names = running.values().map(|found| format!("{}/{}", found.namespace(), found.name()));
-            bail!("these pods have not ended: {}", names.collect::<Vec<_>>().join(", "));
+            let names: Vec<String> = names.collect();
+            ensure!(!names.is_empty(), "all pods have ended, but the agent has not");
+            bail!("these pods have not ended: {}", names.join(", "));
         }
     }
 }

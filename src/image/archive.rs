@@ -205,8 +205,11 @@ struct Exactly<R> {
 impl<R: Read> Read for Exactly<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
         let length = self.source.read(&mut buffer[..most])?;
-        if length == 0 && most > 0 {
+        if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.left -= length as u64;

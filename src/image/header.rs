@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use nix::sys::time::TimeSpec;
 
 use super::refuse;
-use super::tarball::{BLOCK, Kind};
+use super::tarball::{BLOCK, Kind, Segment};
 
 /// A header whose checksum is right.
 pub struct Header([u8; BLOCK as usize]);
@@ -87,7 +87,7 @@ impl Header {
     }
 
     /// The fields of GNU's sparse header: up to four segments, whether more blocks of them follow, the real length.
-    pub fn sparse(&self) -> Result<(Vec<(u64, u64)>, bool, u64)> {
+    pub fn sparse(&self) -> Result<(Vec<Segment>, bool, u64)> {
         Ok((segments(&self.0[386..482])?, self.0[482] != 0, self.number(483..495)?))
     }
 
@@ -97,7 +97,7 @@ impl Header {
 }
 
 /// Pairs of offset and length, up to the first empty one.
-pub fn segments(fields: &[u8]) -> Result<Vec<(u64, u64)>> {
+pub fn segments(fields: &[u8]) -> Result<Vec<Segment>> {
     let used = fields.chunks_exact(24).take_while(|pair| pair[0] != 0);
     used.map(|pair| Ok((unsigned(&pair[..12])?, unsigned(&pair[12..])?))).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 
@@ -71,6 +71,20 @@ fn name(last: &[u8], shown: &str) -> Result<Name> {
 pub fn is_leftover(folder: &Path, name: &Name) -> bool {
     let own = |part: &OsStr| part.as_bytes().starts_with(AUFS);
     folder.iter().any(own) || matches!(name, Name::Plain(name) if own(name))
+}
+
+/// Where a link in `folder` with the text `target` leads, the layer's root being `/`.
+pub fn resolved(folder: &Path, target: &OsStr) -> PathBuf {
+    let mut path = PathBuf::new();
+    let start = if target.as_bytes().starts_with(b"/") { Path::new("") } else { folder };
+    for part in start.components().chain(Path::new(target).components()) {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => drop(path.pop()),
+            _ => {}
+        }
+    }
+    path
 }
 
 /// The text of a symbolic link, which may point anywhere: it is followed in the container only.

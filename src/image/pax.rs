@@ -12,7 +12,9 @@ const MEANING: [&str; 8] = ["path", "linkpath", "size", "uid", "gid", "mtime", "
 
 /// Records in the archive's order; the last of a key counts, as in GNU tar and Go.
 #[derive(Default)]
-pub struct Records(Vec<(String, Vec<u8>)>);
+pub struct Records(Vec<Record>);
+
+type Record = (String, Vec<u8>);
 
 impl Records {
     /// Reads the content of a PAX header.
@@ -75,7 +77,7 @@ impl Records {
 }
 
 /// The first record of `bytes`, and what is behind it.
-fn split(bytes: &[u8]) -> Option<((String, Vec<u8>), &[u8])> {
+fn split(bytes: &[u8]) -> Option<(Record, &[u8])> {
     let space = bytes.iter().take(20).position(|byte| *byte == b' ')?;
     let length = usize::try_from(digits(&bytes[..space])?).ok()?;
     let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;

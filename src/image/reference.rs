@@ -28,6 +28,8 @@ impl Reference {
     /// Reads a name as a Pod or an archive has it; fails with a sentence for what is no image name.
     pub fn parse(text: &str) -> Result<Reference> {
         ensure!(!text.is_empty(), "image name must not be empty");
+        let hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        ensure!(!hex, "image {text:?}: 64 hexadecimal digits are an id, not a name");
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
             None => (text, None),
@@ -94,8 +96,6 @@ fn check_repository(text: &str, repository: &str) -> Result<()> {
         ensure!(!upper, "image {text:?}: the repository {repository:?} must be lower case");
         ensure!(component(part), "image {text:?}: {part:?} is no part of an image name");
     }
-    let hex = repository.len() == 64 && repository.bytes().all(|byte| byte.is_ascii_hexdigit());
-    ensure!(!hex, "image {text:?}: 64 hexadecimal digits are an id, not a name");
     Ok(())
 }
 

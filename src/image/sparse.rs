@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::header::{self, Header};
 use super::pax::Records;
-use super::tarball::{BLOCK, Entry, Kind, Source, Tarball};
+use super::tarball::{BLOCK, Entry, Kind, Segment, Source, Tarball};
 use super::{Refused, refuse};
 
 /// Most segments of one file, which are memory. A file with more of them has other problems.
@@ -45,7 +45,7 @@ pub fn read<S: Source>(
 }
 
 /// In order, within the file, and together as long as what is stored.
-fn check(segments: &[(u64, u64)], real: u64, stored: Option<u64>) -> Result<()> {
+fn check(segments: &[Segment], real: u64, stored: Option<u64>) -> Result<()> {
     let (mut end, mut sum) = (0_u64, 0_u64);
     for (offset, length) in segments {
         let next = offset.checked_add(*length);
@@ -60,7 +60,7 @@ fn check(segments: &[(u64, u64)], real: u64, stored: Option<u64>) -> Result<()> 
     Ok(())
 }
 
-fn gnu<S: Source>(tarball: &mut Tarball<S>, header: &Header) -> Result<(Vec<(u64, u64)>, u64)> {
+fn gnu<S: Source>(tarball: &mut Tarball<S>, header: &Header) -> Result<(Vec<Segment>, u64)> {
     let (mut segments, mut more, real) = header.sparse()?;
     while more {
         let block = tarball.header_block().context("read the archive")?;
@@ -72,7 +72,7 @@ fn gnu<S: Source>(tarball: &mut Tarball<S>, header: &Header) -> Result<(Vec<(u64
 }
 
 /// The map stands before the content: decimal numbers, one a line, padded to a block. Tells its length too.
-fn pax_1_0<S: Source>(tarball: &mut Tarball<S>) -> Result<(Vec<(u64, u64)>, u64)> {
+fn pax_1_0<S: Source>(tarball: &mut Tarball<S>) -> Result<(Vec<Segment>, u64)> {
     let mut numbers = Vec::new();
     let (mut number, mut read, mut wanted) = (None::<u64>, 0, None);
     let damaged = || Refused("has holes at places that are no numbers".into());

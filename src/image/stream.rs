@@ -119,6 +119,9 @@ impl<R: BufRead> Zstd<R> {
 impl<R: BufRead> Read for Zstd<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         use ruzstd::decoding::BlockDecodingStrategy::UptoBytes;
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         loop {
             if !self.within_frame {
                 self.within_frame = self.next_frame()?;

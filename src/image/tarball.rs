@@ -59,9 +59,12 @@ pub struct Entry {
     pub size: u64,
     /// Extended attributes, in the archive's order.
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where the content goes, if the file has holes: offset and length, in order.
-    pub segments: Option<Vec<(u64, u64)>>,
+    /// Where the content goes, if the file has holes, in order.
+    pub segments: Option<Vec<Segment>>,
 }
+
+/// Offset and length of content between holes.
+pub type Segment = (u64, u64);
 
 /// Where a tar archive comes from.
 pub trait Source: Read {

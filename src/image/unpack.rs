@@ -32,6 +32,8 @@ use crate::sys::beneath::{self, Folder, Node, Root};
 pub const OPAQUE: &str = "trusted.overlay.opaque";
 /// Mode of folders that no layer lists.
 const FOLDER_MODE: u32 = 0o755;
+/// Most links followed for one entry, as in the kernel.
+const MAX_LINKS: usize = 40;
 /// Most bytes in the paths of folders that a layer does not list.
 const MAX_UNLISTED: usize = 4 << 20;
 
@@ -189,18 +191,26 @@ impl Tree<'_> {
         if self.parent.as_ref().is_some_and(|parent| parent.path == path) {
             return Ok(());
         }
-        self.leave()?;
-        let folder = match self.root.folder(path) {
-            Ok(folder) => folder,
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
-                self.make(path)?
-            }
-            Err(error) => return Err(lost(&error, &path.to_string_lossy())),
-        };
+        self.enter_after(path, 0)
+    }
+
+    /// As [`Tree::enter`], `links` having been followed so far.
+    fn enter_after(&mut self, path: &Path, links: usize) -> Result<()> {
+        let folder = self.folder(path, links)?;
         let stat = fstat(folder.file().as_raw_fd())?;
         let time = TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec);
         self.parent = Some(Parent { path: path.to_owned(), folder, time });
         Ok(())
+    }
+
+    fn folder(&mut self, path: &Path, links: usize) -> Result<Folder> {
+        self.leave()?;
+        match self.root.folder(path) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
+                self.make(path, links)
+            }
+            result => result.map_err(|error| lost(&error, &path.to_string_lossy())),
+        }
     }
 
     fn leave(&mut self) -> Result<()> {
@@ -209,16 +219,18 @@ impl Tree<'_> {
             .context("set the time of a folder")
     }
 
-    /// Makes a folder that the layer does not list, or lists later.
-    fn make(&mut self, path: &Path) -> Result<Folder> {
+    /// Makes a folder that the layer does not list, or lists later. A link on the way may lead to a folder of a lower
+    /// layer: then that folder is made here.
+    fn make(&mut self, path: &Path, links: usize) -> Result<Folder> {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             refuse!("has no root folder");
         };
-        self.enter(above)?;
+        self.enter_after(above, links)?;
         let place = &self.parent.as_ref().context("no folder is open")?.folder;
         let hides = match place.stat(name)? {
-            Some(stat) if is(&stat, SFlag::S_IFLNK) => {
-                refuse!("lies behind the symbolic link {path:?}, which leads nowhere in this layer")
+            Some(stat) if is(&stat, SFlag::S_IFLNK) && links < MAX_LINKS => {
+                let target = path::resolved(above, &place.read_link(name)?);
+                return self.folder(&target, links + 1);
             }
             Some(stat) if !is_whiteout(&stat) => refuse!("lies in {path:?}, which is no folder"),
             found => found.is_some(),
@@ -232,13 +244,13 @@ impl Tree<'_> {
         if hides {
             beneath::set_attribute(made.file(), OsStr::new(OPAQUE), b"y").context("hide the rest")?;
         }
+        self.budget.entry(made.file())?;
+        self.leave()?;
         self.unlisted_bytes += path.as_os_str().len();
         if self.unlisted_bytes > MAX_UNLISTED {
             refuse!("lies in one of too many folders that are not listed themselves");
         }
         self.unlisted.insert(path.to_owned());
-        self.budget.entry(made.file())?;
-        self.leave()?;
         Ok(made)
     }
 }

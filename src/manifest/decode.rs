@@ -23,8 +23,9 @@ pub fn decode<T: DeserializeOwned>(value: &Value, problems: &mut Problems<'_>) -
     match decoded {
         Ok(object) => Some(object),
         Err(error) => {
-            let (message, fix) = plain(&error.to_string());
-            problems.error(&error_path(&track.path()), message, fix);
+            let path = error_path(&track.path());
+            let (message, fix) = plain(&error.to_string()).unwrap_or_else(|| unreadable(&path));
+            problems.error(&path, message, fix);
             None
         }
     }
@@ -52,10 +53,8 @@ fn error_path(path: &serde_path_to_error::Path) -> Path {
 }
 
 /// serde's message in plain words, and what to do. The value itself is left out: it may be a secret.
-fn plain(message: &str) -> (String, &'static str) {
-    let Some((found, expected)) = parts(message) else {
-        return ("has a value that cannot be read".to_owned(), "");
-    };
+fn plain(message: &str) -> Option<(String, &'static str)> {
+    let (found, expected) = parts(message)?;
     let expected = match expected {
         "a string" | "a borrowed string" => "a string",
         "a boolean" => "true or false",
@@ -73,10 +72,24 @@ fn plain(message: &str) -> (String, &'static str) {
     let message = match (found, expected) {
         ("a mapping", "of another kind") => "has a value of the wrong kind: a mapping".to_owned(),
         (found, "of another kind") => format!("has a value of the wrong kind: {found}"),
+        ("a number", "a whole number") => "must be a whole number within its limits".to_owned(),
         (found, expected) if found == expected => format!("must be {expected} within its limits"),
         (found, expected) => format!("must be {expected}, not {found}"),
     };
-    (message, fix)
+    Some((message, fix))
+}
+
+/// What to say of a value that has the right type, but not the right form: bytes or a time.
+fn unreadable(path: &Path) -> (String, &'static str) {
+    let path = path.to_string();
+    if path.starts_with("data") || path.starts_with("binaryData") {
+        (
+            "must be base64".to_owned(),
+            "encode it with base64; a Secret also takes plain text under stringData",
+        )
+    } else {
+        ("has a value that cannot be read".to_owned(), "")
+    }
 }
 
 /// What was found and what was expected, out of `invalid type: integer `5`, expected a string`.

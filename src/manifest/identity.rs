@@ -73,6 +73,10 @@ pub fn assign(pod: &mut core::Pod, uid: &Uid, node: &str) {
     metadata.name = Some(static_name(&name, node));
     metadata.namespace.get_or_insert_with(|| "default".to_owned());
     metadata.uid.get_or_insert_with(|| uid.0.clone());
+    // What a dump of a pod in a cluster says of its end and its writers is not this pod's.
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+    metadata.managed_fields = None;
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert("kubernetes.io/config.hash".to_owned(), uid.0.clone());
     annotations.insert("kubernetes.io/config.source".to_owned(), "file".to_owned());

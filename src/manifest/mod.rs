@@ -69,40 +69,41 @@ pub struct Reading {
     pub secrets: Vec<Arc<core::Secret>>,
     /// What is wrong, by position; a bounded number.
     pub problems: Vec<Problem>,
-    /// `namespace/name` of what is refused, the name as a pod's here.
-    pub refused: Vec<String>,
-    /// Something is refused of which the name cannot be told; the whole file, where it cannot be read at all.
-    pub unknown_refused: bool,
+    /// What is refused of it.
+    pub refused: Vec<Refused>,
+}
+
+/// An object that is refused, as far as it matters to what ran of the file before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// A pod, by `namespace/name`.
+    Pod(String),
+    /// Something else, by the `namespace/name` that a pod of its name would have.
+    Other(String),
+    /// Something without a name; the whole file, where it cannot be read.
+    Unknown,
 }
 
 /// Reads one manifest file. `file` is its name in the directory.
 pub fn read(file: &str, bytes: &[u8], context: &Context) -> Reading {
-    let mut reading = Reading::default();
+    let mut reader = object::Reader { file, context, reading: Reading::default() };
     match yaml::documents(bytes) {
         Ok(documents) if documents.is_empty() => {
-            let message = "holds no object".to_owned();
-            reading.whole(Position::START, message, "write a Pod into it, or remove the file".to_owned());
+            let fix = "write a Pod into it, or remove the file";
+            reader.reading.whole(Position::START, "holds no object".to_owned(), fix.to_owned());
         }
-        Ok(documents) => {
-            for node in &documents {
-                object::read(node, file, context, &mut reading);
-            }
-        }
-        Err(invalid) => reading.whole(invalid.at, invalid.message, invalid.fix),
+        Ok(documents) => documents.iter().for_each(|node| reader.document(node)),
+        Err(invalid) => reader.reading.whole(invalid.at, invalid.message, invalid.fix),
     }
+    let mut reading = reader.reading;
     reading.problems = problems::bounded(reading.problems);
     reading
 }
 
 impl Reading {
-    /// Whether anything in it is refused.
-    pub fn refuses(&self) -> bool {
-        self.unknown_refused || !self.refused.is_empty()
-    }
-
     /// A problem of the whole file.
     fn whole(&mut self, at: Position, message: String, fix: String) {
         self.problems.push(problems::problem(Severity::Error, at, &Path::root(), message, fix));
-        self.unknown_refused = true;
+        self.refused.push(Refused::Unknown);
     }
 }

@@ -3,60 +3,100 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::names;
 use super::problems::Problems;
-use super::tree::{Node, Path};
-use super::{Context, Reading, decode, identity, pod};
+use super::tree::{Content, Node, Path};
+use super::{Context, Reading, Refused, decode, identity, pod};
 
-/// Adds what `node` holds to `reading`. `file` is the name of the file it came from.
-pub fn read(node: &Node, file: &str, context: &Context, reading: &mut Reading) {
-    read_as(node, None, file, context, reading);
+/// Reads the documents of one file into a [`Reading`].
+pub struct Reader<'a> {
+    /// Name of the file in its directory.
+    pub file: &'a str,
+    /// Where it is read.
+    pub context: &'a Context,
+    /// What was read so far.
+    pub reading: Reading,
 }
 
-/// As [`read`]; `of_list` says what an object is that leaves it out, as the items of a PodList do.
-fn read_as(node: &Node, of_list: Option<&str>, file: &str, context: &Context, reading: &mut Reading) {
-    let mut problems = Problems::new(node);
-    let Some((version, kind)) = kind_of(node, of_list, &mut problems) else {
-        return refuse(node, problems, context, reading);
-    };
-    match (version, kind) {
-        ("v1", "List" | "PodList" | "ConfigMapList" | "SecretList") => {
-            return list(node, kind, file, context, problems, reading);
-        }
-        ("v1", "Pod") => {
-            let read = pod::read(&node.to_json(), file, context, &mut problems);
-            match read {
-                Some(pod) if reading.pods.iter().any(|other| other.full_name() == pod.full_name()) => {
-                    let message =
-                        format!("the pod {} is in this file already; the first one runs", pod.full_name());
-                    problems.error(&Path::of("metadata.name"), message, "give each its own name");
-                }
-                Some(pod) => {
-                    reading.pods.push(pod);
-                    reading.places.push(node.locate(&Path::of("metadata.name")));
-                }
-                None => {}
+impl Reader<'_> {
+    /// Takes what `node` holds.
+    pub fn document(&mut self, node: &Node) {
+        self.object(node, None);
+    }
+
+    /// Takes an object; `of_list` says what it is where it leaves that out, as the items of a PodList do.
+    fn object(&mut self, node: &Node, of_list: Option<&str>) {
+        let mut problems = Problems::new(node);
+        let Some((version, kind)) = kind_of(node, of_list, &mut problems) else {
+            return self.refuse(node, problems);
+        };
+        match (version, kind) {
+            ("v1", "List" | "PodList" | "ConfigMapList" | "SecretList") => {
+                self.list(node, kind, &mut problems)
+            }
+            ("v1", "Pod") => self.pod(node, &mut problems),
+            ("v1", "ConfigMap") => {
+                let map: Option<core::ConfigMap> = kept(&node.to_json(), &mut problems);
+                self.reading.config_maps.extend(map.map(Arc::new));
+            }
+            ("v1", "Secret") => {
+                let secret: Option<core::Secret> = kept(&node.to_json(), &mut problems);
+                self.reading.secrets.extend(secret.map(Arc::new));
+            }
+            _ => {
+                let (message, fix) = other_kind(version, kind);
+                problems.error(&Path::of("kind"), message, fix);
             }
         }
-        ("v1", "ConfigMap") => {
-            let map: Option<core::ConfigMap> = kept(&node.to_json(), &mut problems);
-            reading.config_maps.extend(map.map(Arc::new));
-        }
-        ("v1", "Secret") => {
-            let secret: Option<core::Secret> = kept(&node.to_json(), &mut problems);
-            reading.secrets.extend(secret.map(Arc::new));
-        }
-        _ => {
-            let (message, fix) = other_kind(version, kind);
-            problems.error(&Path::of("kind"), message, fix);
+        if problems.refuse() {
+            self.refuse(node, problems);
+        } else {
+            self.reading.problems.extend(problems.finish());
         }
     }
-    if problems.refuse() {
-        refuse(node, problems, context, reading);
-    } else {
-        reading.problems.extend(problems.finish());
+
+    fn list(&mut self, node: &Node, kind: &str, problems: &mut Problems<'_>) {
+        let of_list = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
+        match node.get("items") {
+            Some(items) if !items.is_null() => match items.items() {
+                Some(items) => items.iter().for_each(|item| self.object(item, of_list)),
+                None => problems.error(&Path::of("items"), "must be a list", "begin each item with '- '"),
+            },
+            _ => {}
+        }
+    }
+
+    fn pod(&mut self, node: &Node, problems: &mut Problems<'_>) {
+        let Some(pod) = pod::read(&node.to_json(), self.file, self.context, problems) else { return };
+        let path = Path::of("metadata.name");
+        if self.reading.pods.iter().any(|other| other.full_name() == pod.full_name()) {
+            let message = format!("the pod {} is in this file already; the first one runs", pod.full_name());
+            return problems.error(&path, message, "give each its own name");
+        }
+        self.reading.pods.push(pod);
+        self.reading.places.push(node.locate(&path));
+    }
+
+    /// Files the problems, and remembers whose they are, so that what ran of it before may go on.
+    fn refuse(&mut self, node: &Node, problems: Problems<'_>) {
+        self.reading.problems.extend(problems.finish());
+        let metadata = |field: &str| {
+            let found = node.get("metadata").and_then(|metadata| metadata.get(field)?.text());
+            found.filter(|text| !text.is_empty())
+        };
+        let kind = node.get("kind").and_then(|kind| kind.text()).unwrap_or("Pod");
+        let name = metadata("name").filter(|_| !kind.ends_with("List")).map(|name| {
+            let namespace = metadata("namespace").unwrap_or("default");
+            format!("{namespace}/{}", identity::static_name(name, &self.context.node()))
+        });
+        self.reading.refused.push(match name {
+            Some(name) if kind == "Pod" => Refused::Pod(name),
+            Some(name) => Refused::Other(name),
+            None => Refused::Unknown,
+        });
     }
 }
 
@@ -66,11 +106,11 @@ fn kind_of<'a>(
     of_list: Option<&'a str>,
     problems: &mut Problems<'_>,
 ) -> Option<(&'a str, &'a str)> {
-    let field = |name: &str| node.get(name).and_then(|value| value.text()).filter(|text| !text.is_empty());
-    if !matches!(node.content, super::tree::Content::Map(_)) {
+    if !matches!(node.content, Content::Map(_)) {
         problems.error(&Path::root(), "is no Kubernetes object", "begin with apiVersion: v1 and kind: Pod");
         return None;
     }
+    let field = |name: &str| node.get(name).and_then(|value| value.text()).filter(|text| !text.is_empty());
     let version = field("apiVersion").or(of_list.map(|_| "v1"));
     let kind = field("kind").or(of_list);
     if version.is_none() {
@@ -82,34 +122,8 @@ fn kind_of<'a>(
     version.zip(kind)
 }
 
-fn list(
-    node: &Node,
-    kind: &str,
-    file: &str,
-    context: &Context,
-    mut problems: Problems<'_>,
-    reading: &mut Reading,
-) {
-    let of_list = kind.strip_suffix("List").filter(|kind| !kind.is_empty());
-    match node.get("items") {
-        None => {}
-        Some(items) if items.is_null() => {}
-        Some(items) => match items.items() {
-            Some(items) => items.iter().for_each(|item| read_as(item, of_list, file, context, reading)),
-            None => problems.error(&Path::of("items"), "must be a list", "begin each item with '- '"),
-        },
-    }
-    if problems.refuse() {
-        return refuse(node, problems, context, reading);
-    }
-    reading.problems.extend(problems.finish());
-}
-
 /// A ConfigMap or Secret: decoded, and its name good for an object.
-fn kept<T>(document: &Value, problems: &mut Problems<'_>) -> Option<T>
-where
-    T: serde::de::DeserializeOwned,
-{
+fn kept<T: DeserializeOwned>(document: &Value, problems: &mut Problems<'_>) -> Option<T> {
     let metadata = &document["metadata"];
     let path = Path::of("metadata.name");
     match metadata["name"].as_str() {
@@ -124,21 +138,6 @@ where
         problems.error(&Path::of("metadata.namespace"), message, "");
     }
     decode::decode(document, problems).filter(|_| !problems.refuse())
-}
-
-/// Files the problems, and remembers whose they are, so that what ran of it before may go on.
-fn refuse(node: &Node, problems: Problems<'_>, context: &Context, reading: &mut Reading) {
-    reading.problems.extend(problems.finish());
-    let metadata = |field: &str| node.get("metadata").and_then(|metadata| metadata.get(field)?.text());
-    match metadata("name").filter(|name| !name.is_empty()) {
-        Some(name) => {
-            let namespace =
-                metadata("namespace").filter(|namespace| !namespace.is_empty()).unwrap_or("default");
-            let name = identity::static_name(name, &context.node());
-            reading.refused.push(format!("{namespace}/{name}"));
-        }
-        None => reading.unknown_refused = true,
-    }
 }
 
 /// Why another kind is refused, and what to do instead.
@@ -166,7 +165,7 @@ fn other_kind(version: &str, kind: &str) -> (String, String) {
                 "write apiVersion: v1".to_owned(),
             );
         }
-        _ => "this agent runs Pods, and keeps ConfigMaps and Secrets for them: remove it".to_owned(),
+        _ => "remove it".to_owned(),
     };
-    (format!("is {kind:?}: this agent runs Pods, and nothing else"), fix)
+    (format!("is {kind:?}: this agent runs Pods only"), fix)
 }

@@ -40,7 +40,11 @@ impl<'a> Problems<'a> {
         found
     }
 
+    /// Notes one more; what [`bounded`] would cut anyhow is not looked for.
     fn add(&mut self, severity: Severity, path: &Path, message: String, fix: String) {
+        if self.found.iter().filter(|problem| problem.severity == severity).count() > MAX_PROBLEMS {
+            return;
+        }
         self.found.push(problem(severity, self.node.locate(path), path, message, fix));
     }
 }
@@ -50,16 +54,15 @@ pub fn problem(severity: Severity, at: Position, path: &Path, message: String, f
     Problem { severity, line: at.line, column: at.column, path: path.to_string(), message, fix }
 }
 
-/// `problems` cut to a bearable number, errors first to stay, with a last one that says how many are not told.
+/// `problems` cut to a bearable number, errors first to stay, with a last one that says so.
 pub fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
     if problems.len() > MAX_PROBLEMS {
-        let untold = problems.len() - MAX_PROBLEMS;
         problems.sort_by_key(|problem| problem.severity == Severity::Warning);
-        let severity = problems[MAX_PROBLEMS].severity;
+        let Problem { severity, line, column, .. } = problems[MAX_PROBLEMS];
         problems.truncate(MAX_PROBLEMS);
         problems.sort_by_key(|problem| (problem.line, problem.column));
-        let message = format!("{untold} more problems are not told");
-        problems.push(problem(severity, Position::START, &Path::root(), message, String::new()));
+        let message = format!("only {MAX_PROBLEMS} problems are told, and there are more");
+        problems.push(problem(severity, Position { line, column }, &Path::root(), message, String::new()));
     }
     problems
 }

@@ -131,8 +131,8 @@ fn scaled(whole: &str, fraction: &str, base: i128, exponent: i32) -> i128 {
     if length.saturating_add(ten) < -40 {
         return 1;
     }
-    // 20 digits are enough for MAX, and times 2^60 still fit.
-    let (kept, rest) = digits.split_at(digits.len().min(20));
+    // 20 digits times 2^60, and 36 by themselves, still fit.
+    let (kept, rest) = digits.split_at(digits.len().min(if factor == 1 { 36 } else { 20 }));
     let mut value = kept.parse::<i128>().unwrap_or(MAX).saturating_mul(factor);
     let mut ten = ten.saturating_add(i64::try_from(rest.len()).unwrap_or(i64::MAX));
     let mut inexact = rest.bytes().any(|digit| digit != b'0');
@@ -200,6 +200,7 @@ mod tests {
             ("1u", 1, "1m"),
             ("1001u", 2, "2m"),
             ("1e-999999999999", 1, "1e-3"),
+            ("287746673242375243662m", 287_746_673_242_375_243_662, "287746673242375243662m"),
             ("9223372036854775807", MAX, "9223372036854775807"),
             ("9223372036854775808", MAX, "9223372036854775807"),
             ("16Ei", MAX, "9223372036854775807"),

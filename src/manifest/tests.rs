@@ -1,1 +1,197 @@
+#![allow(clippy::unwrap_used)]
 
+use serde_json::{Value, json};
+
+use super::*;
+use crate::spec::Pod;
+
+fn context() -> Context {
+    Context { node_name: "Edge-1".to_owned(), directory: "/manifests".to_owned() }
+}
+
+/// The pod of `spec`, called `name`.
+#[track_caller]
+fn pod(name: &str, spec: Value) -> Arc<Pod> {
+    let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec});
+    let reading = read("x.json", manifest.to_string().as_bytes(), &context());
+    assert_eq!(reading.problems, []);
+    Arc::clone(&reading.pods[0])
+}
+
+/// The problems of a manifest, as they are printed.
+fn problems(text: &str) -> Vec<String> {
+    read("x.yaml", text.as_bytes(), &context()).problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_uid_is_32_digits_and_depends_on_file_node_and_document() {
+    let document = json!({"b": 1, "a": [true, null, "x"]});
+    let uid = |file: &str, node: &str, document: &Value| identity::uid(file, node, document).0;
+    let own = uid("f", "n", &document);
+    assert!(own.len() == 32 && own.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{own}");
+    assert_eq!(
+        own,
+        uid("f", "n", &json!({"a": [true, null, "x"], "b": 1})),
+        "whatever the order of the keys"
+    );
+    for other in [
+        uid("g", "n", &document),
+        uid("f", "m", &document),
+        uid("fn", "", &document),
+        uid("f", "n", &json!({"b": 1, "a": [null, true, "x"]})),
+        uid("f", "n", &json!({"b": "1", "a": [true, null, "x"]})),
+        uid("f", "n", &json!({"b": 1, "a": [[true, null], "x"]})),
+    ] {
+        assert_ne!(own, other);
+    }
+}
+
+#[test]
+fn a_uid_outlives_upgrades_of_the_agent() {
+    // Were this to change, an upgrade would restart every pod in the field.
+    let document =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "n": [1, 1.5, "é\n", true]});
+    assert_eq!(identity::uid("a.yaml", "edge-1", &document).0, "c52282dfd0a377160d784b5e85569a04");
+}
+
+/// Reference D.6.
+#[test]
+fn the_host_name_is_the_pods_or_its_own_cut_to_a_label() {
+    let containers = json!([{"name": "c", "image": "a:1"}]);
+    let long = "a".repeat(56);
+    for (name, spec, expected) in [
+        ("web", json!({"containers": containers}), "web-edge-1"),
+        ("web", json!({"containers": containers, "hostname": "till"}), "till"),
+        ("web", json!({"containers": containers, "hostname": ""}), "web-edge-1"),
+        ("web", json!({"containers": containers, "hostname": "till", "hostNetwork": true}), "edge-1"),
+        ("a.b", json!({"containers": containers}), "a.b-edge-1"),
+        // 56 + "-edge-1" is 63; one more leaves a '-' at the end.
+        (&long, json!({"containers": containers}), &format!("{long}-edge-1")),
+        (&"a".repeat(62), json!({"containers": containers}), &"a".repeat(62)),
+    ] {
+        assert_eq!(pod(name, spec).hostname, expected);
+    }
+}
+
+/// Reference D.3.
+#[test]
+fn the_class_follows_from_requests_and_limits() {
+    use crate::spec::Qos::{self, BestEffort, Burstable, Guaranteed};
+    let cases: &[(&[Value], Qos)] = &[
+        (&[json!({})], BestEffort),
+        (&[json!({"limits": {"ephemeral-storage": 1}})], BestEffort),
+        (&[json!({"limits": {"cpu": 0, "memory": "0"}})], BestEffort),
+        (&[json!({"limits": {"cpu": 1, "memory": 1}})], Guaranteed),
+        (
+            &[json!({"limits": {"cpu": 1, "memory": "1Ki"}, "requests": {"cpu": "1000m", "memory": 1024}})],
+            Guaranteed,
+        ),
+        (&[json!({"limits": {"cpu": 1, "memory": 2}, "requests": {"memory": 1}})], Burstable),
+        (&[json!({"limits": {"cpu": 1}})], Burstable),
+        (&[json!({"requests": {"memory": 1}})], Burstable),
+        (&[json!({"limits": {"cpu": 1, "memory": 1}}), json!({})], Burstable),
+    ];
+    for (resources, qos) in cases {
+        let container =
+            |(place, resources)| json!({"name": format!("c{place}"), "image": "a:1", "resources": resources});
+        let containers: Vec<_> = resources.iter().enumerate().map(container).collect();
+        let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": containers}});
+        let reading = read("x", manifest.to_string().as_bytes(), &context());
+        assert_eq!(reading.pods[0].qos, *qos, "{resources:?}");
+    }
+}
+
+/// What a real kubelet 1.36.2 published of a pod, but for what the API server's admission added
+/// (`preemptionPolicy`, `priority`, the mirror's annotations and owner).
+#[test]
+fn the_object_shown_is_what_the_kubelet_shows() {
+    let text = "
+apiVersion: v1
+kind: Pod
+metadata: {name: t1, labels: {app: t1}}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: c
+    image: localhost/busybox:1.35
+    imagePullPolicy: Never
+    command: [/bin/sh]
+    volumeMounts: [{name: out, mountPath: /out}]
+  volumes:
+  - {name: out, hostPath: {path: /srv/out, type: Directory}}
+";
+    let pod = &read("t1.yaml", text.as_bytes(), &context()).pods[0];
+    let uid = &pod.uid.0;
+    let expected = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "annotations": {"kubernetes.io/config.hash": uid, "kubernetes.io/config.source": "file"},
+            "labels": {"app": "t1"},
+            "name": "t1-edge-1",
+            "namespace": "default",
+            "uid": uid,
+        },
+        "spec": {
+            "containers": [{
+                "command": ["/bin/sh"],
+                "image": "localhost/busybox:1.35",
+                "imagePullPolicy": "Never",
+                "name": "c",
+                "resources": {},
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "File",
+                "volumeMounts": [{"mountPath": "/out", "name": "out"}],
+            }],
+            "dnsPolicy": "ClusterFirst",
+            "enableServiceLinks": true,
+            "hostNetwork": true,
+            "nodeName": "edge-1",
+            "restartPolicy": "Always",
+            "schedulerName": "default-scheduler",
+            "securityContext": {},
+            "terminationGracePeriodSeconds": 1,
+            "tolerations": [{"effect": "NoExecute", "operator": "Exists"}],
+            "volumes": [{"hostPath": {"path": "/srv/out", "type": "Directory"}, "name": "out"}],
+        },
+    });
+    assert_eq!(serde_json::from_str::<Value>(&pod.object).unwrap(), expected);
+    assert_eq!(pod.origin, "/manifests/t1.yaml");
+}
+
+#[test]
+fn no_value_of_a_manifest_is_told() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: c, image: a, env: [";
+    for text in [
+        format!("{secret}stringData: {{pin: 987654}}\n"),
+        format!("{secret}stringData: {{pin: [987654]}}\n"),
+        format!("{secret}data: {{pin: 987654}}\n"),
+        format!("{secret}data: {{pin: 'geheim 987654'}}\n"),
+        format!("{secret}data: '987654'\n"),
+        format!("{secret}immutable: '987654'\n"),
+        format!("{secret}data: 987654 987654: 987654\n"),
+        format!("{pod}{{name: A, value: 987654}}]}}\n"),
+        format!("{pod}{{name: A, value: \"\\0987654\"}}]}}\n"),
+    ] {
+        let told = problems(&text);
+        assert_eq!(told.len(), 1, "{text}: {told:?}");
+        assert!(!told[0].contains("987654"), "{told:?}");
+    }
+}
+
+#[test]
+fn more_problems_than_anybody_reads_are_cut() {
+    let fields: String = (0..500).map(|number| format!("unknown{number}: 1\n")).collect();
+    let told = problems(&format!("apiVersion: v1\nkind: Pod\n{fields}metadata: {{name: a}}\n"));
+    assert_eq!(told.len(), 101);
+    assert!(
+        told[0].starts_with("1:1: error: spec.containers"),
+        "errors are told before warnings: {}",
+        told[0]
+    );
+    assert!(told[100].contains("there are more"), "{}", told[100]);
+    let documents = "a: 1\n---\n".repeat(500);
+    assert_eq!(problems(&documents).len(), 101);
+}

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags};
 use nix::sys::stat::{fchmodat, fstatat, mkdirat, mknodat, utimensat};
 use nix::sys::time::TimeSpec;
@@ -109,6 +109,11 @@ impl Folder {
     /// Makes the symbolic link `name`, whose text is `target` as it stands.
     pub fn create_symlink(&self, name: &OsStr, target: &OsStr) -> io::Result<()> {
         Ok(symlinkat(target, self.at(), checked(name)?)?)
+    }
+
+    /// The text of the symbolic link `name`.
+    pub fn read_link(&self, name: &OsStr) -> io::Result<OsString> {
+        Ok(readlinkat(self.at(), checked(name)?)?)
     }
 
     /// Makes `name` another name of `existing` in `folder`; a symbolic link is not followed.

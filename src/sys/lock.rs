@@ -23,6 +23,16 @@ pub fn take(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Takes the lock on the directory at `path`; as [`take`].
+pub fn take_directory(path: &Path) -> io::Result<Option<File>> {
+    let directory = File::open(path)?;
+    match directory.try_lock() {
+        Ok(()) => Ok(Some(directory)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Whether somebody holds the lock on `path`. A file that is not there is not locked.
 pub fn is_held(path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {

@@ -1,1 +1,182 @@
-//! Volumes: directories and files on the node, ready to be bound.
+//! A pod's volumes and files on the node's disk; no mount is made here.
+//!
+//! The pod's directory is `<data>/agent/holdfast/pods/<uid>`: emptyDirs, the files for `/etc`, what containers wrote. What
+//! is mounted into containers from here is made by the pod process, in its own mount namespace.
+//!
+//! Invariant: what containers wrote is never trusted: no symbolic link of theirs is followed, no mount is crossed.
+//! Invariant: preparing twice changes nothing; a running container's files stay as they are.
+
+mod host_path;
+mod remove;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+pub use remove::{remove, remove_tree};
+
+use crate::bundle::{Bind, Files};
+use crate::host::Data;
+use crate::spec::{Container, Pod, VolumeSource};
+use crate::status::{Failure, Reason};
+
+/// Where each volume of a pod is on the node, by its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Volumes(BTreeMap<String, String>);
+
+impl Volumes {
+    /// Finds the volumes of a pod that was prepared before, without looking at the disk: a hostPath is checked once, when the
+    /// pod starts, and not again when one of its containers restarts.
+    pub fn resolve(data: &Data, pod: &Pod) -> Result<Volumes, Failure> {
+        let mut found = BTreeMap::new();
+        for volume in &pod.volumes {
+            let path = match &volume.source {
+                VolumeSource::EmptyDir => {
+                    data.volume(&pod.uid.0, &volume.name).into_os_string().into_string()
+                }
+                VolumeSource::HostPath { path, .. } => Ok(path.clone()),
+            };
+            let path =
+                path.map_err(|path| failure(&volume.name, &format!("{} is not UTF-8", path.display())))?;
+            found.insert(volume.name.clone(), path);
+        }
+        Ok(Volumes(found))
+    }
+
+    /// Makes and checks the volumes of a pod that starts. Fails with `FailedMount`.
+    pub fn prepare(data: &Data, pod: &Pod) -> Result<Volumes, Failure> {
+        for volume in &pod.volumes {
+            let done = match &volume.source {
+                VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name),
+                VolumeSource::HostPath { path, kind } => host_path::prepare(Path::new(path), *kind),
+            };
+            done.map_err(|cause| failure(&volume.name, &format!("{cause:#}")))?;
+        }
+        Volumes::resolve(data, pod)
+    }
+
+    /// What `container` mounts of them.
+    pub fn binds(&self, container: &Container) -> Result<Vec<Bind>, Failure> {
+        let mounts = container.mounts.iter();
+        let binds = mounts.map(|mount| match self.0.get(&mount.volume) {
+            Some(source) => {
+                Ok(Bind { source: source.clone(), path: mount.path.clone(), read_only: mount.read_only })
+            }
+            None => {
+                let message = format!(
+                    "container {} mounts volume {:?}, which the pod lacks",
+                    container.name, mount.volume
+                );
+                Err(Failure::new(Reason::CreateContainerConfigError, message))
+            }
+        });
+        binds.collect()
+    }
+}
+
+/// In the kubelet's words.
+fn failure(volume: &str, cause: &str) -> Failure {
+    Failure::new(Reason::FailedMount, format!("MountVolume.SetUp failed for volume {volume:?} : {cause}"))
+}
+
+/// What containers read in `/etc`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Etc {
+    /// `/etc/hosts`.
+    pub hosts: String,
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: String,
+    /// `/etc/hostname`.
+    pub hostname: String,
+}
+
+/// Writes the pod's files for `/etc`, 0644, and gives their paths; `shm` is passed on.
+///
+/// Files that exist are rewritten in place, since running containers hold them, and only where they differ, to spare the
+/// flash. To be called at each container start, as the kubelet does: a container may have changed them for itself.
+pub fn write_etc(data: &Data, uid: &str, etc: &Etc, shm: &str) -> Result<Files> {
+    check_name(uid)?;
+    let dir = data.etc(uid);
+    make_private(&dir)?;
+    let put = |name: &str, text: &str| -> Result<String> {
+        let path = dir.join(name);
+        rewrite(&path, text).with_context(|| format!("write {}", path.display()))?;
+        path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))
+    };
+    Ok(Files {
+        hosts: put("hosts", &etc.hosts)?,
+        resolv_conf: put("resolv.conf", &etc.resolv_conf)?,
+        hostname: put("hostname", &etc.hostname)?,
+        shm: shm.to_owned(),
+    })
+}
+
+/// Overwrites first and cuts then: on a full disk the old text's blocks are there for the new one.
+fn rewrite(path: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(nix::libc::O_NOFOLLOW);
+    let mut file = options.open(path)?;
+    if file.metadata()?.permissions().mode() & 0o7777 != 0o644 {
+        file.set_permissions(Permissions::from_mode(0o644))?;
+    }
+    let mut old = Vec::new();
+    // One byte more than wanted tells that it differs; a container may have made it endless.
+    Read::by_ref(&mut file).take(text.len() as u64 + 1).read_to_end(&mut old)?;
+    if old != text.as_bytes() {
+        file.rewind()?;
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len() as u64)?;
+    }
+    Ok(())
+}
+
+/// A directory for everybody, 0777 whatever the umask: made beside and renamed, so that it is never there half.
+fn empty_dir(data: &Data, uid: &str, name: &str) -> Result<()> {
+    check_name(uid)?;
+    check_name(name)?;
+    let path = data.volume(uid, name);
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().context("a volume has a parent")?;
+    make_private(parent)?;
+    let beside: PathBuf = parent.join(format!(".{name}"));
+    let made = fs::create_dir(&beside).or_else(|error| match error.kind() {
+        // Left by an agent that died here; nobody has written to it.
+        ErrorKind::AlreadyExists => Ok(()),
+        _ => Err(error),
+    });
+    made.with_context(|| format!("make {}", beside.display()))?;
+    fs::set_permissions(&beside, Permissions::from_mode(0o777))
+        .and_then(|()| fs::rename(&beside, &path))
+        .with_context(|| format!("make {}", path.display()))
+}
+
+/// Makes a directory, and those above it, for root alone.
+fn make_private(dir: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("make {}", dir.display()))
+}
+
+/// Refuses what would lead elsewhere when joined to a path.
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        bail!("{name:?} is no name of a pod or volume");
+    }
+    Ok(())
+}

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Seen;
 use crate::manifest::tree::Position;
 use crate::manifest::verdict::{Problem, Severity};
-use crate::manifest::{Reading, problems, tree::Path};
+use crate::manifest::{Reading, Refused, problems, tree::Path};
 use crate::spec;
 
 /// What is known of one name.
@@ -44,21 +45,24 @@ impl Entry {
 
     /// Takes what the file holds now. What is refused of it goes on as it was last right.
     pub fn take(&mut self, reading: Reading) {
-        let refused = |pod: &spec::Pod| reading.unknown_refused || reading.refused.contains(&pod.full_name());
-        let replaced = |pod: &spec::Pod| reading.pods.iter().any(|new| new.full_name() == pod.full_name());
-        let old = std::mem::take(&mut self.pods).into_iter();
-        let kept = old.filter(|held| refused(&held.pod) && !replaced(&held.pod));
-        let kept: Vec<_> = kept.map(|held| Held { last_good: true, ..held }).collect();
+        let old = std::mem::take(&mut self.pods);
+        let ran: Vec<_> = old.iter().map(|held| held.pod.full_name()).collect();
+        let replaced = |name: &String| reading.pods.iter().any(|new| new.full_name() == *name);
+        let keeps = |refused: &Refused, name: &String| match refused {
+            // What did not run before may be any of those that did, renamed.
+            Refused::Pod(refused) => refused == name || !ran.contains(refused),
+            Refused::Other(refused) => refused == name,
+            Refused::Unknown => true,
+        };
+        let goes_on =
+            |name: &String| !replaced(name) && reading.refused.iter().any(|refused| keeps(refused, name));
+        let kept = old.into_iter().zip(&ran).filter(|(_, name)| goes_on(name));
+        let kept: Vec<_> = kept.map(|(held, _)| Held { last_good: true, ..held }).collect();
         let new = reading.pods.into_iter().zip(reading.places);
         self.pods = new.map(|(pod, at)| Held { pod, at, last_good: false }).chain(kept).collect();
-        if !reading.unknown_refused {
-            self.config_maps.clear();
-            self.secrets.clear();
-        }
-        if !(reading.config_maps.is_empty() && reading.secrets.is_empty()) {
-            self.config_maps = reading.config_maps;
-            self.secrets = reading.secrets;
-        }
+        let right = reading.refused.is_empty();
+        renew(&mut self.config_maps, reading.config_maps, right, |map| &map.metadata);
+        renew(&mut self.secrets, reading.secrets, right, |secret| &secret.metadata);
         self.problems = reading.problems;
     }
 
@@ -91,6 +95,16 @@ impl Entry {
             _ => None,
         }
     }
+}
+
+/// Replaces `held` by `new`; while the file is not `right`, what is not in it any more stays.
+fn renew<T>(held: &mut Vec<Arc<T>>, new: Vec<Arc<T>>, right: bool, metadata: fn(&T) -> &ObjectMeta) {
+    let is = |one: &T, other: &T| {
+        let (one, other) = (metadata(one), metadata(other));
+        (&one.name, &one.namespace) == (&other.name, &other.namespace)
+    };
+    held.retain(|old| !right && !new.iter().any(|new| is(new, old)));
+    held.splice(..0, new);
 }
 
 /// Endings of what editors and package tools leave beside a file.

@@ -1,7 +1,9 @@
 //! The state of the manifests directory: what runs, and what became of each file.
 //!
 //! Only a name that is no longer there is an order to end its pods. What is broken, unreadable or has become something
-//! else keeps running as it was last right; a directory that vanishes keeps everything.
+//! else keeps running as it was last right; a directory that vanishes keeps everything. Of a file with several
+//! documents, those that are right are taken, and those that are refused go on as they were; what has left the file ends,
+//! unless it may be what is refused, under a new name.
 //!
 //! Invariant: of two pods of the same namespace and name, the first runs, by file name, then by order in the file.
 //! Invariant: bytes are not kept, only their hash, so that what did not change is not read again.
@@ -61,6 +63,11 @@ impl Directory {
     pub fn remember(&mut self, pod: Arc<spec::Pod>) {
         let name = pod.origin.rsplit('/').next().unwrap_or_default().to_owned();
         self.files.entry(name).or_default().remember(pod);
+    }
+
+    /// Whether the content under `name` matters; where it does not, any [`FileContent`] lists the name with its reason.
+    pub fn reads(name: &str) -> bool {
+        entry::ignored(name).is_none()
     }
 
     /// Takes in what is under `name` now. Says whether anything changed.

@@ -81,6 +81,7 @@ fn what_editors_and_tools_leave_is_listed_with_the_reason_but_not_run() {
         );
     }
     for name in ["a.yaml", "a.yml", "a.json", "a.YAML", "a", "a.b.yaml", "sediment", "49", "4914"] {
+        assert!(Directory::reads(name), "{name}");
         check(&directory(&[(name, A)]), &["a-node one"], &[&format!("{name} Accepted a-node: ")]);
     }
 }
@@ -179,6 +180,17 @@ fn of_a_file_with_several_documents_the_right_ones_change_and_the_wrong_ones_sta
     // What has left the file ends, though another document is wrong.
     write(&mut directory, &[("x", A_WRONG)]);
     check(&directory, &["a-node one"], &["x LastGood a-node*: "]);
+    // A new name that is wrong may be the old one, renamed.
+    write(&mut directory, &[("x", &A_WRONG.replace("name: a", "name: other"))]);
+    check(&directory, &["a-node one"], &["x LastGood a-node*: "]);
+    // Something that is no pod keeps only what it may have been.
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n";
+    write(&mut directory, &[("x", &format!("{A}---\n{service}"))]);
+    check(&directory, &["a-node one"], &["x Partial a-node: "]);
+    write(&mut directory, &[("x", &format!("{B}---\n{service}"))]);
+    check(&directory, &["b-node one"], &["x Partial b-node: "]);
+    write(&mut directory, &[("x", &service.replace("name: s", "name: b"))]);
+    check(&directory, &["b-node one"], &["x LastGood b-node*: "]);
     // Where it cannot be told who is wrong, all that is not replaced stays.
     write(&mut directory, &[("x", &format!("{A}---\n{B}"))]);
     write(&mut directory, &[("x", &format!("{A_EDITED}---\napiVersion: v1\n"))]);

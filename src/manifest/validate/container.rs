@@ -1,7 +1,7 @@
 //! Containers.
 
+use ::core::net::IpAddr;
 use std::collections::HashSet;
-use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1 as core;
 
@@ -14,7 +14,7 @@ use crate::manifest::tree::Path;
 pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
     let root = Path::of("spec.containers");
     let mut seen = HashSet::new();
-    let mut host_ports = HashSet::new();
+    let mut host_ports = HostPorts { shared: spec.host_network == Some(true), taken: HashSet::new() };
     for (index, container) in spec.containers.iter().enumerate() {
         let path = root.index(index);
         complain(&path.key("name"), names::dns_label(&container.name), problems);
@@ -24,7 +24,7 @@ pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
         }
         image(container, &path, problems);
         process(container, &path, problems);
-        ports(container, spec.host_network == Some(true), &path.key("ports"), &mut host_ports, problems);
+        ports(container, &path.key("ports"), &mut host_ports, problems);
         resources::check(container.resources.as_ref(), &path.key("resources"), problems);
         volume::mounts(container, spec, &path.key("volumeMounts"), problems);
     }
@@ -59,16 +59,15 @@ fn process(container: &core::Container, path: &Path, problems: &mut Problems<'_>
     without_nul(&path, directory, problems);
 }
 
-/// Host ports that the pod takes: number, protocol, address.
-type HostPorts = HashSet<(i32, String, String)>;
+/// The ports of the node that the pod takes.
+struct HostPorts {
+    /// Whether the pod has the node's network.
+    shared: bool,
+    /// Number, protocol, address.
+    taken: HashSet<(i32, String, String)>,
+}
 
-fn ports(
-    container: &core::Container,
-    host_network: bool,
-    root: &Path,
-    host_ports: &mut HostPorts,
-    problems: &mut Problems<'_>,
-) {
+fn ports(container: &core::Container, root: &Path, host: &mut HostPorts, problems: &mut Problems<'_>) {
     let mut seen = HashSet::new();
     for (index, port) in container.ports.iter().flatten().enumerate() {
         let path = root.index(index);
@@ -87,10 +86,10 @@ fn ports(
         let Some(number) = port.host_port.filter(|number| *number != 0) else { continue };
         let path = path.key("hostPort");
         port_number(&path, number, problems);
-        if host_network && number != port.container_port {
+        if host.shared && number != port.container_port {
             problems.error(&path, "must equal containerPort with hostNetwork", "remove it");
         }
-        if !host_ports.insert((number, port.protocol.clone().unwrap_or_default(), address)) {
+        if !host.taken.insert((number, port.protocol.clone().unwrap_or_default(), address)) {
             problems.error(&path, format!("the pod takes host port {number} already"), "");
         }
     }

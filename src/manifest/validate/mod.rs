@@ -94,6 +94,7 @@ fn complain(path: &Path, complaint: Complaint, problems: &mut Problems<'_>) {
 /// Reports a `value` that is not among `known`.
 fn one_of(path: &Path, value: Option<&str>, known: &[&str], problems: &mut Problems<'_>) {
     if value.is_some_and(|value| !known.contains(&value)) {
+        let known: Vec<_> = known.iter().filter(|known| !known.is_empty()).copied().collect();
         problems.error(path, format!("must be one of {}", known.join(", ")), "");
     }
 }

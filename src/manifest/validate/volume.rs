@@ -57,7 +57,7 @@ pub fn mounts(container: &core::Container, spec: &core::PodSpec, root: &Path, pr
         if target.contains(':') {
             problems.error(&path, "must not contain ':'", "");
         }
-        if !seen.insert(place) {
+        if !seen.insert(place) && !place.is_empty() {
             problems.error(&path, format!("another volume is mounted at {place:?} already"), "");
         }
         without_nul(&path, target, problems);

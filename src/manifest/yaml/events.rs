@@ -27,9 +27,10 @@ fn place(marker: &Marker) -> Position {
 /// The parser's error, with advice for the most common one.
 fn wrong(text: &str, marker: &Marker, info: &str) -> Invalid {
     let line = text.lines().nth(marker.line().saturating_sub(1)).unwrap_or_default();
-    let indentation = &line[..line.len() - line.trim_start().len()];
-    let fix = if indentation.contains('\t') {
-        "indent with spaces: YAML allows no tabs there"
+    let fix = if line.contains('\t') {
+        "use spaces: YAML allows no tabs there"
+    } else if info.contains("indentation in") {
+        "indent each further line more than the key it belongs to"
     } else {
         "check indentation, quotes and colons here and in the line above"
     };
@@ -93,7 +94,7 @@ impl Builder {
 
     fn open(&mut self, at: Position, anchor: usize, kind: OpenKind) -> Result<(), Invalid> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Invalid::new(at, format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(Invalid::hostile(at, format!("nested more than {MAX_DEPTH} levels deep")));
         }
         self.count(Size::one(0), at)?;
         self.open.push(Open { at, anchor, kind });
@@ -143,7 +144,7 @@ impl Builder {
     fn count(&mut self, size: Size, at: Position) -> Result<(), Invalid> {
         self.size = self.size.plus(size);
         match self.size.excess() {
-            Some(message) => Err(Invalid::with_fix(at, message, "write it out, or in several files")),
+            Some(message) => Err(Invalid::hostile(at, message)),
             None => Ok(()),
         }
     }

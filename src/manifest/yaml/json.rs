@@ -42,14 +42,14 @@ impl Reader<'_> {
         let own = if node.text().is_some() { node.size } else { Size::one(0) };
         self.size = self.size.plus(own);
         match self.size.excess() {
-            Some(message) => Err(Invalid::new(at, message)),
+            Some(message) => Err(Invalid::hostile(at, message)),
             None => Ok(Rc::new(node)),
         }
     }
 
     fn nested(&mut self, inside: fn(&mut Self, Position) -> Result<Node, Invalid>) -> Result<Node, Invalid> {
         if self.depth >= MAX_DEPTH {
-            return Err(Invalid::new(self.at(), format!("nested more than {MAX_DEPTH} levels deep")));
+            return Err(Invalid::hostile(self.at(), format!("nested more than {MAX_DEPTH} levels deep")));
         }
         self.depth += 1;
         let at = self.at();

@@ -24,15 +24,21 @@ pub struct Invalid {
     pub message: String,
     /// What to do; may be empty.
     pub fix: String,
+    /// A limit was met: reading it in another way would only cost more.
+    hostile: bool,
 }
 
 impl Invalid {
     fn new(at: Position, message: impl Into<String>) -> Invalid {
-        Invalid { at, message: message.into(), fix: String::new() }
+        Invalid::with_fix(at, message, "")
     }
 
     fn with_fix(at: Position, message: impl Into<String>, fix: impl Into<String>) -> Invalid {
-        Invalid { at, message: message.into(), fix: fix.into() }
+        Invalid { at, message: message.into(), fix: fix.into(), hostile: false }
+    }
+
+    fn hostile(at: Position, message: String) -> Invalid {
+        Invalid { at, message, fix: "write it out, or in several files".to_owned(), hostile: true }
     }
 }
 
@@ -44,10 +50,13 @@ pub fn documents(bytes: &[u8]) -> Result<Vec<Rc<Node>>, Invalid> {
     let text = utf8(bytes)?;
     let found = if text.trim_start().starts_with('{') {
         // What is no JSON may still be YAML in flow style; if it is neither, JSON was meant.
-        json::documents(text).or_else(|wrong| events::documents(text).map_err(|_| wrong))?
+        match json::documents(text) {
+            Err(wrong) if !wrong.hostile => events::documents(text).map_err(|_| wrong),
+            read => read,
+        }
     } else {
-        events::documents(text)?
-    };
+        events::documents(text)
+    }?;
     Ok(found.into_iter().filter(|node| !node.is_null()).collect())
 }
 
