@@ -30,8 +30,17 @@ pub struct Found {
 }
 
 /// Every pod in the runtime directory. A directory that holds no readable pod is told about, killed and removed.
+///
+/// A cgroup without a directory belongs to a pod whose directory was lost: whatever runs there is killed before another
+/// pod of the same UID begins.
 pub fn find(world: &World) -> Vec<Found> {
     let mut found = Vec::new();
+    for uid in world.cgroups.pods_present().unwrap_or_default().into_keys() {
+        if !world.runtime.pod(&uid).spec().exists() {
+            warn!("cgroup of pod {uid}, which nobody knows: killed");
+            super::remove_pod::remnant(world, &uid);
+        }
+    }
     let names = fs::read_dir(world.runtime.pods()).into_iter().flatten().flatten();
     for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
         let directory = world.runtime.pod(&name);

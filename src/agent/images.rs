@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use inotify::{Inotify, WatchMask};
 use log::{info, warn};
@@ -41,8 +42,15 @@ pub async fn watch(world: Arc<World>, sender: Sender<Message>) {
     }
 }
 
-/// Takes in every archive that the store does not know yet.
+/// Takes in every archive that the store does not know yet; whoever waits for an image then looks again.
 async fn import_all(world: &Arc<World>, sender: &Sender<Message>) {
+    world.importing.store(true, Ordering::Release);
+    import_each(world, sender).await;
+    world.importing.store(false, Ordering::Release);
+    let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
+}
+
+async fn import_each(world: &Arc<World>, sender: &Sender<Message>) {
     let directory = world.data.archives();
     let mut paths: Vec<_> =
         fs::read_dir(&directory).into_iter().flatten().flatten().map(|it| it.path()).collect();

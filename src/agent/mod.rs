@@ -205,6 +205,9 @@ impl Agent {
     }
 
     fn event(&mut self, event: Event) {
+        if let Event::Exited { uid, end, .. } = &event {
+            self.publisher.exit(uid, end, &self.node);
+        }
         let now = Now { boot: clock::boottime(), wall: clock::wall() };
         let step = self.node.step(now, event);
         for uid in &step.changed {

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Result, anyhow};
 use log::debug;
@@ -100,6 +101,10 @@ fn pull(world: &World, container: &Container) -> Result<Learnt, Failure> {
         (None, PullPolicy::Never) => Err(Failure::new(
             Reason::ErrImageNeverPull,
             format!("Container image \"{written}\" is not present with pull policy of Never"),
+        )),
+        (None, _) if world.importing.load(Ordering::Acquire) => Err(Failure::new(
+            Reason::ContainerCreating,
+            format!("image {reference} is not here yet; image archives are being taken in"),
         )),
         (None, _) => {
             Err(Failure::new(Reason::ErrImagePull, image::absent_message(&reference, &world.data.archives())))

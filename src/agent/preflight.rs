@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail, ensure};
 use log::{info, warn};
@@ -60,6 +61,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     info!("node {node_name}: manifests are read from {}", config.pod_manifest_path.display());
     Ok(World {
         store: Store::open(&data.store()).context("open the image store")?,
+        importing: AtomicBool::new(true),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
         cpus: std::thread::available_parallelism().map_or(1, Into::into),
         config,

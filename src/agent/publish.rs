@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::world::World;
 use crate::api::{self, published};
-use crate::lifecycle::{self, BackOff, Facts, Now};
+use crate::lifecycle::{self, BackOff, Facts, Node, Now, RunEnd};
 use crate::manifest::verdict::{FileVerdict, Verdict};
 use crate::spec::Uid;
-use crate::status::{Event, EventKind, Wall};
+use crate::status::{Event, EventKind, Reason, Wall};
 use crate::sys::{atomic, clock};
 
 /// The one writer of published files.
@@ -122,6 +122,20 @@ impl Publisher {
         if last.is_none_or(|last| last != hashes) {
             write(&directory.status(), &published);
         }
+    }
+
+    /// The end of a run, for the log.
+    pub fn exit(&self, uid: &Uid, end: &RunEnd, node: &Node) {
+        let Some(facts) = node.facts(uid) else { return };
+        let (name, container) = (facts.pod.full_name(), &end.container);
+        let reason = match end.exit.reason {
+            Reason::OOMKilled => " (OOMKilled)",
+            _ => "",
+        };
+        info!(
+            "pod {name}: container {container} exited with {}{reason} after {:.1?}",
+            end.exit.code, end.ran
+        );
     }
 
     /// A pod is gone: so is its place.

@@ -56,25 +56,16 @@ pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {
 pub fn remnant(world: &World, uid: &str) {
     let directory = world.runtime.pod(uid);
     let present = world.cgroups.pods_present().unwrap_or_default();
-    if let Some(cgroup) = present.get(uid) {
-        if let Err(error) = kill(world, &directory, cgroup) {
-            warn!("remove what is left of pod {uid}: {error:#}");
-        }
-    }
+    let killed = present.get(uid).map_or(Ok(()), |cgroup| kill(world, &directory, cgroup));
+    killed.unwrap_or_else(|error| warn!("remove what is left of pod {uid}: {error:#}"));
     if let Err(error) = volume::remove_tree(directory.root()) {
         warn!("remove what is left of pod {uid}: {error:#}");
     }
 }
 
-/// Removes cgroups, volumes and logs of pods that are neither `known` nor wanted: their manifests went while no agent was
-/// there, and a boot took their runtime directory.
+/// Removes volumes and logs of pods that are not `known`: their manifests went while no agent was there, and a boot took
+/// their runtime directory.
 pub fn orphans(world: &World, known: &BTreeSet<Uid>) {
-    for uid in world.cgroups.pods_present().unwrap_or_default().into_keys() {
-        if !known.contains(&Uid(uid.clone())) {
-            info!("cgroup of pod {uid}, which nobody knows: killed");
-            remnant(world, &uid);
-        }
-    }
     let names = fs::read_dir(world.data.pods()).into_iter().flatten().flatten();
     for uid in names.filter_map(|entry| entry.file_name().into_string().ok()).map(Uid) {
         if known.contains(&uid) {

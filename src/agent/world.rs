@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use crate::bundle;
 use crate::cgroup::Hierarchy;
@@ -27,6 +28,8 @@ pub struct World {
     pub node: bundle::Node,
     /// The image store.
     pub store: Store,
+    /// Archives are being taken in: an image that is absent may be here in a moment.
+    pub importing: AtomicBool,
     /// The binary that pod processes are started from.
     pub binary: Untouchable,
     /// Processors of the node.

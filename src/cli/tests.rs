@@ -216,7 +216,11 @@ fn yaml_is_read_as_the_same_values() {
 }
 
 fn state(runs: Vec<RunState>) -> State {
-    State { hello: Hello { version: 1, uid: "0".into(), sandbox: 0, pid: 1 }, runs, dropped: 0 }
+    State {
+        hello: Hello { version: 1, uid: "0".into(), sandbox: 0, pid: 1, pause_pid: None },
+        runs,
+        dropped: 0,
+    }
 }
 
 fn exited(attempt: u32, code: i32, oom_killed: bool) -> RunState {

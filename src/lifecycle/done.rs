@@ -69,10 +69,17 @@ impl Node {
                     facts.history.note(now.wall, EventKind::Normal, Reason::Pulled, Some(container), message);
                 }
                 Ok(_) => (),
+                // It comes, or its absence is told in a moment: no reason to worry anybody.
+                Err(failure) if failure.reason == Reason::ContainerCreating => {
+                    let delay = back_off.pull(1);
+                    known.hold(failure, delay, now);
+                    known.failures = 0;
+                }
                 Err(failure) => {
                     let delay = back_off.pull(known.failures + 1);
                     known.hold(failure.clone(), delay, now);
-                    facts.history.note(
+                    let history = &mut facts.history;
+                    history.note(
                         now.wall,
                         EventKind::Warning,
                         Reason::Failed,

@@ -360,7 +360,7 @@ impl Container {
         let image = |failure: &Failure| {
             matches!(
                 failure.reason,
-                Reason::ErrImagePull | Reason::ErrImageNeverPull | Reason::InvalidImageName
+                Reason::ContainerCreating | Reason::ErrImagePull | Reason::ErrImageNeverPull
             )
         };
         match &mut self.state {

@@ -264,6 +264,11 @@ impl Node {
     }
 
     fn pod_lost(&mut self, now: Now, uid: &Uid, sandbox: u32) {
+        // Whoever is being removed is expected to go.
+        let leaving = |action: &Action| matches!(action, Action::RemovePod { uid: of, .. } if of == uid);
+        if self.under_way.iter().any(leaving) {
+            return;
+        }
         let back_off = self.back_off;
         self.of(uid, |facts| {
             if facts.is_up(sandbox) {

@@ -15,17 +15,34 @@ pub fn block_all() -> io::Result<SignalFd> {
 /// Gives every ignored signal its default and blocks none: the last thing before `execve`.
 ///
 /// Both pass through `execve`: without this a container is deaf to SIGTERM and sits out every grace period. Every Rust
-/// program ignores SIGPIPE, and a loop with a signalfd blocks all. (Handlers the kernel resets by itself.)
+/// program ignores SIGPIPE, a loop with a signalfd blocks all, and glibc's `posix_spawn` ignores the two signals that it
+/// keeps for itself (32 and 33) and lets no program change: so the kernel is asked, not the C library. (Handlers the
+/// kernel resets by itself.)
 pub fn reset() -> io::Result<()> {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: `sigaction` is plain data, for which zeros are a valid value.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: the pointer is to one `sigaction` that lives until the call returns. Two numbers belong to the C
-        // library and are refused, which is as good: nobody can have ignored them through it.
-        let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
-        if asked == 0 && action.sa_sigaction == libc::SIG_IGN {
-            // SAFETY: sets a disposition, no handler.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
+    /// The kernel's own layout (`struct kernel_sigaction`); `handler` is first on every architecture we run on.
+    #[repr(C)]
+    struct Action {
+        handler: usize,
+        rest: [usize; 4],
+    }
+    /// Bytes of the kernel's signal set.
+    const SET: usize = 8;
+    for signal in 1..=64 {
+        let mut action = Action { handler: 0, rest: [0; 4] };
+        // SAFETY: a null new action asks only; the old one is written into `action`, which is at least as long as the
+        // kernel's and lives until the call returns.
+        let asked = unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, std::ptr::null::<Action>(), &mut action, SET)
+        };
+        if asked == 0 && action.handler == libc::SIG_IGN {
+            let default = Action { handler: libc::SIG_DFL, rest: [0; 4] };
+            // SAFETY: sets a disposition, no handler; `default` lives until the call returns.
+            let set = unsafe {
+                libc::syscall(libc::SYS_rt_sigaction, signal, &default, std::ptr::null_mut::<Action>(), SET)
+            };
+            if set != 0 {
+                return Err(io::Error::last_os_error());
+            }
         }
     }
     SigSet::empty().thread_set_mask()?;

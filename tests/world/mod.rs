@@ -214,7 +214,11 @@ pub fn waiting(name: &str, reason: &str) -> Value {
 }
 
 pub fn state(runs: Vec<RunState>) -> State {
-    State { hello: Hello { version: 1, uid: "1".into(), sandbox: 0, pid: 1 }, runs, dropped: 0 }
+    State {
+        hello: Hello { version: 1, uid: "1".into(), sandbox: 0, pid: 1, pause_pid: None },
+        runs,
+        dropped: 0,
+    }
 }
 
 pub fn runs(name: &str, attempt: u32) -> RunState {
