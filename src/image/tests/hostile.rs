@@ -231,6 +231,16 @@ fn content_must_be_what_its_digest_says() {
     assert!(format!("{:#}", world.import(&tampered).unwrap_err()).contains("tampered with"));
     world.is_clean();
 
+    // The manifest of an OCI layout, as long as before.
+    let manifest =
+        json!({ "config": descriptor(&config(std::slice::from_ref(&layer))), "layers": [] }).to_string();
+    let index = json!({ "manifests": [descriptor(manifest.as_bytes())] });
+    let good = oci(&index, &[manifest.as_bytes()]);
+    let at = good.windows(8).position(|window| window == b"\"layers\"").unwrap();
+    let tampered = [&good[..at], b"\"Layers\"", &good[at + 8..]].concat();
+    assert!(format!("{:#}", world.import(&tampered).unwrap_err()).contains("tampered with"));
+    world.is_clean();
+
     // A packed layer of an OCI layout: its own digest, though it unpacks to the right content.
     let (config, packed) = (config(std::slice::from_ref(&layer)), gzip(&layer));
     let manifest = json!({ "config": descriptor(&config), "layers": [descriptor(&packed)] }).to_string();
