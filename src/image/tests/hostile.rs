@@ -26,8 +26,8 @@ fn no_entry_leads_out_of_its_layer() {
         "leads upwards",
     );
     refused(tar().hard_link("a", "../../../marker").end(), "leads upwards");
-    refused(tar().hard_link("a", "/etc/passwd").end(), "cannot be opened within this layer");
-    refused(tar().symlink("up", "../../..").hard_link("a", "up/marker").end(), "no file of this layer");
+    refused(tar().hard_link("a", "/proc/version").end(), "cannot be opened within this layer");
+    refused(tar().symlink("up", "../../../..").hard_link("a", "up/marker").end(), "no file of this layer");
     refused(
         tar().symlink("a", "b").symlink("b", "a").file("a/x", "").end(),
         "cannot be opened within this layer",
@@ -40,39 +40,54 @@ fn no_entry_leads_out_of_its_layer() {
     refused(tar().pax(&[("path", "a\0b")]).file("fine", "x").end(), "zero byte");
 }
 
+/// Should the guard fail, only this test's own folder is harmed.
 #[test]
 fn links_are_followed_within_the_layer_only() {
     let world = World::new();
-    let marker = world.path("marker").display().to_string();
-    let tree = world.trees(&[Tar::default()
-        .symlink("up", "../../../../../..")
-        .file("up/in-root", "1")
-        .symlink("absolute", "/etc")
-        .file("absolute/passwd", "2")
-        .symlink("marker", &marker)
-        .file("marker", "3")
-        .symlink("opaque", "/")
-        .file("opaque/.wh..wh..opq", "")
+    fs::create_dir(world.path("outside")).unwrap();
+    fs::write(world.path("outside/file"), "untouched").unwrap();
+    let before = describe(&world.path("outside"));
+    let outside = world.path("outside").display().to_string();
+    let inside = outside.trim_start_matches('/').to_owned();
+    // From store/tmp/image/<layer> to the folder of the marker.
+    let up = "../../../..";
+    let mut tree = world.trees(&[Tar::default()
+        .symlink("up", up)
+        .file("up/marker", "1")
+        .symlink("absolute", &outside)
+        .file("absolute/file", "2")
+        .file("absolute/.wh.other", "")
+        .file("absolute/.wh..wh..opq", "")
+        .symlink("file", &format!("{outside}/file"))
+        .file("file", "3")
+        .hard_link("linked", &format!("{outside}/file"))
         .file("/abs", "4")
-        .symlink("gone", "/a/b")
-        .file("gone/.wh.file", "")
         .end()]);
-    let expected = [
-        ("a", "folder 755 0:0"),
-        ("a/b", "folder 755 0:0"),
-        ("a/b/file", "whiteout"),
-        ("abs", "640 7:8 4"),
-        ("absolute", "-> /etc"),
-        ("etc", "folder 755 0:0"),
-        ("etc/passwd", "640 7:8 2"),
-        ("gone", "-> /a/b"),
-        ("in-root", "640 7:8 1"),
-        ("marker", "640 7:8 3"),
-        ("opaque", "-> /"),
-        ("up", "-> ../../../../../.."),
-    ];
-    assert_eq!(tree, [expected.map(|(path, what)| (path.to_owned(), what.to_owned())).into()]);
-    assert_eq!(fs::read_to_string(world.path("marker")).unwrap(), "untouched");
+    let mut expected = BTreeMap::from(
+        [
+            (inside.clone(), "folder 755 0:0 opaque"),
+            (format!("{inside}/file"), "640 7:8 2"),
+            (format!("{inside}/other"), "whiteout"),
+            ("abs".into(), "640 7:8 4"),
+            ("absolute".into(), &format!("-> {outside}")),
+            ("file".into(), "640 7:8 3"),
+            ("linked".into(), "640 7:8 2"),
+            ("marker".into(), "640 7:8 1"),
+            ("up".into(), &format!("-> {up}")),
+        ]
+        .map(|(path, what)| (path, what.to_owned())),
+    );
+    for above in Path::new(&inside).ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()) {
+        expected.insert(above.display().to_string(), "folder 755 0:0".into());
+    }
+    assert_eq!(tree.remove(0), expected);
+    let outside: Vec<_> = fs::read_dir(world.path("outside")).unwrap().collect();
+    assert_eq!(outside.len(), 1);
+    assert_eq!(describe(&world.path("outside")), before);
+    for file in ["marker", "outside/file"] {
+        assert_eq!(fs::read_to_string(world.path(file)).unwrap(), "untouched");
+        assert_eq!(fs::metadata(world.path(file)).unwrap().nlink(), 1);
+    }
 }
 
 #[test]
@@ -213,6 +228,16 @@ fn content_must_be_what_its_digest_says() {
     // The configuration, by its name.
     let at = archive.windows(6).position(|window| window == b"\"/run\"").unwrap();
     let tampered = [&archive[..at], b"\"/bad\"", &archive[at + 6..]].concat();
+    assert!(format!("{:#}", world.import(&tampered).unwrap_err()).contains("tampered with"));
+    world.is_clean();
+
+    // The manifest of an OCI layout, as long as before.
+    let manifest =
+        json!({ "config": descriptor(&config(std::slice::from_ref(&layer))), "layers": [] }).to_string();
+    let index = json!({ "manifests": [descriptor(manifest.as_bytes())] });
+    let good = oci(&index, &[manifest.as_bytes()]);
+    let at = good.windows(8).position(|window| window == b"\"layers\"").unwrap();
+    let tampered = [&good[..at], b"\"Layers\"", &good[at + 8..]].concat();
     assert!(format!("{:#}", world.import(&tampered).unwrap_err()).contains("tampered with"));
     world.is_clean();
 

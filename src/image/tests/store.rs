@@ -1,5 +1,8 @@
 //! What the store keeps, and what an honest archive becomes.
 
+use std::os::unix::fs::FileExt;
+use std::process::Command;
+
 use super::hostile::{gzip, zstd};
 use super::*;
 
@@ -93,6 +96,36 @@ fn times_and_attributes_are_kept_to_the_nanosecond() {
 }
 
 #[test]
+fn holes_stay_holes_in_both_of_gnu_tars_formats() {
+    let world = World::new();
+    let file = fs::File::create(world.path("holes")).unwrap();
+    for at in 0..40 {
+        file.write_all_at(b"between holes", at << 20).unwrap();
+    }
+    file.set_len(50 << 20).unwrap();
+    for format in ["gnu", "posix"] {
+        let tar = Command::new("tar")
+            .args(["--sparse", "--format", format, "-cC"])
+            .arg(&world.0)
+            .arg("holes")
+            .output();
+        let layer = tar.unwrap().stdout;
+        assert!(layer.len() < 1 << 20);
+        let world = World::new();
+        world.import(&docker("t/t:1", &[layer])).unwrap();
+        let image = find(&world.store(), "t/t:1").unwrap();
+        let copy = fs::File::open(image.layers_dir.join(&image.lower[0]).join("holes")).unwrap();
+        assert_eq!(copy.metadata().unwrap().len(), 50 << 20, "{format}");
+        assert!(copy.metadata().unwrap().blocks() * 512 < 1 << 20, "{format}");
+        let mut text = [0; 13];
+        for at in 0..40 {
+            copy.read_exact_at(&mut text, at << 20).unwrap();
+            assert_eq!(&text, b"between holes", "{format}");
+        }
+    }
+}
+
+#[test]
 fn every_packing_gives_the_same_image() {
     let world = World::new();
     let layers = [layer("a"), layer("b"), layer("c")];
@@ -163,6 +196,7 @@ fn an_archive_is_read_once_in_each_state() {
     let second = store.import(&archive).unwrap();
     assert_ne!(second[0].id, first[0].id);
     assert_eq!(second[0].moved, ["docker.io/t/t:1"]);
+    assert_eq!(store.index().unwrap().archives.len(), 1);
     fs::remove_file(&archive).unwrap();
     assert_eq!(find(&store, "t/t:1").unwrap().id, second[0].id);
     assert_eq!(store.list().unwrap().len(), 2);
