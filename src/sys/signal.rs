@@ -16,18 +16,31 @@ pub fn block_all() -> io::Result<SignalFd> {
 ///
 /// Both pass through `execve`: without this a container is deaf to SIGTERM and sits out every grace period. Every Rust
 /// program ignores SIGPIPE, and a loop with a signalfd blocks all. (Handlers the kernel resets by itself.)
+///
+/// By the bare system call: the C library keeps two signals (32 and 33) for itself and would leave them ignored.
 pub fn reset() -> io::Result<()> {
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: `sigaction` is plain data, for which zeros are a valid value.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: the pointer is to one `sigaction` that lives until the call returns. Two numbers belong to the C
-        // library and are refused, which is as good: nobody can have ignored them through it.
-        let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &mut action) };
-        if asked == 0 && action.sa_sigaction == libc::SIG_IGN {
-            // SAFETY: sets a disposition, no handler.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // The kernel's `sigaction` begins with the handler; all zeros mean SIG_DFL, no flags, an empty mask. It is at
+        // most 4 words on 64-bit machines and 5 on 32-bit ones.
+        let default = [0usize; 8];
+        let mut current = [0usize; 8];
+        let none = std::ptr::null::<usize>();
+        // SAFETY: the pointer is to more memory than the kernel's `sigaction` takes, and it lives until the call returns.
+        let asked = unsafe { rt_sigaction(signal, none, current.as_mut_ptr()) };
+        if asked == 0 && current.first() == Some(&libc::SIG_IGN) {
+            // SAFETY: as above; it sets a disposition, no handler.
+            unsafe { rt_sigaction(signal, default.as_ptr(), std::ptr::null_mut()) };
         }
     }
     SigSet::empty().thread_set_mask()?;
     Ok(())
+}
+
+/// # Safety
+/// Both pointers are null or to a kernel's `sigaction`.
+unsafe fn rt_sigaction(signal: i32, new: *const usize, old: *mut usize) -> libc::c_long {
+    // The size of the kernel's signal set: 64 signals.
+    const MASK: usize = 8;
+    // SAFETY: as the caller says.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, old, MASK) }
 }
