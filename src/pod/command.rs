@@ -15,7 +15,9 @@ pub const AGAIN: Duration = Duration::from_millis(100);
 pub struct Command {
     /// Names it for as long as this process lives.
     pub key: u64,
-    /// Its own cgroup, below the container's.
+    /// Its name, of its own cgroup below the container's and of its files: `exec-<key>`.
+    pub name: String,
+    /// Its own cgroup.
     pub cgroup: String,
     /// The container's name and the number of its run.
     pub container: (String, u32),

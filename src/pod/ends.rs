@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::command::{AGAIN, Command, Stage};
 use super::connections::Id;
-use super::job::Answer;
+use super::job::{Answer, worker_cgroup};
 use super::journal;
 use super::process::{Leaving, Process};
-use super::run::{Begun, End, Phase, Run};
+use super::run::{Begun, End, Phase, Run, remove_command_state};
 use super::sandbox::PAUSE;
+use super::spawn::Heard;
 use crate::protocol::{Exited, Notice, Reply};
 use crate::status::{Failure, Reason};
 use crate::sys::process::Ended;
@@ -40,6 +41,9 @@ impl Process {
             || self.commands.iter().any(|command| matches!(command.stage, Stage::Starting(_)));
         if !starting {
             self.unclaimed.clear();
+        }
+        for run in &mut self.runs {
+            run.remove_worker(&self.hierarchies);
         }
     }
 
@@ -80,24 +84,20 @@ impl Process {
     /// Takes the answer of the worker that starts a run, if there is one.
     pub fn hear_of_run(&mut self, key: u64) {
         let Some(run) = self.runs.iter_mut().find(|run| run.key == key) else { return };
-        let Phase::Starting { worker, asker, .. } = &run.phase else { return };
+        let Phase::Starting { worker, asker, .. } = &mut run.phase else { return };
         let asker = *asker;
         match worker.answer() {
-            Ok(None) => {}
-            Ok(Some(Answer::Started { pid })) => {
+            // How it ended is told when it is reaped.
+            Heard::Nothing | Heard::Gone => {}
+            Heard::Answer(Answer::Started { pid }) => {
                 let begun = Begun { pid, at: clock::wall(), boot: clock::boottime() };
                 run.phase = Phase::Running(begun);
                 self.connections.reply(asker, &Reply::Started { pid, at: begun.at });
                 self.send_stop_signals();
                 self.claim_earlier(pid);
             }
-            Ok(Some(Answer::Failed(failure))) => {
+            Heard::Answer(Answer::Failed(failure)) => {
                 self.start_failed(key, Some(asker), failure.reason, failure.message);
-            }
-            Err(error) => {
-                let message = format!("the worker that starts it: {error:#}");
-                self.kill_worker(key);
-                self.start_failed(key, Some(asker), Reason::RunContainerError, message);
             }
         }
     }
@@ -154,10 +154,10 @@ impl Process {
     /// Takes the answer of the worker that starts a command, if there is one.
     pub fn hear_of_command(&mut self, key: u64) {
         let Some(command) = self.commands.iter_mut().find(|command| command.key == key) else { return };
-        let Stage::Starting(worker) = &command.stage else { return };
+        let Stage::Starting(worker) = &mut command.stage else { return };
         match worker.answer() {
-            Ok(None) => {}
-            Ok(Some(Answer::Started { pid })) => {
+            Heard::Nothing | Heard::Gone => {}
+            Heard::Answer(Answer::Started { pid }) => {
                 command.stage = Stage::Running(pid);
                 if command.kill_at.is_some_and(|at| at > clock::boottime()) {
                     command.kill_at = command.timeout_at;
@@ -165,13 +165,7 @@ impl Process {
                 self.connections.send(command.asker, &Reply::Started { pid, at: clock::wall() });
                 self.claim_earlier(pid);
             }
-            Ok(Some(Answer::Failed(failure))) => self.command_ended(key, &Reply::Failed(failure)),
-            Err(error) => {
-                let _ = process::signal(worker.pid, libc::SIGKILL);
-                let failure =
-                    Failure::new(Reason::RunContainerError, format!("the worker that starts it: {error:#}"));
-                self.command_ended(key, &Reply::Failed(failure));
-            }
+            Heard::Answer(Answer::Failed(failure)) => self.command_ended(key, &Reply::Failed(failure)),
         }
     }
 
@@ -193,8 +187,13 @@ impl Process {
         self.connections.reply(command.asker, reply);
         let (name, attempt) = command.container;
         if let Some(run) = self.runs.iter_mut().find(|run| run.name == name && run.attempt == attempt) {
-            run.spent.push(command.cgroup);
-            run.remove_spent(&self.hierarchies);
+            if let Err(error) =
+                remove_command_state(&self.directory.join("runtime"), &run.id(), &command.name)
+            {
+                log::warn!("remove the state of {}: {error}", command.name);
+            }
+            // For a moment its worker may still be in it.
+            run.spend(command.cgroup, &self.hierarchies);
         }
     }
 
@@ -209,6 +208,7 @@ impl Process {
         let now = clock::boottime();
         self.give_up_starts(now);
         for run in &mut self.runs {
+            run.remove_spent(&self.hierarchies, now);
             let running = matches!(run.phase, Phase::Running(_) | Phase::Starting { .. });
             if running && run.stop.is_some_and(|stop| stop.kill_at <= now) {
                 run.kill(&self.hierarchies);
@@ -318,7 +318,8 @@ impl Process {
             }
             return false;
         }
-        if let Err(error) = self.hierarchies.remove(&cgroup) {
+        let worker = self.hierarchies.for_killing().remove(&worker_cgroup(&cgroup));
+        if let Err(error) = worker.and(self.hierarchies.remove(&cgroup)) {
             log::warn!("remove {cgroup}: {error}");
         }
         true

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::protocol::LogFile;
 use crate::sys::clock;
@@ -20,6 +20,8 @@ pub struct Log {
     length: u64,
     /// What was rotated away and still exists, the oldest first.
     older: VecDeque<PathBuf>,
+    /// The second of the latest rotation, and how many there were before it in that second.
+    latest: (String, u32),
     /// Whether the last write failed, so that only the first failure is told.
     failing: bool,
 }
@@ -27,7 +29,14 @@ pub struct Log {
 impl Log {
     /// Opens the file, which is made where it is missing. Where that fails it is tried again at each write.
     pub fn open(limits: LogFile) -> Log {
-        let mut log = Log { limits, file: None, length: 0, older: VecDeque::new(), failing: false };
+        let mut log = Log {
+            limits,
+            file: None,
+            length: 0,
+            older: VecDeque::new(),
+            latest: Default::default(),
+            failing: false,
+        };
         if let Err(error) = log.reopen() {
             log.failed(&error);
         }
@@ -113,15 +122,21 @@ impl Log {
         Ok(())
     }
 
-    /// `<n>.log.<YYYYMMDD-hhmmss>` as kubelet names them, with a number behind where that exists.
-    fn free_name(&self) -> PathBuf {
+    /// `<n>.log.<YYYYMMDD-hhmmss>` as kubelet names them; what follows within the second gets a number, and sorts after.
+    fn free_name(&mut self) -> PathBuf {
         let now = jiff::Timestamp::from_nanosecond(clock::wall().0.into()).unwrap_or_default();
-        let base = format!("{}.{}", self.limits.path, now.strftime("%Y%m%d-%H%M%S"));
-        let mut names =
-            std::iter::once(base.clone()).chain((1..10_000).map(|number| format!("{base}-{number:03}")));
-        let free = names.find(|name| fs::symlink_metadata(Path::new(name)).is_err());
-        // Ten thousand in a second: the newest takes the place of another.
-        PathBuf::from(free.unwrap_or(base))
+        let second = now.strftime("%Y%m%d-%H%M%S").to_string();
+        let mut number = if self.latest.0 == second { self.latest.1 + 1 } else { 0 };
+        let name = |number: u32| match number {
+            0 => PathBuf::from(format!("{}.{second}", self.limits.path)),
+            _ => PathBuf::from(format!("{}.{second}-{number:03}", self.limits.path)),
+        };
+        while fs::symlink_metadata(name(number)).is_ok() && number < 10_000 {
+            number += 1;
+        }
+        let free = name(number);
+        self.latest = (second, number);
+        free
     }
 
     fn failed(&mut self, error: &io::Error) {

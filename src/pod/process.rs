@@ -134,17 +134,20 @@ impl Process {
             wanted.push((Source::Connection(id), PollFd::new(socket, flags)));
         }
         for run in &self.runs {
-            if let Phase::Starting { worker, .. } = &run.phase {
-                wanted.push((Source::StartingRun(run.key), PollFd::new(worker.socket.as_fd(), read)));
+            if let Phase::Starting { worker, .. } = &run.phase
+                && let Some(socket) = &worker.socket
+            {
+                wanted.push((Source::StartingRun(run.key), PollFd::new(socket.as_fd(), read)));
             }
             for stream in run.output.iter().flat_map(|output| &output.streams) {
                 wanted.push((Source::Stream(run.key, stream.name()), PollFd::new(stream.as_fd(), read)));
             }
         }
         for command in &self.commands {
-            if let Stage::Starting(worker) = &command.stage {
-                let descriptor = PollFd::new(worker.socket.as_fd(), read);
-                wanted.push((Source::StartingCommand(command.key), descriptor));
+            if let Stage::Starting(worker) = &command.stage
+                && let Some(socket) = &worker.socket
+            {
+                wanted.push((Source::StartingCommand(command.key), PollFd::new(socket.as_fd(), read)));
             }
         }
         wanted
@@ -187,15 +190,7 @@ impl Process {
 
     /// When something is due next, on CLOCK_BOOTTIME.
     fn next_due(&self) -> Option<Duration> {
-        let of_runs = self.runs.iter().flat_map(|run| {
-            let start = match &run.phase {
-                Phase::Starting { deadline, .. } => Some(*deadline),
-                _ => None,
-            };
-            let running = matches!(run.phase, Phase::Running(_) | Phase::Starting { .. });
-            let kill = run.stop.filter(|_| running).map(|stop| stop.kill_at);
-            [start, kill, run.retry.map(|(at, _)| at)]
-        });
+        let of_runs = self.runs.iter().map(Run::next_due);
         let of_commands = self.commands.iter().map(|command| command.kill_at);
         of_runs.chain(of_commands).chain([self.accept_at]).flatten().min()
     }

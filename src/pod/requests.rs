@@ -85,6 +85,7 @@ impl Process {
             output: None,
             stop: None,
             spent: Vec::new(),
+            worker_left: true,
             swept: false,
             retry: None,
         };
@@ -187,7 +188,7 @@ impl Process {
             id: run.id(),
             bundle: run.bundle.to_string_lossy().into_owned(),
             cgroup: run.cgroup.clone(),
-            name,
+            name: name.clone(),
             args: exec.args,
             terminal: exec.terminal,
         };
@@ -204,7 +205,7 @@ impl Process {
         let timeout_at = exec.timeout.map(|timeout| now.saturating_add(timeout));
         let kill_at = Some(timeout_at.unwrap_or(Duration::MAX).min(now + START));
         let stage = Stage::Starting(worker);
-        self.commands.push(Command { key, cgroup, container, asker, stage, kill_at, timeout_at });
+        self.commands.push(Command { key, name, cgroup, container, asker, stage, kill_at, timeout_at });
     }
 
     /// Whoever asked is gone: its commands end.

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
 use super::connections::Id;
-use super::job::container_id;
+use super::job::{command_state, container_id, worker_cgroup};
 use super::lines::{Got, STDERR, STDOUT, Scratch, Stream};
 use super::log_file::Log;
 use super::spawn::Worker;
@@ -22,6 +22,9 @@ const DRAIN: usize = 64;
 
 /// First and longest wait between two looks at what does not go away.
 const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(5));
+
+/// Wait between two tries after which the cgroup of a command that ended is left to its container's end.
+const LONGEST_SPENT: Duration = Duration::from_secs(1);
 
 /// One run of a container.
 pub struct Run {
@@ -42,7 +45,9 @@ pub struct Run {
     /// How it is to be stopped.
     pub stop: Option<Stopping>,
     /// Cgroups of commands in it that ended, and may hold what they left behind.
-    pub spent: Vec<String>,
+    pub spent: Vec<Spent>,
+    /// Whether the cgroup of the worker that started it is still there.
+    pub worker_left: bool,
     /// Whether it left nothing: no process, mount, cgroup, state.
     pub swept: bool,
     /// When to look again at what does not go away, and how long to wait then.
@@ -110,6 +115,15 @@ pub struct Stopping {
     pub kill_at: Duration,
 }
 
+/// The cgroup of a command that ended.
+pub struct Spent {
+    /// The cgroup.
+    pub cgroup: String,
+    /// When to try again to remove it, and how long to wait then. For about a second: what is in it after that was left
+    /// behind on purpose, and goes with the container.
+    pub retry: Option<(Duration, Duration)>,
+}
+
 /// What a run prints.
 pub struct Output {
     /// Where it goes.
@@ -174,16 +188,22 @@ impl Run {
         }
     }
 
-    /// Kills everything in its cgroup. What cannot be killed now is tried again by whoever waits for it to be gone.
+    /// Kills everything in its cgroup, and before that the worker that may still put something there. What cannot be
+    /// killed now is tried again by whoever waits for it to be gone.
     pub fn kill(&self, hierarchies: &Hierarchies) {
-        if let Err(error) = hierarchies.kill(&self.cgroup) {
+        let worker = hierarchies.for_killing().kill(&worker_cgroup(&self.cgroup));
+        if let Err(error) = worker.and(hierarchies.kill(&self.cgroup)) {
             log::warn!("container {}: kill: {error}", self.id());
         }
     }
 
+    fn is_empty(&self, hierarchies: &Hierarchies) -> bool {
+        hierarchies.for_killing().is_empty(&worker_cgroup(&self.cgroup)) && hierarchies.is_empty(&self.cgroup)
+    }
+
     /// Sees to it that nothing is left in its cgroup: true when so, else it is looked at again a little later.
     pub fn emptied(&mut self, hierarchies: &Hierarchies) -> bool {
-        if hierarchies.is_empty(&self.cgroup) {
+        if self.is_empty(hierarchies) {
             self.retry = None;
             return true;
         }
@@ -216,7 +236,8 @@ impl Run {
             Err(error) => Err(error.into()),
         };
         let state = remove_state(runtime, &self.id());
-        unmounted.and(state).and(hierarchies.remove(&self.cgroup))
+        let worker = hierarchies.for_killing().remove(&worker_cgroup(&self.cgroup));
+        unmounted.and(state).and(worker).and(hierarchies.remove(&self.cgroup))
     }
 
     fn again(&mut self) {
@@ -224,9 +245,47 @@ impl Run {
         self.retry = Some((clock::boottime() + wait, wait));
     }
 
-    /// Tries to remove the cgroups of commands that ended.
-    pub fn remove_spent(&mut self, hierarchies: &Hierarchies) {
-        self.spent.retain(|cgroup| hierarchies.remove(cgroup).is_err());
+    /// Removes the cgroup of the worker that started it, once that is gone.
+    pub fn remove_worker(&mut self, hierarchies: &Hierarchies) {
+        if self.worker_left && matches!(self.phase, Phase::Running(_)) {
+            self.worker_left = hierarchies.for_killing().remove(&worker_cgroup(&self.cgroup)).is_err();
+        }
+    }
+
+    /// A command in it ended.
+    pub fn spend(&mut self, cgroup: String, hierarchies: &Hierarchies) {
+        self.spent.push(Spent { cgroup, retry: Some((clock::boottime(), RETRY.0)) });
+        self.remove_spent(hierarchies, clock::boottime());
+    }
+
+    /// Tries to remove the cgroups of commands that ended, where that is due.
+    pub fn remove_spent(&mut self, hierarchies: &Hierarchies, now: Duration) {
+        self.spent.retain_mut(|spent| {
+            let Some((_, wait)) = spent.retry.filter(|(at, _)| *at <= now) else { return true };
+            let left = hierarchies.remove(&spent.cgroup).is_err();
+            spent.retry = (wait < LONGEST_SPENT).then_some((now + wait, wait * 2));
+            left
+        });
+    }
+
+    /// When something of it is to be looked at again, on CLOCK_BOOTTIME.
+    pub fn next_due(&self) -> Option<Duration> {
+        let start = match &self.phase {
+            Phase::Starting { deadline, .. } => Some(*deadline),
+            _ => None,
+        };
+        let running = matches!(self.phase, Phase::Running(_) | Phase::Starting { .. });
+        let kill = self.stop.filter(|_| running).map(|stop| stop.kill_at);
+        let spent = self.spent.iter().filter_map(|spent| Some(spent.retry?.0));
+        spent.chain([start, kill, self.retry.map(|(at, _)| at)].into_iter().flatten()).min()
+    }
+}
+
+/// What a worker that was killed left of the state it made for a command.
+pub fn remove_command_state(runtime: &Path, id: &str, command: &str) -> io::Result<()> {
+    match std::fs::remove_dir_all(runtime.join(command_state(id, command))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::{Mode, umask};
 
 use super::job::{Answer, Job, PauseTask, Task};
-use super::spawn;
+use super::spawn::{self, Heard};
 use crate::protocol::{Sandbox, Tmpfs};
 use crate::sys::cgroup::Hierarchies;
 use crate::sys::{clock, loopback, process, seqpacket, signal};
@@ -134,18 +134,24 @@ fn start_pause(sandbox: &Sandbox, directory: &Path) -> Result<i32> {
         nofile: sandbox.nofile,
         task: Task::Pause(task),
     };
-    let worker = spawn::worker(PAUSE, &job, directory, &[]).context("start the PID namespace's process")?;
+    let mut worker =
+        spawn::worker(PAUSE, &job, directory, &[]).context("start the PID namespace's process")?;
     let until = clock::boottime() + PAUSE_DEADLINE;
     loop {
         let left = until.saturating_sub(clock::boottime());
         if left.is_zero() {
             bail!("start the PID namespace's process: nothing heard for {PAUSE_DEADLINE:?}");
         }
-        spawn::wait_readable(worker.socket.as_fd(), left).context("wait for a worker")?;
-        match worker.answer().context("start the PID namespace's process")? {
-            None => {}
-            Some(Answer::Started { pid }) => return Ok(pid),
-            Some(Answer::Failed(failure)) => bail!("start the PID namespace's process: {}", failure.message),
+        if let Some(socket) = &worker.socket {
+            spawn::wait_readable(socket.as_fd(), left).context("wait for a worker")?;
+        }
+        match worker.answer() {
+            Heard::Nothing => {}
+            Heard::Answer(Answer::Started { pid }) => return Ok(pid),
+            Heard::Answer(Answer::Failed(failure)) => {
+                bail!("start the PID namespace's process: {}", failure.message)
+            }
+            Heard::Gone => bail!("start the PID namespace's process: its worker died"),
         }
     }
 }

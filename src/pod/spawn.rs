@@ -7,13 +7,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::diary;
 use super::job::{Answer, Job};
 use crate::protocol::MAX_PACKET;
+use crate::status::{Failure, Reason};
 use crate::sys::process::{Program, spawn};
 use crate::sys::seqpacket;
 
@@ -22,8 +23,8 @@ use crate::sys::seqpacket;
 pub struct Worker {
     /// Its process ID, ours to reap.
     pub pid: i32,
-    /// Where its answer comes, non-blocking.
-    pub socket: OwnedFd,
+    /// Where its answer comes, non-blocking; `None` once none can come.
+    pub socket: Option<OwnedFd>,
 }
 
 /// Starts a worker on `job`, with `more` as its descriptors from 4 on and the log in `directory` as its stderr.
@@ -47,20 +48,37 @@ pub fn worker(title: &str, job: &Job, directory: &Path, more: &[BorrowedFd<'_>])
         session: false,
     })
     .context("start a worker")?;
-    Ok(Worker { pid: pid.as_raw(), socket: ours })
+    Ok(Worker { pid: pid.as_raw(), socket: Some(ours) })
+}
+
+/// What was heard from a worker.
+#[derive(Debug)]
+pub enum Heard {
+    /// Nothing yet.
+    Nothing,
+    /// Its answer.
+    Answer(Answer),
+    /// It will say nothing any more: it is dead, or about to be, and how is told by the kernel.
+    Gone,
 }
 
 impl Worker {
-    /// Its answer; `None` as long as there is none.
-    ///
-    /// # Errors
-    /// When it is gone without an answer.
-    pub fn answer(&self) -> Result<Option<Answer>> {
-        match seqpacket::recv(self.socket.as_fd(), MAX_PACKET) {
-            Ok(Some(packet)) => Ok(Some(serde_json::from_slice(&packet.bytes).context("read its answer")?)),
-            Ok(None) => bail!("it ended without an answer"),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error).context("receive its answer"),
+    /// Its answer, if there is one.
+    pub fn answer(&mut self) -> Heard {
+        let Some(socket) = &self.socket else { return Heard::Nothing };
+        match seqpacket::recv(socket.as_fd(), MAX_PACKET) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Ok(Some(packet)) => match serde_json::from_slice(&packet.bytes) {
+                Ok(answer) => Heard::Answer(answer),
+                Err(error) => {
+                    let message = format!("read the worker's answer: {error}");
+                    Heard::Answer(Answer::Failed(Failure::new(Reason::RunContainerError, message)))
+                }
+            },
+            Ok(None) | Err(_) => {
+                self.socket = None;
+                Heard::Gone
+            }
         }
     }
 }

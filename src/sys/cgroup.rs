@@ -46,6 +46,12 @@ struct Hierarchy {
     controllers: Vec<String>,
 }
 
+impl Hierarchy {
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|known| known == controller)
+    }
+}
+
 impl Hierarchies {
     /// What is mounted in the caller's mount namespace.
     ///
@@ -83,6 +89,12 @@ impl Hierarchies {
         unified.map(|unified| Hierarchies { unified: true, mounts: vec![unified] })
     }
 
+    /// The one hierarchy that processes are killed by, for cgroups that limit nothing.
+    pub fn for_killing(&self) -> Hierarchies {
+        let freezer = self.mounts.iter().find(|hierarchy| hierarchy.has("freezer")).or(self.mounts.first());
+        Hierarchies { unified: self.unified, mounts: freezer.cloned().into_iter().collect() }
+    }
+
     /// Whether this is v2 alone.
     pub fn unified(&self) -> bool {
         self.unified
@@ -114,7 +126,7 @@ impl Hierarchies {
                     }
                     _ => {}
                 }
-                if hierarchy.controllers.iter().any(|controller| controller == "cpuset") {
+                if hierarchy.has("cpuset") {
                     inherit_cpuset(&above, &at)?;
                 }
             }
@@ -146,8 +158,7 @@ impl Hierarchies {
                 return Ok(());
             }
         }
-        let freezer =
-            self.mounts.iter().find(|hierarchy| hierarchy.controllers.iter().any(|c| c == "freezer"));
+        let freezer = self.mounts.iter().find(|hierarchy| hierarchy.has("freezer"));
         let freezer = freezer.map(|hierarchy| directory(&hierarchy.root, cgroup)).transpose()?;
         if let Some(at) = &freezer {
             freeze(at);
@@ -170,8 +181,7 @@ impl Hierarchies {
         let (file, memory) = if self.unified {
             ("memory.events", self.mounts.first())
         } else {
-            let of_memory = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|c| c == "memory");
-            ("memory.oom_control", self.mounts.iter().find(of_memory))
+            ("memory.oom_control", self.mounts.iter().find(|hierarchy| hierarchy.has("memory")))
         };
         let Some(Ok(at)) = memory.map(|hierarchy| directory(&hierarchy.root, cgroup)) else { return 0 };
         // v2 counts what is below by itself.

@@ -15,36 +15,32 @@ pub fn block_all() -> io::Result<SignalFd> {
 /// Gives every ignored signal its default and blocks none: the last thing before `execve`.
 ///
 /// Both pass through `execve`: without this a container is deaf to SIGTERM and sits out every grace period. Every Rust
-/// program ignores SIGPIPE, a loop with a signalfd blocks all, and glibc's `posix_spawn` ignores the two signals that it
-/// keeps for itself (32 and 33) and lets no program change: so the kernel is asked, not the C library. (Handlers the
-/// kernel resets by itself.)
+/// program ignores SIGPIPE, and a loop with a signalfd blocks all. (Handlers the kernel resets by itself.)
+///
+/// By the bare system call: the C library keeps two signals (32 and 33) for itself and would leave them ignored.
 pub fn reset() -> io::Result<()> {
-    /// The kernel's own layout (`struct kernel_sigaction`); `handler` is first on every architecture we run on.
-    #[repr(C)]
-    struct Action {
-        handler: usize,
-        rest: [usize; 4],
-    }
-    /// Bytes of the kernel's signal set.
-    const SET: usize = 8;
-    for signal in 1..=64 {
-        let mut action = Action { handler: 0, rest: [0; 4] };
-        // SAFETY: a null new action asks only; the old one is written into `action`, which is at least as long as the
-        // kernel's and lives until the call returns.
-        let asked = unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, signal, std::ptr::null::<Action>(), &mut action, SET)
-        };
-        if asked == 0 && action.handler == libc::SIG_IGN {
-            let default = Action { handler: libc::SIG_DFL, rest: [0; 4] };
-            // SAFETY: sets a disposition, no handler; `default` lives until the call returns.
-            let set = unsafe {
-                libc::syscall(libc::SYS_rt_sigaction, signal, &default, std::ptr::null_mut::<Action>(), SET)
-            };
-            if set != 0 {
-                return Err(io::Error::last_os_error());
-            }
+    for signal in 1..=libc::SIGRTMAX() {
+        // The kernel's `sigaction` begins with the handler; all zeros mean SIG_DFL, no flags, an empty mask. It is at
+        // most 4 words on 64-bit machines and 5 on 32-bit ones.
+        let default = [0usize; 8];
+        let mut current = [0usize; 8];
+        let none = std::ptr::null::<usize>();
+        // SAFETY: the pointer is to more memory than the kernel's `sigaction` takes, and it lives until the call returns.
+        let asked = unsafe { rt_sigaction(signal, none, current.as_mut_ptr()) };
+        if asked == 0 && current.first() == Some(&libc::SIG_IGN) {
+            // SAFETY: as above; it sets a disposition, no handler.
+            unsafe { rt_sigaction(signal, default.as_ptr(), std::ptr::null_mut()) };
         }
     }
     SigSet::empty().thread_set_mask()?;
     Ok(())
+}
+
+/// # Safety
+/// Both pointers are null or to a kernel's `sigaction`.
+unsafe fn rt_sigaction(signal: i32, new: *const usize, old: *mut usize) -> libc::c_long {
+    // The size of the kernel's signal set: 64 signals.
+    const MASK: usize = 8;
+    // SAFETY: as the caller says.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, old, MASK) }
 }

@@ -2,5 +2,7 @@
 //! directory and cgroup, and leaves nothing.
 #![allow(clippy::unwrap_used)]
 
+mod around;
+mod insides;
 mod lives;
 mod world;

@@ -28,7 +28,8 @@ pub fn listen() -> anyhow::Result<Causes> {
 }
 
 impl Causes {
-    /// What was told up to now, the first first, separated by `; `. The first is mostly the deepest cause.
+    /// The first two things that were told up to now, separated by `; `: the cause, and what was being done. What follows
+    /// only says so again.
     pub fn told(&self) -> String {
         let mut bytes = Vec::new();
         // Ends with "would block" while a writer lives; what came until then is what counts.
@@ -36,10 +37,11 @@ impl Causes {
         let text = String::from_utf8_lossy(&bytes);
         let mut lines: Vec<&str> = Vec::new();
         for line in text.lines().filter(|line| !line.is_empty()) {
-            if !lines.iter().any(|known| known.contains(line)) {
+            if !lines.contains(&line) {
                 lines.push(line);
             }
         }
+        lines.truncate(2);
         lines.join("; ")
     }
 }

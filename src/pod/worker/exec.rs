@@ -13,7 +13,7 @@ use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 
 use super::runtime::Command;
 use super::{config, failure, runtime};
-use crate::pod::job::{ExecTask, MORE};
+use crate::pod::job::{ExecTask, MORE, command_state};
 use crate::status::{Failure, Reason};
 use crate::sys::cgroup::Hierarchies;
 use crate::sys::process::inherited;
@@ -33,10 +33,13 @@ pub fn exec(runtime: &Path, task: &ExecTask) -> Result<i32, Failure> {
         streams,
         terminal: task.terminal,
     });
-    // Where this worker dies first, the pod process removes it with the container.
-    let removed = fs::remove_dir_all(&own).with_context(|| format!("remove {}", own.display()));
+    // Where this worker is killed before, the pod process removes it.
+    let removed = match fs::remove_dir_all(&own) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
     let pid = started?;
-    removed.map(|()| pid).map_err(wrong)
+    removed.with_context(|| format!("remove {}", own.display())).map(|()| pid).map_err(wrong)
 }
 
 fn inherit() -> Result<[std::os::fd::OwnedFd; 3]> {
@@ -64,7 +67,7 @@ fn process(task: &ExecTask) -> Result<fs::File> {
 /// A copy of the container's state in a directory of its own: libcontainer leaves a socket beside the state at each exec,
 /// under a name that it does not tell.
 fn private_state(runtime: &Path, task: &ExecTask) -> Result<PathBuf> {
-    let own = runtime.join(format!("{}.{}", task.id, task.name));
+    let own = runtime.join(command_state(&task.id, &task.name));
     let copy = own.join(&task.id);
     fs::create_dir_all(&copy).with_context(|| format!("make {}", copy.display()))?;
     let from = runtime.join(&task.id).join("state.json");

@@ -44,7 +44,9 @@ fn prepare(bundle: &Path, task: &PauseTask) -> Result<()> {
     fs::write(&config, config_json(&task.cgroup).to_string())
         .with_context(|| format!("write {}", config.display()))?;
     mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::MS_NOSUID, Some("size=64k,mode=755"))
-        .with_context(|| format!("mount an empty root at {}", root.display()))
+        .with_context(|| format!("mount an empty root at {}", root.display()))?;
+    // libcontainer puts the usual devices there.
+    fs::create_dir(root.join("dev")).context("make /dev")
 }
 
 /// Network, IPC and UTS are the pod's, inherited; the rest is its own.
@@ -63,6 +65,11 @@ fn config_json(cgroup: &str) -> Value {
             },
             "noNewPrivileges": true,
         },
+        // libcontainer asks it who it is.
+        "mounts": [{
+            "destination": "/proc", "type": "proc", "source": "proc",
+            "options": ["nosuid", "noexec", "nodev", "ro"],
+        }],
         "linux": {
             "cgroupsPath": cgroup,
             "namespaces": [{ "type": "mount" }, { "type": "pid" }, { "type": "cgroup" }],

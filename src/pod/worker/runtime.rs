@@ -109,10 +109,11 @@ fn start(
     build().map_err(|error| told(error, &causes.told()))
 }
 
-/// libcontainer's error with what it told `tracing` of its causes.
+/// What libcontainer told `tracing` of the causes of its error; where that is nothing, the error itself, which mostly says
+/// no more than that there was one.
 fn told(error: Error, causes: &str) -> Failure {
-    let message = if causes.is_empty() { format!("{error:#}") } else { format!("{error:#}: {causes}") };
-    Failure::new(Reason::RunContainerError, message)
+    let message = if causes.is_empty() { format!("{error:#}") } else { causes.to_owned() };
+    Failure::new(Reason::RunContainerError, format!("set the container up: {message}"))
 }
 
 fn internal(error: Error) -> Failure {

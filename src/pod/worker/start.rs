@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{config, failure, rootfs, runtime, user};
-use crate::pod::job::{MORE, container_id};
+use crate::pod::job::{MORE, container_id, worker_cgroup};
 use crate::protocol::StartContainer;
 use crate::status::{Failure, Reason};
 use crate::sys::cgroup::Hierarchies;
@@ -31,9 +31,13 @@ fn prepare(request: &StartContainer) -> Result<[std::os::fd::OwnedFd; 2]> {
     Ok(output)
 }
 
-/// Makes a cgroup and enters it.
+/// Enters the worker's own cgroup, beside the one of `cgroup`.
+///
+/// Not that one itself: where libcontainer fails it kills everything in it, and the reason would die with the worker.
+/// What the worker clones moves over by itself.
 pub fn enter(cgroup: &str) -> Result<()> {
-    let hierarchies = Hierarchies::discover().context("look for cgroups")?;
-    hierarchies.make(cgroup).with_context(|| format!("make cgroup {cgroup}"))?;
-    hierarchies.enter(cgroup).with_context(|| format!("enter cgroup {cgroup}"))
+    let own = worker_cgroup(cgroup);
+    let hierarchies = Hierarchies::discover().context("look for cgroups")?.for_killing();
+    hierarchies.make(&own).with_context(|| format!("make cgroup {own}"))?;
+    hierarchies.enter(&own).with_context(|| format!("enter cgroup {own}"))
 }
