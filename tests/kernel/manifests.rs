@@ -98,9 +98,15 @@ fn an_edited_deaf_pod_keeps_its_image_until_its_grace_is_over() {
     world.write("web.yaml", &manifest);
     let old = world.running("web");
     world.write("web.yaml", &with_main(manifest, json!({"image": IMAGE_2})));
-    stays_true_for(Duration::from_secs(4), "the old one runs within its grace of 5 s", || {
-        world.pod("web").is_some_and(|now| now.uid() == old.uid() && now.phase() == "Running")
-    });
+    stays_true_for(
+        Duration::from_secs(4),
+        "the old one runs within its grace of 5 s, the new one waits",
+        || {
+            let (old, new): (Vec<Seen>, Vec<Seen>) =
+                world.pods().into_iter().partition(|pod| pod.uid() == old.uid());
+            old.iter().any(|old| old.phase() == "Running") && new.iter().all(|new| new.phase() == "Pending")
+        },
+    );
     world.once("web", "runs the second image", runs_image_2);
 }
 
