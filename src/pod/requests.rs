@@ -68,7 +68,11 @@ impl Process {
             let message = format!("container {} still runs, {id} cannot be started beside it", run.id());
             return self.connections.fail(asker, Reason::RunContainerError, message);
         }
-        if self.runs.iter().any(|run| run.name == request.name && run.attempt >= request.attempt) {
+        // A run that never came about and left nothing may be tried again under its number.
+        let again = |run: &Run| run.swept && matches!(run.phase, Phase::Failed(_));
+        let spent =
+            |run: &Run| run.attempt > request.attempt || (run.attempt == request.attempt && !again(run));
+        if self.runs.iter().any(|run| run.name == request.name && spent(run)) {
             let message = format!("container {id} was started already");
             return self.connections.fail(asker, Reason::RunContainerError, message);
         }
