@@ -16,6 +16,7 @@ use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use log::{debug, info, warn};
 use smol::channel::Sender;
 use smol::future::FutureExt;
+use smol::stream::StreamExt;
 use smol::{Async, Timer};
 
 use super::Message;
@@ -45,6 +46,8 @@ pub struct Directory {
     state: manifest::Directory,
     /// What each entry looked like when it was last read.
     seen: BTreeMap<String, Look>,
+    /// Some entry was left for a moment, since it had just changed.
+    unsettled: bool,
 }
 
 /// Enough of an entry to notice that it changed.
@@ -57,7 +60,7 @@ impl Directory {
         let context = Context { node_name: world.node_name.clone(), directory: path.display().to_string() };
         let mut state = manifest::Directory::new(context);
         seeds.into_iter().for_each(|pod| state.remember(pod));
-        Directory { path, orders: world.runtime.orders(), state, seen: BTreeMap::new() }
+        Directory { path, orders: world.runtime.orders(), state, seen: BTreeMap::new(), unsettled: false }
     }
 
     /// Reads everything for the first time.
@@ -86,7 +89,7 @@ impl Directory {
             // What changed before there was a watch is found by a listing.
             let told = match watches.renew() {
                 true => Told { files: None, orders: true },
-                false => watches.wait().await,
+                false => watches.wait(self.unsettled).await,
             };
             if told.orders {
                 self.obey(&sender).await;
@@ -126,6 +129,7 @@ impl Directory {
 
     /// Reads what changed since the last listing and forgets what is gone. A directory that is not there orders nothing.
     fn list(&mut self, settled: Duration) {
+        self.unsettled = false;
         let names: io::Result<Vec<String>> = fs::read_dir(&self.path).and_then(|entries| {
             let name = |entry: io::Result<fs::DirEntry>| {
                 entry.map(|it| it.file_name().to_string_lossy().into_owned())
@@ -165,7 +169,11 @@ impl Directory {
         };
         let age = look.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         let now = (look.dev(), look.ino(), look.size(), look.mtime(), look.mtime_nsec());
-        if self.seen.get(name) == Some(&now) || age.is_some_and(|age| age < settled) {
+        if self.seen.get(name) == Some(&now) {
+            return;
+        }
+        if age.is_some_and(|age| age < settled) {
+            self.unsettled = true;
             return;
         }
         self.seen.insert(name.to_owned(), now);
@@ -264,15 +272,22 @@ impl Watches {
         self.directory.is_some() && self.directory != before
     }
 
-    async fn wait(&mut self) -> Told {
+    /// Waits for something to look at; not longer than it takes an entry to settle if one is `unsettled`.
+    async fn wait(&mut self, unsettled: bool) -> Told {
         loop {
             let ready = async { self.ready.readable().await.is_ok() };
             let due = async {
-                use smol::stream::StreamExt;
                 self.relist.next().await;
                 false
             };
-            if !ready.or(due).await {
+            let settled = async {
+                match unsettled {
+                    true => Timer::after(SETTLED).await,
+                    false => std::future::pending().await,
+                };
+                false
+            };
+            if !ready.or(due).or(settled).await {
                 return Told { files: None, orders: false };
             }
             let told = self.read();
