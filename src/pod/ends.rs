@@ -97,7 +97,7 @@ impl Process {
                 self.claim_earlier(pid);
             }
             Heard::Answer(Answer::Failed(failure)) => {
-                self.start_failed(key, Some(asker), failure.reason, failure.message);
+                self.start_failed(key, asker, failure.reason, failure.message);
             }
         }
     }
@@ -114,7 +114,7 @@ impl Process {
         let Some(run) = self.runs.iter().find(|run| run.key == key) else { return };
         let Phase::Starting { asker, .. } = run.phase else { return };
         let message = self.how_worker_ended(&run.cgroup, ended);
-        self.start_failed(key, Some(asker), Reason::RunContainerError, message);
+        self.start_failed(key, asker, Reason::RunContainerError, message);
     }
 
     fn how_worker_ended(&self, cgroup: &str, ended: Ended) -> String {
@@ -136,7 +136,7 @@ impl Process {
     }
 
     /// A run did not begin: kills what there is of it and tells.
-    pub(super) fn start_failed(&mut self, key: u64, asker: Option<Id>, reason: Reason, message: String) {
+    fn start_failed(&mut self, key: u64, asker: Id, reason: Reason, message: String) {
         let Some(run) = self.runs.iter_mut().find(|run| run.key == key) else { return };
         log::warn!("container {} was not started: {message}", run.id());
         let failure = Failure::new(reason, message);
@@ -145,9 +145,7 @@ impl Process {
         if let Some(output) = run.output.take() {
             output.drain(&mut self.scratch);
         }
-        if let Some(asker) = asker {
-            self.connections.reply(asker, &Reply::Failed(failure));
-        }
+        self.connections.reply(asker, &Reply::Failed(failure));
         run.sweep(&self.hierarchies, &self.directory.join("runtime"));
     }
 
@@ -248,7 +246,7 @@ impl Process {
                 "it was stopped before it ran"
             };
             self.kill_worker(key);
-            self.start_failed(key, Some(asker), Reason::RunContainerError, message.to_owned());
+            self.start_failed(key, asker, Reason::RunContainerError, message.to_owned());
         }
     }
 

@@ -18,7 +18,7 @@ use super::process::{Leaving, Process};
 use super::run::{Output, Phase, Run, Stopping};
 use super::spawn::{self, Worker};
 use crate::protocol::{Exec, Hello, LogFile, Reply, Request, StartContainer, State, Stop, VERSION};
-use crate::status::Reason;
+use crate::status::{Failure, Reason};
 use crate::sys::{clock, process};
 
 impl Process {
@@ -78,39 +78,35 @@ impl Process {
         }
         // What is over and left nothing is not told any more once there is a newer one.
         self.runs.retain(|run| run.name != request.name || !run.swept);
+        let deadline = clock::boottime() + request.deadline;
+        let (name, attempt) = (request.name.clone(), request.attempt);
+        let (bundle, cgroup) = (PathBuf::from(&request.bundle), request.cgroup.clone());
+        let (phase, output) = match self.begin(request) {
+            Ok((worker, output)) => {
+                self.connections.owe(asker);
+                (Phase::Starting { worker, asker, deadline }, Some(output))
+            }
+            Err(error) => {
+                let failure = Failure::new(Reason::RunContainerError, format!("{error:#}"));
+                self.connections.reply(asker, &Reply::Failed(failure.clone()));
+                (Phase::Failed(failure), None)
+            }
+        };
         self.last_key += 1;
-        let mut run = Run {
+        self.runs.push(Run {
             key: self.last_key,
-            name: request.name.clone(),
-            attempt: request.attempt,
-            bundle: PathBuf::from(&request.bundle),
-            cgroup: request.cgroup.clone(),
-            phase: Phase::Failed(crate::status::Failure::new(Reason::RunContainerError, "")),
-            output: None,
+            name,
+            attempt,
+            bundle,
+            cgroup,
+            phase,
+            output,
             stop: None,
             spent: Vec::new(),
             worker_left: true,
             swept: false,
             retry: None,
-        };
-        let deadline = clock::boottime() + request.deadline;
-        match self.begin(request) {
-            Ok((worker, output)) => {
-                run.phase = Phase::Starting { worker, asker, deadline };
-                run.output = Some(output);
-                self.connections.owe(asker);
-                self.runs.push(run);
-            }
-            Err(error) => {
-                self.runs.push(run);
-                self.start_failed(
-                    self.last_key,
-                    Some(asker),
-                    Reason::RunContainerError,
-                    format!("{error:#}"),
-                );
-            }
-        }
+        });
     }
 
     fn begin(&self, request: StartContainer) -> Result<(Worker, Output)> {
