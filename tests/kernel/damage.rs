@@ -2,12 +2,14 @@
 //! of them hangs.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
 
 use super::survival::imitate_power_cut;
-use crate::harness::pod::{container, pod, with, with_main};
+use crate::harness::pod::{pod, with, with_main};
 use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
 
 /// A pod whose container writes `text` into a volume of its own.
@@ -79,4 +81,41 @@ fn a_pod_that_comes_back_at_once_keeps_what_it_writes_now() {
     let count = || fs::read_dir(&pods).map(Iterator::count).unwrap_or(0);
     eventually(SOON, "the removal has ended", || (!many.exists() && count() == 2).then_some(()));
     stays_true_for(A_WHILE, "its mark is there", || mark(&world, &uid).exists());
+}
+
+/// A stick with manifests that is pulled out: what is seen then is the empty directory that it was mounted on.
+#[test]
+fn an_unmounted_directory_ends_nothing_not_even_under_the_next_agent() {
+    let mut world = World::without_agent();
+    let stick = world.dir.join("stick");
+    fs::create_dir(&stick).unwrap();
+    let none = None::<&str>;
+    mount(Some("tmpfs"), &stick, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+    let plug = || mount(Some(&stick), &world_manifests(&stick), none, MsFlags::MS_BIND, none).unwrap();
+    plug();
+    world.start_agent();
+    fs::write(world.manifests().join("web.yaml"), pod("web", &["trap-term"]).to_string()).unwrap();
+    let life = world.running("web").life();
+    umount2(&world.manifests(), MntFlags::MNT_DETACH).unwrap();
+    let lives = |world: &World| world.pod("web").is_some_and(|pod| pod.life() == life && pod.is("Ready"));
+    eventually(Duration::from_secs(40), "it is reported", || {
+        let said = world.cli(&["get", "manifests"]).stderr;
+        String::from_utf8_lossy(&said).contains("mount it again").then_some(())
+    });
+    stays_true_for(A_WHILE, "web runs", || lives(&world));
+    world.kill_agent();
+    world.start_agent();
+    stays_true_for(A_WHILE, "web runs under the next agent", || lives(&world));
+    plug();
+    world.kill_agent();
+    world.start_agent();
+    stays_true_for(A_WHILE, "web runs with its manifest", || lives(&world));
+    world.remove("web.yaml");
+    world.gone("web");
+    umount2(&world.manifests(), MntFlags::MNT_DETACH).unwrap();
+    umount2(&stick, MntFlags::MNT_DETACH).unwrap();
+}
+
+fn world_manifests(stick: &Path) -> PathBuf {
+    stick.with_file_name("manifests")
 }
