@@ -8,7 +8,6 @@
 
 pub mod atomic;
 pub mod beneath;
-pub mod cgroup;
 pub mod clock;
 pub mod inside;
 pub mod lock;
