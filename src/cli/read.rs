@@ -10,7 +10,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::field::text;
-use super::{Client, live, say};
+use super::{PATIENCE, live, say};
+use crate::agent::Client;
 use crate::api::published;
 use crate::host::{PodDir, Runtime};
 use crate::protocol::Request;
@@ -168,9 +169,9 @@ pub fn file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// Asks the pod process, where nobody else does any more.
 fn correct(runtime: &Runtime, found: &mut Found) {
     let directory = runtime.pod(&found.uid);
-    let state = match Client::connect(&directory) {
+    let state = match Client::connect(&directory.socket()) {
         Err(_) if !alive(&directory) => None,
-        connected => match connected.and_then(|client| client.state(&Request::State)) {
+        connected => match connected.and_then(|client| client.state(&Request::State, PATIENCE)) {
             Ok(state) => Some(state),
             Err(error) => {
                 say(&format!("warning: pod {}/{}: {error:#}", found.namespace(), found.name()));
