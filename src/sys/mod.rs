@@ -9,7 +9,6 @@
 pub mod atomic;
 pub mod beneath;
 pub mod clock;
-pub mod inside;
 pub mod lock;
 pub mod loopback;
 pub mod process;
