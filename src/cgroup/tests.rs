@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::bundle;
-use crate::spec::{Bytes, Container, Millicores, PullPolicy, Resources, RestartPolicy, Uid};
+use crate::spec::{Bytes, Container, Millicores, Resources, Uid};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -92,33 +92,16 @@ fn pod(qos: Qos, containers: &[Resources]) -> Pod {
     let container = |(index, resources): (usize, &Resources)| Container {
         name: format!("c{index}"),
         image: "x".into(),
-        pull_policy: PullPolicy::Never,
-        command: Vec::new(),
-        args: Vec::new(),
-        env: Vec::new(),
-        working_dir: None,
         resources: *resources,
-        mounts: Vec::new(),
+        ..Container::default()
     };
     Pod {
         uid: Uid("0a1b".into()),
         namespace: "default".into(),
         name: "web".into(),
-        origin: String::new(),
-        object: String::new(),
-        node_name: String::new(),
-        hostname: String::new(),
-        restart_policy: RestartPolicy::Always,
-        grace: Duration::ZERO,
-        priority: 0,
-        priority_class: String::new(),
-        host_network: false,
-        host_pid: false,
-        host_ipc: false,
-        share_process_namespace: false,
         qos,
         containers: containers.iter().enumerate().map(container).collect(),
-        volumes: Vec::new(),
+        ..Pod::default()
     }
 }
 
