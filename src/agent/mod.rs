@@ -10,13 +10,13 @@
 //! Invariant: stopping the agent stops no pod. Whoever wants the pods to end says `holdfast down`.
 
 mod adopt;
+mod client;
 mod images;
 mod link;
 mod perform;
 mod preflight;
 mod publish;
 mod remove_pod;
-mod request;
 mod rival;
 mod start_container;
 mod start_pod;
@@ -33,6 +33,8 @@ use log::info;
 use smol::channel::{Receiver, Sender, unbounded};
 use smol::future::FutureExt;
 use smol::{LocalExecutor, Timer};
+
+pub use client::Client;
 
 use crate::config;
 use crate::lifecycle::{Action, BackOff, Event, Learnt, Node, Now};

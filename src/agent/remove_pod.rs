@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use log::{debug, info, warn};
 
-use super::request::{self, PATIENCE};
+use super::client::{Client, PATIENCE};
 use super::world::World;
 use crate::host::PodDir;
 use crate::protocol::Request;
@@ -107,7 +107,8 @@ pub fn absent(result: io::Result<()>) -> io::Result<()> {
 fn kill(world: &World, directory: &PodDir, cgroup: &str) -> Result<()> {
     if lock::is_held(&directory.lock()).unwrap_or(false) {
         // Asked, it unmounts in order; its cgroup is killed in any case.
-        if let Err(error) = request::ask(&directory.socket(), &Request::Leave, PATIENCE) {
+        let client = Client::connect(&directory.socket());
+        if let Err(error) = client.and_then(|client| client.ask(&Request::Leave, PATIENCE)) {
             debug!("{}: {error:#}", directory.root().display());
         }
     }
