@@ -11,12 +11,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// For how long a lock that is held is asked for again: whoever looks by [`is_held`] shares it for an instant.
-const INSTANT: Duration = Duration::from_millis(50);
+/// For how long a lock that is held is asked for again. Whoever looks by [`is_held`] shares it for an instant; and a child
+/// of an agent that was just killed holds it between its fork and its `execve`, on a busy machine for some 100 ms.
+const INSTANT: Duration = Duration::from_secs(1);
 
 /// Takes the lock on `path`, a file that is made (0600) where it is missing.
 ///
-/// `None`: somebody else holds it, which takes 50 ms to find out. The lock holds for as long as the file, or a duplicate of its descriptor, is open.
+/// `None`: somebody else holds it, which takes a second to find out. The lock holds for as long as the file, or a duplicate
+/// of its descriptor, is open.
 pub fn take(path: &Path) -> io::Result<Option<File>> {
     let file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
