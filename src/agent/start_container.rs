@@ -14,6 +14,7 @@ use super::remove_pod::absent;
 use super::world::World;
 use crate::bundle::{self, Files, Inputs};
 use crate::cgroup::container_path;
+use crate::host::{log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{LogFile, Overlay, Reply, Request, StartContainer};
@@ -138,7 +139,7 @@ fn prepare(
         user: image.config.user.clone(),
         cgroup: String::new(),
         log: LogFile {
-            path: text(&logs.join(format!("{attempt}.log")))?,
+            path: text(&logs.join(log_name(attempt)))?,
             max_bytes: LOG_BYTES,
             max_files: LOG_FILES,
         },
@@ -200,8 +201,7 @@ fn forget_older(world: &World, pod: &Pod, container: &Container, attempt: u32) {
     let logs = world.logs(pod).join(&container.name);
     let names = fs::read_dir(&logs).into_iter().flatten().flatten();
     for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
-        let number = name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
-        if number.is_some_and(|number| number + 1 < attempt) {
+        if parse_log_name(&name).is_some_and(|(number, _)| number.saturating_add(1) < attempt) {
             let removed = absent(fs::remove_file(logs.join(&name)));
             removed.unwrap_or_else(|error| warn!("pod {}: remove log {name}: {error}", pod.full_name()));
         }
@@ -218,8 +218,7 @@ fn link_log(world: &World, pod: &Pod, container: &Container, attempt: u32) -> Re
     DirBuilder::new().recursive(true).mode(0o755).create(&links).context("make its directory")?;
     let link = links.join(link_name(pod, container, attempt));
     absent(fs::remove_file(&link)).context("remove the old link")?;
-    symlink(world.logs(pod).join(&container.name).join(format!("{attempt}.log")), link)
-        .context("make the link")
+    symlink(world.logs(pod).join(&container.name).join(log_name(attempt)), link).context("make the link")
 }
 
 fn link_name(pod: &Pod, container: &Container, attempt: u32) -> String {

@@ -1,7 +1,7 @@
 //! From a wanted pod to a pod process that answers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,7 +17,7 @@ use super::client::{Client, PATIENCE};
 use super::remove_pod;
 use super::world::World;
 use crate::cgroup::PodLimits;
-use crate::host::PodDir;
+use crate::host::{PodDir, parse_log_name};
 use crate::lifecycle::Learnt;
 use crate::protocol::{Request, Sandbox, Tmpfs};
 use crate::spec::Pod;
@@ -144,9 +144,8 @@ fn next_attempts(logs: &Path, pod: &Pod) -> BTreeMap<String, u32> {
     let mut next = BTreeMap::new();
     for container in &pod.containers {
         let names = fs::read_dir(logs.join(&container.name)).into_iter().flatten().flatten();
-        let number = |name: &str| name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
-        let highest = names.filter_map(|entry| number(entry.file_name().to_str()?)).max();
-        if let Some(highest) = highest {
+        let number = |entry: DirEntry| Some(parse_log_name(entry.file_name().to_str()?)?.0);
+        if let Some(highest) = names.filter_map(number).max() {
             next.insert(container.name.clone(), highest.saturating_add(1));
         }
     }

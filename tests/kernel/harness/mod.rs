@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "shared by several test programs, none of which uses all of it")]
 
+#[path = "../../debian/mod.rs"]
+mod debian;
 pub mod image;
 pub mod kernel;
 pub mod pod;
