@@ -119,3 +119,18 @@ fn an_unmounted_directory_ends_nothing_not_even_under_the_next_agent() {
 fn world_manifests(stick: &Path) -> PathBuf {
     stick.with_file_name("manifests")
 }
+
+/// Two edits within one tick of the clock of a file system, or an editor that sets the time back.
+#[test]
+fn an_edit_in_place_that_leaves_length_and_time_as_they_were_counts() {
+    let world = World::new();
+    world.write("web.yaml", &pod("web", &["trap-term", "1"]));
+    let old = world.running("web");
+    let path = world.manifests().join("web.yaml");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut file = File::options().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, pod("web", &["trap-term", "2"]).to_string().as_bytes()).unwrap();
+    file.set_modified(time).unwrap();
+    drop(file);
+    world.once("web", "is the new one", |pod| pod.uid() != old.uid() && pod.is("Ready"));
+}
