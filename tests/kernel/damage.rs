@@ -120,6 +120,20 @@ fn world_manifests(stick: &Path) -> PathBuf {
     stick.with_file_name("manifests")
 }
 
+/// Where logs are on a tmpfs, runs are numbered from 0 again; a root is fresh all the same.
+#[test]
+fn a_run_sees_nothing_of_a_run_with_its_number_before_the_boot() {
+    let mut world = World::new();
+    let steps = pod("web", &["steps", "/mark", "run", "7"]);
+    world.write("web.yaml", &with(steps, json!({"restartPolicy": "Never"})));
+    world.running("web");
+    imitate_power_cut(&mut world);
+    fs::remove_dir_all(world.logs()).unwrap();
+    world.start_agent();
+    let seen = world.once("web", "has begun", |pod| pod.is("Ready") || pod.phase() == "Failed");
+    assert_eq!((seen.exit_code(), seen.restarts()), (None, 0), "the old /mark is there");
+}
+
 /// Two edits within one tick of the clock of a file system, or an editor that sets the time back.
 #[test]
 fn an_edit_in_place_that_leaves_length_and_time_as_they_were_counts() {
