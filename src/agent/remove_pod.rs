@@ -112,9 +112,13 @@ fn kill(world: &World, directory: &PodDir, cgroup: &str) -> Result<()> {
             debug!("{}: {error:#}", directory.root().display());
         }
     }
-    world.cgroups.kill(cgroup, DEATH).with_context(|| format!("kill everything in cgroup {cgroup}"))?;
     let begun = Instant::now();
-    while lock::is_held(&directory.lock()).context("look at the pod process's lock")? {
+    loop {
+        // Again and again: a pod process whose agent died as it was born may be on its way into its cgroup.
+        world.cgroups.kill(cgroup, DEATH).with_context(|| format!("kill everything in cgroup {cgroup}"))?;
+        if !lock::is_held(&directory.lock()).context("look at the pod process's lock")? {
+            break;
+        }
         if DEATH < begun.elapsed() {
             bail!(
                 "the pod process in {} was killed {DEATH:?} ago and is still there",

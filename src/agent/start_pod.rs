@@ -23,7 +23,7 @@ use crate::protocol::{Request, Sandbox, Tmpfs};
 use crate::spec::Pod;
 use crate::status::{Failure, Reason};
 use crate::sys::{atomic, lock};
-use crate::volume::Volumes;
+use crate::volume::{self, Volumes};
 
 /// A pod process takes some five milliseconds; this is for a node that swaps.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -86,6 +86,9 @@ fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<OwnedFd> {
     let path = directory.lock();
     let lock = lock::take(&path).with_context(|| format!("lock {}", path.display()))?;
     let Some(lock) = lock else { bail!("an older process of pod {} still holds its lock", pod.full_name()) };
+    // Nobody lives who may write there: it is of before the boot, whose runs may have had the numbers of those to come.
+    let writable = world.data.pods().join(&pod.uid.0).join("containers");
+    volume::remove_tree(&writable).with_context(|| format!("remove {}", writable.display()))?;
     let socket = directory.socket();
     remove_pod::absent(fs::remove_file(&socket)).with_context(|| format!("remove {}", socket.display()))?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(directory.log());

@@ -119,3 +119,32 @@ fn an_unmounted_directory_ends_nothing_not_even_under_the_next_agent() {
 fn world_manifests(stick: &Path) -> PathBuf {
     stick.with_file_name("manifests")
 }
+
+/// Where logs are on a tmpfs, runs are numbered from 0 again; a root is fresh all the same.
+#[test]
+fn a_run_sees_nothing_of_a_run_with_its_number_before_the_boot() {
+    let mut world = World::new();
+    let steps = pod("web", &["steps", "/mark", "run", "7"]);
+    world.write("web.yaml", &with(steps, json!({"restartPolicy": "Never"})));
+    world.running("web");
+    imitate_power_cut(&mut world);
+    fs::remove_dir_all(world.logs()).unwrap();
+    world.start_agent();
+    let seen = world.once("web", "has begun", |pod| pod.is("Ready") || pod.phase() == "Failed");
+    assert_eq!((seen.exit_code(), seen.restarts()), (None, 0), "the old /mark is there");
+}
+
+/// Two edits within one tick of the clock of a file system, or an editor that sets the time back.
+#[test]
+fn an_edit_in_place_that_leaves_length_and_time_as_they_were_counts() {
+    let world = World::new();
+    world.write("web.yaml", &pod("web", &["trap-term", "1"]));
+    let old = world.running("web");
+    let path = world.manifests().join("web.yaml");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut file = File::options().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, pod("web", &["trap-term", "2"]).to_string().as_bytes()).unwrap();
+    file.set_modified(time).unwrap();
+    drop(file);
+    world.once("web", "is the new one", |pod| pod.uid() != old.uid() && pod.is("Ready"));
+}
