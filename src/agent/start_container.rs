@@ -42,8 +42,10 @@ pub fn start_container(
     let directory = world.runtime.pod(&pod.uid.0);
     let bundle = directory.bundle(&container.name, attempt);
     let writable = world.data.writable(&pod.uid.0, &container.name, attempt);
-    forget_older(world, pod, container, attempt);
     let started = begin(world, pod, container, attempt, &bundle, &writable);
+    // Not before: that would double the time from a crash to the next run. And not only when it began: its disk may be
+    // full of them.
+    forget_older(world, pod, container, attempt);
     if started.is_err() {
         for path in [&bundle, &writable] {
             if let Err(error) = volume::remove_tree(path) {
