@@ -21,6 +21,11 @@ fn main() {
         assert_eq!(role, crun::ROLE);
         return crun::serve(bundle, file);
     }
+    // Release programs abort when they panic: nobody else would clear up.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        harness::clear_all();
+    }));
     // A number makes everything shorter: for trying the bench itself.
     let runs: usize = args.first().map_or(31, |runs| runs.parse().expect("usage: bench [RUNS]"));
     println!("medians of {runs} alternating runs; ratios are to the peer named");

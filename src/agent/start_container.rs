@@ -63,11 +63,14 @@ pub fn start_container(
         bundle: directory.bundle(&container.name, attempt),
         writable: world.data.writable(&pod.uid.0, &container.name, attempt),
     };
-    forget_older(world, pod, container, attempt);
     for path in [&run.bundle, &run.writable] {
         volume::remove_tree(path).map_err(create)?;
     }
-    let started = begin(&run, state.hello.pause_pid)?;
+    let started = begin(&run, state.hello.pause_pid);
+    // Not before: that would double the time from a crash to the next run. And not only when it began: its disk may be
+    // full of them.
+    forget_older(world, pod, container, attempt);
+    let started = started?;
     if let Err(error) = link_log(world, pod, container, attempt) {
         warn!("pod {}: link the log of container {}: {error:#}", pod.full_name(), container.name);
     }

@@ -60,6 +60,7 @@ extern "C" fn main() -> ! {
         ["crash-signal", signal] => crash(signal.parse().unwrap()),
         ["steps", file, steps @ ..] => run_step(file, steps),
         ["watch", directory] => {
+            term_signals().thread_block().unwrap();
             let inotify = inotify::Inotify::init().unwrap();
             inotify.watches().add(directory, inotify::WatchMask::CREATE).unwrap();
             println!("watching {directory}");
@@ -74,10 +75,12 @@ extern "C" fn main() -> ! {
         ["status"] => status(),
         ["cat", files @ ..] => files.iter().for_each(|file| print!("{}", fs::read_to_string(file).unwrap())),
         ["write", file, text] => {
+            term_signals().thread_block().unwrap();
             fs::write(file, text).unwrap();
             trap_term(0);
         }
         ["first-instruction", file] => {
+            term_signals().thread_block().unwrap();
             append(file, format!("{} {}\n", clocks.0, clocks.1).as_bytes());
             trap_term(0);
         }
@@ -106,6 +109,8 @@ fn term_signals() -> SigSet {
 }
 
 /// Waits for a signal that ends programs, names it, exits.
+///
+/// Who shows a sign of life before, blocks the signals before that: PID 1 would miss what comes in between.
 fn trap_term(code: i32) -> ! {
     let signals = term_signals();
     signals.thread_block().unwrap();
@@ -177,6 +182,7 @@ fn eat_memory(mib: usize) -> ! {
 fn write_lines(lines: &str, bytes: &str, pause_ms: &str) -> ! {
     let (lines, bytes) = (lines.parse::<usize>().unwrap(), bytes.parse::<usize>().unwrap());
     let pause = Duration::from_millis(pause_ms.parse().unwrap());
+    term_signals().thread_block().unwrap();
     for number in 0..lines {
         println!("{:x<bytes$}", format!("{number} "));
         std::thread::sleep(pause);

@@ -11,6 +11,7 @@ mod harness;
 mod chaos;
 mod containers;
 mod damage;
+mod demo;
 mod directory;
 mod harness_itself;
 mod isolation;

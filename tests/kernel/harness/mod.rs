@@ -15,6 +15,7 @@ mod wait;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -31,6 +32,14 @@ pub fn binary() -> PathBuf {
     }
     let this = std::env::current_exe().expect("a running program has a path");
     this.parent().and_then(Path::parent).expect("below target/<profile>/").join("holdfast")
+}
+
+/// Every world of this process, for [`clear_all`].
+static OPEN: Mutex<Vec<Place>> = Mutex::new(Vec::new());
+
+/// Takes away every world by force: for a program whose panics do not unwind.
+pub fn clear_all() {
+    OPEN.lock().unwrap().iter().for_each(Place::clear);
 }
 
 /// Directories, cgroup, node and agent of one story.
@@ -75,6 +84,7 @@ impl World {
         let dir = std::env::temp_dir().join(&name);
         let runtime = memory_disk().join(&name);
         let world = World { dir, runtime, name, binary: binary.to_owned(), agent: None };
+        OPEN.lock().unwrap().push(world.place());
         fs::create_dir_all(world.manifests()).unwrap();
         fs::create_dir_all(world.archives()).unwrap();
         fs::create_dir_all(world.dir.join("staging")).unwrap();
