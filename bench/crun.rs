@@ -18,6 +18,9 @@ use crate::harness::image::{run, target, workload};
 /// First argument of the server.
 pub const ROLE: &str = "crun-server";
 
+/// Most rounds at once.
+const AT_ONCE: usize = 10;
+
 /// crun, ready to run one bundle again and again.
 pub struct Crun {
     server: Child,
@@ -41,15 +44,20 @@ impl Crun {
         let file = world.shared().join("crun");
         fs::create_dir_all(bundle.join("rootfs/etc")).unwrap();
         fs::copy(workload(), bundle.join("rootfs/workload")).unwrap();
-        config["root"]["path"] = json!("rootfs");
+        config["root"]["path"] = json!(bundle.join("rootfs"));
         config["process"]["args"] = json!(["/workload", "first-instruction", "/shared/crun"]);
-        config["linux"]["cgroupsPath"] = json!(format!("{}/crun", world.cgroup_root()));
         // Files and memory that only the pod's own mount namespace has.
         let own = |mount: &Value| {
             mount["source"].as_str().is_some_and(|source| Path::new(source).starts_with(&world.runtime))
         };
         config["mounts"].as_array_mut().unwrap().retain(|mount| !own(mount));
-        fs::write(bundle.join("config.json"), config.to_string()).unwrap();
+        for number in 0..AT_ONCE {
+            // Each in its own cgroup: crun ends everything in it.
+            config["linux"]["cgroupsPath"] = json!(format!("{}/crun{number}", world.cgroup_root()));
+            let one = bundle.join(number.to_string());
+            fs::create_dir_all(&one).unwrap();
+            fs::write(one.join("config.json"), config.to_string()).unwrap();
+        }
         let script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec \"$@\"";
         let mut server = Command::new("unshare");
         server.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
@@ -92,13 +100,17 @@ pub fn serve(bundle: &str, file: &str) {
         let at_once: usize = line.unwrap().parse().unwrap();
         let _ = fs::remove_file(file);
         let before = now();
-        let names = (0..at_once).map(|number| format!("bench{number}"));
-        let start_one = |name: String| {
-            let mut crun = crun();
-            crun.args(["run", "--bundle", bundle, &name]).stdin(Stdio::null()).stdout(Stdio::null());
+        let start_one = |number: usize| {
+            let (mut crun, name) = (crun(), format!("bench{number}"));
+            crun.arg("run")
+                .arg("--bundle")
+                .arg(format!("{bundle}/{number}"))
+                .arg(&name)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null());
             (name, crun.spawn().unwrap())
         };
-        let running: Vec<(String, Child)> = names.map(start_one).collect();
+        let running: Vec<(String, Child)> = (0..at_once).map(start_one).collect();
         let start = first_instruction(file.as_ref(), at_once - 1) - before;
         let before = now();
         for (name, _) in &running {

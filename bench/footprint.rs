@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::harness::kernel::{figure, of_smaps, of_status};
+use crate::harness::kernel::{figure, of_smaps, sleeps, wake_ups};
 use crate::harness::pod::pod;
 use crate::harness::{World, binary, stays_true_for};
 use crate::table::plain;
@@ -50,23 +50,24 @@ fn kib(figure: u64) -> String {
 
 fn idle_minute(world: &mut World, pod_processes: &[i32]) {
     let processes = [("agent", vec![world.agent()]), ("all pod processes", pod_processes.to_vec())];
+    let work =
+        |pids: &[i32]| pids.iter().map(|pid| (ticks(*pid), sleeps(*pid), written(*pid))).collect::<Vec<_>>();
     let before = processes.each_ref().map(|(_, pids)| work(pids));
     stays_true_for(Duration::from_secs(60), "the agent lives", || world.agent_lives());
     for ((who, pids), before) in processes.iter().zip(before) {
-        for ((what, before), (_, after)) in before.into_iter().zip(work(pids)) {
-            plain(&format!("idle minute, {who}: {what}"), after - before);
-        }
+        let after = work(pids);
+        let pairs = || before.iter().zip(&after);
+        let ticks: u64 = pairs().map(|(before, after)| after.0 - before.0).sum();
+        let wakes: u64 = pairs().map(|(before, after)| wake_ups(&before.1, &after.1)).sum();
+        let bytes: u64 = pairs().map(|(before, after)| after.2 - before.2).sum();
+        plain(&format!("idle minute, {who}: ticks"), ticks);
+        plain(&format!("idle minute, {who}: wake-ups"), wakes);
+        plain(&format!("idle minute, {who}: bytes written"), bytes);
     }
 }
 
-/// Ticks, wake-ups and bytes written, so far, of all these processes together.
-fn work(pids: &[i32]) -> [(&'static str, u64); 3] {
-    let sum = |of_one: &dyn Fn(i32) -> u64| pids.iter().map(|pid| of_one(*pid)).sum();
-    [
-        ("ticks", sum(&ticks)),
-        ("wake-ups", sum(&|pid| of_status(pid, "voluntary_ctxt_switches"))),
-        ("bytes written", sum(&|pid| figure(&format!("/proc/{pid}/io"), "write_bytes"))),
-    ]
+fn written(pid: i32) -> u64 {
+    figure(&format!("/proc/{pid}/io"), "write_bytes")
 }
 
 /// Fields 14 and 15 of `stat`: user and system time in ticks of 10 ms.

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::Once;
 use std::time::Duration;
 
-use harness::kernel::{figure, of_smaps, of_status};
+use harness::kernel::{figure, of_smaps, sleeps, wake_ups};
 use harness::pod::pod;
 use harness::{World, stays_true_for};
 
@@ -86,14 +86,13 @@ fn ten_pods_cost_little_and_an_idle_node_does_nothing() {
 fn idle(world: &mut World, pod_processes: &[i32]) {
     let all: Vec<i32> = pod_processes.iter().copied().chain([world.agent()]).collect();
     let written = |pid: i32| figure(&format!("/proc/{pid}/io"), "write_bytes");
-    let woken = |pid: i32| of_status(pid, "voluntary_ctxt_switches");
     let settled = newest(&world.data());
-    let before: Vec<_> = all.iter().map(|pid| (written(*pid), woken(*pid))).collect();
+    let before: Vec<_> = all.iter().map(|pid| (written(*pid), sleeps(*pid))).collect();
     stays_true_for(IDLE, "the agent lives", || world.agent_lives());
-    let after: Vec<_> = all.iter().map(|pid| (written(*pid), woken(*pid))).collect();
+    let after: Vec<_> = all.iter().map(|pid| (written(*pid), sleeps(*pid))).collect();
     assert_eq!(newest(&world.data()), settled, "a file of the data directory changed");
     for (pid, (before, after)) in all.iter().zip(before.iter().zip(&after)) {
-        let (bytes, wakes) = (after.0 - before.0, after.1 - before.1);
+        let (bytes, wakes) = (after.0 - before.0, wake_ups(&before.1, &after.1));
         println!("process {pid}: {bytes} bytes written, woken {wakes} times in {IDLE:?}");
         assert_eq!(bytes, 0, "process {pid} wrote");
         let allowed = if *pid == world.agent() { 20 } else { 0 };

@@ -10,12 +10,12 @@ use anyhow::{Context, Result, bail};
 use log::{info, warn};
 use serde::de::DeserializeOwned;
 
+use super::client::{Client, PATIENCE};
 use super::link::run_end;
-use super::request::{self, PATIENCE};
 use super::world::World;
 use crate::host::PodDir;
 use crate::lifecycle::{self, Facts, RunEnd, Running};
-use crate::protocol::{Exited, Reply, Request, RunState, State};
+use crate::protocol::{Exited, Request, RunState, State};
 use crate::spec::Pod;
 use crate::sys::{clock, lock};
 
@@ -95,11 +95,11 @@ fn ask(directory: &PodDir) -> Result<Option<(State, OwnedFd)>> {
         if !lock::is_held(&directory.lock()).context("look at the lock")? {
             return Ok(None);
         }
-        let (reply, connection) = request::ask(&directory.socket(), &Request::Watch, PATIENCE)?;
-        let Reply::State(state) = reply else { bail!("an answer that is no state: {reply:?}") };
+        let client = Client::connect(&directory.socket())?;
+        let state = client.state(&Request::Watch, PATIENCE)?;
         let starting = state.runs.iter().any(|run| matches!(run, RunState::Starting { .. }));
         if !starting {
-            return Ok(Some((state, connection)));
+            return Ok(Some((state, client.into())));
         }
         if super::start_container::DEADLINE + PATIENCE < begun.elapsed() {
             bail!("a container has been starting for {:?}", begun.elapsed());

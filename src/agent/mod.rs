@@ -10,13 +10,13 @@
 //! Invariant: stopping the agent stops no pod. Whoever wants the pods to end says `holdfast down`.
 
 mod adopt;
+mod client;
 mod images;
 mod link;
 mod perform;
 mod preflight;
 mod publish;
 mod remove_pod;
-mod request;
 mod rival;
 mod start_container;
 mod start_pod;
@@ -33,6 +33,8 @@ use log::info;
 use smol::channel::{Receiver, Sender, unbounded};
 use smol::future::FutureExt;
 use smol::{LocalExecutor, Timer};
+
+pub use client::Client;
 
 use crate::config;
 use crate::lifecycle::{Action, BackOff, Event, Learnt, Node, Now};
@@ -82,7 +84,7 @@ struct Agent {
     publisher: Publisher,
     /// What the manifests ask for, as far as the core was told.
     wanted: BTreeMap<Uid, Arc<Pod>>,
-    /// The manifests directory was read at least once.
+    /// The manifests directory was read at least once, without anything wrong in it.
     listed: bool,
     down_at_once: bool,
     sender: Sender<Message>,
@@ -196,11 +198,12 @@ impl Agent {
                 self.event(Event::ManifestSet(pod));
             }
         }
-        if !self.listed && verdict.problem.is_none() {
+        if !self.listed && verdict.is_complete() {
             self.listed = true;
-            let world = self.world.clone();
             let known = self.node.all().map(|facts| facts.pod.uid.clone()).collect();
-            self.spawn(smol::unblock(move || remove_pod::orphans(&world, &known)));
+            // Here and now, so that a pod that comes back next finds nothing of its former life, and loses nothing of the new.
+            let aside = remove_pod::set_orphans_aside(&self.world, &known);
+            self.spawn(smol::unblock(move || remove_pod::orphans(&aside)));
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, anyhow};
 use log::debug;
 
-use super::request::{self, PATIENCE};
+use super::client::{Client, PATIENCE};
 use super::world::World;
 use super::{remove_pod, start_container, start_pod};
 use crate::bundle;
@@ -120,7 +120,7 @@ fn stop(world: &World, pod: &Pod, container: &str, attempt: u32, until: Time) ->
         signal: start_container::stop_signal(&directory.bundle(container, attempt)),
         grace: until.saturating_sub(clock::boottime()).max(MIN_GRACE),
     });
-    match request::ask(&directory.socket(), &request, PATIENCE)?.0 {
+    match Client::connect(&directory.socket())?.ask(&request, PATIENCE)? {
         Reply::Done => Ok(()),
         Reply::Failed(failure) => Err(anyhow!("stop container {container}: {failure}")),
         other => Err(anyhow!("stop container {container}: an answer that fits no question: {other:?}")),

@@ -3,21 +3,24 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use log::{debug, info, warn};
 
-use super::request::{self, PATIENCE};
+use super::client::{Client, PATIENCE};
 use super::world::World;
 use crate::host::PodDir;
 use crate::protocol::Request;
 use crate::spec::{Pod, Uid};
-use crate::sys::lock;
+use crate::sys::{clock, lock};
 use crate::volume;
 
 /// How long everything in a killed cgroup may take to die: processes in the middle of a write to a slow card.
 const DEATH: Duration = Duration::from_secs(30);
+/// Before the names of what is no pod's any more; no UID begins like this.
+const ASIDE: &str = ".";
 
 /// Ends the pod's sandbox; its volumes, its logs and what is known of it stay.
 ///
@@ -63,18 +66,32 @@ pub fn remnant(world: &World, uid: &str) {
     }
 }
 
-/// Removes volumes and logs of pods that are not `known`: their manifests went while no agent was there, and a boot took
-/// their runtime directory.
-pub fn orphans(world: &World, known: &BTreeSet<Uid>) {
+/// Takes the volumes and logs of pods that are not `known` away from where a pod looks: their manifests went while no
+/// agent was there, and a boot took their runtime directory. Where the volumes are now, to be removed at leisure.
+pub fn set_orphans_aside(world: &World, known: &BTreeSet<Uid>) -> Vec<PathBuf> {
     let names = fs::read_dir(world.data.pods()).into_iter().flatten().flatten();
+    let mut aside = Vec::new();
     for uid in names.filter_map(|entry| entry.file_name().into_string().ok()).map(Uid) {
-        if known.contains(&uid) {
-            continue;
-        }
-        info!("volumes of pod {uid}, which nobody wants: removed");
         let data = world.data.pods().join(&uid.0);
-        let removed = volume::remove_tree(&data).and_then(|()| remove_logs(world, &uid));
-        removed.unwrap_or_else(|error| warn!("remove what is left of pod {uid}: {error:#}"));
+        if uid.0.starts_with(ASIDE) {
+            // By an agent that died over it.
+            aside.push(data);
+        } else if !known.contains(&uid) {
+            info!("volumes of pod {uid}, which nobody wants: removed");
+            let moved = data.with_file_name(format!("{ASIDE}{uid}-{}", clock::boottime().as_nanos()));
+            let renamed = fs::rename(&data, &moved).with_context(|| format!("rename {}", data.display()));
+            let logs = remove_logs(world, &uid);
+            let done = renamed.map(|()| aside.push(moved)).and(logs);
+            done.unwrap_or_else(|error| warn!("remove what is left of pod {uid}: {error:#}"));
+        }
+    }
+    aside
+}
+
+/// Removes what was set aside.
+pub fn orphans(aside: &[PathBuf]) {
+    for path in aside {
+        volume::remove_tree(path).unwrap_or_else(|error| warn!("remove what nobody wants: {error:#}"));
     }
 }
 
@@ -90,7 +107,8 @@ pub fn absent(result: io::Result<()>) -> io::Result<()> {
 fn kill(world: &World, directory: &PodDir, cgroup: &str) -> Result<()> {
     if lock::is_held(&directory.lock()).unwrap_or(false) {
         // Asked, it unmounts in order; its cgroup is killed in any case.
-        if let Err(error) = request::ask(&directory.socket(), &Request::Leave, PATIENCE) {
+        let client = Client::connect(&directory.socket());
+        if let Err(error) = client.and_then(|client| client.ask(&Request::Leave, PATIENCE)) {
             debug!("{}: {error:#}", directory.root().display());
         }
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use log::warn;
 
+use super::client::{Client, PATIENCE};
 use super::perform::default_stop_signal;
 use super::remove_pod::absent;
-use super::request::{self, PATIENCE};
 use super::world::World;
 use crate::bundle::{self, Files, Inputs};
 use crate::cgroup::container_path;
@@ -95,9 +95,8 @@ fn begin(
         Ok(Request::StartContainer(Box::new(StartContainer { cgroup, ..request })))
     });
     let socket = world.runtime.pod(&pod.uid.0).socket();
-    let reply =
-        request.and_then(|request| request::ask(&socket, &request, DEADLINE + PATIENCE)).map_err(create)?;
-    match reply.0 {
+    let ask = |request| Client::connect(&socket)?.ask(&request, DEADLINE + PATIENCE);
+    match request.and_then(ask).map_err(create)? {
         Reply::Started { at, .. } => Ok(Learnt::Started { at }),
         Reply::Failed(failure) => Err(failure),
         other => Err(create(anyhow!("the pod process answered {other:?}"))),
@@ -182,10 +181,7 @@ fn pause_pid(world: &World, pod: &Pod) -> Result<Option<i32>> {
         return Ok(None);
     }
     let socket = world.runtime.pod(&pod.uid.0).socket();
-    match request::ask(&socket, &Request::State, PATIENCE)?.0 {
-        Reply::State(state) => Ok(state.hello.pause_pid),
-        other => Err(anyhow!("the pod process answered {other:?}")),
-    }
+    Ok(Client::connect(&socket)?.state(&Request::State, PATIENCE)?.hello.pause_pid)
 }
 
 /// Removes what earlier runs left, but the log of the last one: the kubelet keeps one dead container (reference B.9).

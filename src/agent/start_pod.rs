@@ -13,13 +13,13 @@ use anyhow::{Context, Result, bail, ensure};
 use log::warn;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::client::{Client, PATIENCE};
 use super::remove_pod;
-use super::request::{self, PATIENCE};
 use super::world::World;
 use crate::cgroup::PodLimits;
 use crate::host::PodDir;
 use crate::lifecycle::Learnt;
-use crate::protocol::{Reply, Request, Sandbox, Tmpfs};
+use crate::protocol::{Request, Sandbox, Tmpfs};
 use crate::spec::Pod;
 use crate::status::{Failure, Reason};
 use crate::sys::{atomic, lock};
@@ -109,9 +109,9 @@ fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<OwnedFd> {
     }
     child.wait().context("wait for the pod process to settle")?;
     ensure!(verdict? == "ready", "the pod process gave up: see {}", directory.log().display());
-    let (reply, link) = request::ask(&socket, &Request::Watch, PATIENCE)?;
-    ensure!(matches!(reply, Reply::State(_)), "the pod process answered {reply:?}");
-    Ok(link)
+    let client = Client::connect(&socket)?;
+    client.state(&Request::Watch, PATIENCE)?;
+    Ok(client.into())
 }
 
 /// What the pod process says of itself: `ready`, or why not.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::lifecycle::Event;
 use crate::manifest::verdict::Verdict;
 use crate::manifest::{self, Context, FileContent, MAX_BYTES};
 use crate::spec::{Pod, Uid};
+use crate::sys::atomic;
 
 /// The kubelet's `fileCheckFrequency`.
 const RELIST: Duration = Duration::from_secs(20);
@@ -43,6 +44,9 @@ pub struct Listing {
 pub struct Directory {
     path: PathBuf,
     orders: PathBuf,
+    /// The file system that it was last on, and where that is written down for the next agent.
+    device: Option<u64>,
+    device_file: PathBuf,
     state: manifest::Directory,
     /// What each entry looked like when it was last read.
     seen: BTreeMap<String, Look>,
@@ -60,7 +64,10 @@ impl Directory {
         let context = Context { node_name: world.node_name.clone(), directory: path.display().to_string() };
         let mut state = manifest::Directory::new(context);
         seeds.into_iter().for_each(|pod| state.remember(pod));
-        Directory { path, orders: world.runtime.orders(), state, seen: BTreeMap::new(), unsettled: false }
+        let device_file = world.runtime.manifests_device();
+        let device = fs::read_to_string(&device_file).ok().and_then(|number| number.parse().ok());
+        let orders = world.runtime.orders();
+        Directory { path, orders, device, device_file, state, seen: BTreeMap::new(), unsettled: false }
     }
 
     /// Reads everything for the first time.
@@ -130,15 +137,15 @@ impl Directory {
     /// Reads what changed since the last listing and forgets what is gone. A directory that is not there orders nothing.
     fn list(&mut self, settled: Duration) {
         self.unsettled = false;
-        let names: io::Result<Vec<String>> = fs::read_dir(&self.path).and_then(|entries| {
-            let name = |entry: io::Result<fs::DirEntry>| {
-                entry.map(|it| it.file_name().to_string_lossy().into_owned())
-            };
-            entries.map(name).collect()
-        });
-        match names {
+        match names(&self.path) {
             Err(error) => self.state.vanished(&error.to_string()),
-            Ok(mut names) => {
+            Ok((device, names)) if names.is_empty() && self.is_unmounted(device) => {
+                self.state.vanished(
+                    "it is empty, and what was mounted there with the manifests is not any more; mount it again",
+                );
+            }
+            Ok((device, mut names)) => {
+                self.remember_device(device);
                 names.sort();
                 self.seen.retain(|name, _| names.binary_search(name).is_ok());
                 self.state.listed(names.iter().map(String::as_str));
@@ -157,7 +164,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
                 self.seen.remove(name);
                 // With its directory gone too this is no order; the listing tells.
-                if self.path.is_dir() {
+                if fs::metadata(&self.path).is_ok_and(|it| it.is_dir() && Some(it.dev()) == self.device) {
                     self.state.gone(name);
                 }
                 return;
@@ -180,6 +187,19 @@ impl Directory {
         self.state.set(name, &read(&path, &look));
     }
 
+    /// Whether what runs came from another file system than `device`, where the directory is now.
+    fn is_unmounted(&self, device: u64) -> bool {
+        self.device.is_some_and(|known| known != device) && !self.state.wanted().is_empty()
+    }
+
+    fn remember_device(&mut self, device: u64) {
+        if self.device != Some(device) {
+            self.device = Some(device);
+            let written = atomic::replace(&self.device_file, device.to_string().as_bytes(), 0o600);
+            written.unwrap_or_else(|error| warn!("write {}: {error}", self.device_file.display()));
+        }
+    }
+
     /// Takes in the orders that lie there.
     async fn obey(&self, sender: &Sender<Message>) {
         let names = fs::read_dir(&self.orders).into_iter().flatten().flatten();
@@ -197,6 +217,14 @@ impl Directory {
             }
         }
     }
+}
+
+/// The file system of a directory, and the names in it; of one directory, whatever is mounted there meanwhile.
+fn names(path: &Path) -> io::Result<(u64, Vec<String>)> {
+    let directory = File::options().read(true).custom_flags(nix::libc::O_DIRECTORY).open(path)?;
+    let entries = fs::read_dir(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
+    let names = entries.map(|entry| entry.map(|it| it.file_name().to_string_lossy().into_owned()));
+    Ok((directory.metadata()?.dev(), names.collect::<io::Result<_>>()?))
 }
 
 /// The content of an entry, or what it is instead of a file.

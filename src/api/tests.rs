@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::spec::{Pod, Qos, RestartPolicy, Uid};
+use crate::spec::{Pod, Uid};
 use crate::status::{
     Condition, ConditionKind, ContainerState, ContainerStatus, Event, EventKind, Exit, Phase, PodStatus,
     Reason, Wall,
@@ -44,17 +44,9 @@ fn spec() -> Pod {
         object: object.to_string(),
         node_name: "edge-1".into(),
         hostname: "edge-1".into(),
-        restart_policy: RestartPolicy::Always,
         grace: Duration::from_secs(30),
-        priority: 0,
-        priority_class: String::new(),
         host_network: true,
-        host_pid: false,
-        host_ipc: false,
-        share_process_namespace: false,
-        qos: Qos::BestEffort,
-        containers: Vec::new(),
-        volumes: Vec::new(),
+        ..Pod::default()
     }
 }
 

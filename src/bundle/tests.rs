@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::spec::{EnvVar, Millicores, PullPolicy, Qos, Resources, RestartPolicy, Uid};
+use crate::spec::{EnvVar, Millicores, Qos, Resources, Uid};
 
 /// One container of one pod on one node; tests change what they are about.
 struct World {
@@ -29,29 +29,10 @@ fn world() -> World {
             object: r#"{"metadata":{"annotations":{"io.kubernetes.cri.evil":"1"}}}"#.into(),
             node_name: "edge-1".into(),
             hostname: "web-edge-1".into(),
-            restart_policy: RestartPolicy::Always,
             grace: Duration::from_secs(30),
-            priority: 0,
-            priority_class: String::new(),
-            host_network: false,
-            host_pid: false,
-            host_ipc: false,
-            share_process_namespace: false,
-            qos: Qos::BestEffort,
-            containers: Vec::new(),
-            volumes: Vec::new(),
+            ..Pod::default()
         },
-        container: Container {
-            name: "web".into(),
-            image: "nginx".into(),
-            pull_policy: PullPolicy::IfNotPresent,
-            command: Vec::new(),
-            args: Vec::new(),
-            env: Vec::new(),
-            working_dir: None,
-            resources: Resources::default(),
-            mounts: Vec::new(),
-        },
+        container: Container { name: "web".into(), image: "nginx".into(), ..Container::default() },
         image: ImageConfig {
             entrypoint: vec!["/entry".into()],
             cmd: vec!["cmd".into()],

@@ -55,9 +55,10 @@ fn line(line: &str) -> Option<(&str, &str, &str)> {
     Some((kind, left.split(' ').nth(4)?, options))
 }
 
-/// Tells a v1 controller from the other options of its mount.
+/// Tells a v1 controller from the other options of its mount. Those that libcontainer makes groups for: with others a
+/// container's processes would stay where its worker was.
 fn is_controller(option: &str) -> bool {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 12] = [
         "cpu",
         "cpuacct",
         "cpuset",
@@ -70,8 +71,6 @@ fn is_controller(option: &str) -> bool {
         "net_cls",
         "net_prio",
         "perf_event",
-        "rdma",
-        "misc",
     ];
     KNOWN.contains(&option)
 }

@@ -1,8 +1,6 @@
 //! A pod's limits and how they are written.
 
-use std::fs;
-
-use super::Hierarchy;
+use super::{Hierarchy, write};
 use crate::bundle::{CPU_PERIOD_US, cpu_quota_us, cpu_shares};
 use crate::spec::{Bytes, Millicores, Pod, Qos};
 
@@ -79,7 +77,7 @@ impl Hierarchy {
         if !file.exists() {
             return None;
         }
-        let error = fs::write(&file, value).err()?;
+        let error = write(&file, value).err()?;
         Some(format!("cgroup {}: set to {value}: {error}", file.display()))
     }
 }

@@ -1,11 +1,13 @@
 //! The pods' cgroups: where they are, their limits, killing and removing what is in them; cgroup v1 and v2.
 //!
 //! The kubelet's tree: `<root>/kubepods/{burstable,besteffort}/pod<uid>`, guaranteed pods directly in `kubepods`. Below a
-//! pod's group are `holdfast` for its pod process and one group a run of a container. A path here is relative to each
-//! hierarchy's root, as libcontainer wants it: `/kubepods/besteffort/pod1/web-0`.
+//! pod's group are `holdfast` for its pod process, one group a run of a container, in it `exec-<n>` for each command, and
+//! beside it `<run>.worker` while it is started. A path here is relative to each hierarchy's root, as libcontainer wants
+//! it: `/kubepods/besteffort/pod1/web-0`.
 //!
 //! In the hybrid layout the v1 controllers are used and the empty v2 hierarchy beside them is left alone, as libcontainer
-//! does. Everything here blocks, some of it until a deadline.
+//! does. What takes a limit blocks until then: that is for the agent. The pod process, which must go on meanwhile, has
+//! [`Hierarchy::kill_now`] and [`Hierarchy::remove_now`], and tries again later.
 //!
 //! Invariant: nothing outside `<root>/kubepods` is killed or removed, and no process that is not ours is moved.
 //! Invariant: a limit that the kernel does not take is a warning, never a failed pod.
@@ -19,7 +21,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -53,6 +55,12 @@ struct Mount {
     controllers: Vec<String>,
 }
 
+impl Mount {
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|name| name == controller)
+    }
+}
+
 impl Hierarchy {
     /// Finds out what is mounted. `root` is `--cgroup-root`: an absolute path, made by [`Hierarchy::ensure_tree`].
     ///
@@ -61,6 +69,22 @@ impl Hierarchy {
     pub fn detect(root: &str) -> Result<Hierarchy> {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").context("read /proc/self/mountinfo")?;
         detect::parse(&mountinfo, root)
+    }
+
+    /// [`Hierarchy::detect`] for who knows no more than the path of a pod or of something in it.
+    ///
+    /// Fails also where that path is not below a `kubepods`.
+    pub fn around(path: &str) -> Result<Hierarchy> {
+        let (root, _) = path
+            .rsplit_once("/kubepods/")
+            .with_context(|| format!("cgroup {path:?} is not below a kubepods"))?;
+        Hierarchy::detect(root)
+    }
+
+    /// The one hierarchy that processes are killed by, for groups that limit nothing.
+    pub fn for_killing(&self) -> Hierarchy {
+        let freezer = self.mounts.iter().find(|mount| mount.has("freezer")).or(self.mounts.first());
+        Hierarchy { mounts: freezer.cloned().into_iter().collect(), ..self.clone() }
     }
 
     /// Whether there is one unified hierarchy (v2).
@@ -108,7 +132,8 @@ impl Hierarchy {
         Ok(warnings)
     }
 
-    /// Makes a group, and those above it that are missing. One that exists is as good.
+    /// Makes a group, and those above it that are missing. One that exists is as good. v2: no controllers are handed down
+    /// to it, so that it may be in a group that holds processes.
     pub fn create(&self, path: &str) -> Result<()> {
         self.check_ours(path)?;
         self.make(path)
@@ -120,7 +145,7 @@ impl Hierarchy {
         for dir in self.dirs(path) {
             let file = dir.join("cgroup.procs");
             // "0" is the writer itself.
-            fs::write(&file, "0").with_context(|| format!("enter cgroup {}", file.display()))?;
+            write(&file, "0").with_context(|| format!("enter cgroup {}", file.display()))?;
         }
         Ok(())
     }
@@ -170,7 +195,7 @@ impl Hierarchy {
 
     /// A path where `controller` is.
     fn dir_of(&self, controller: &str, path: &str) -> Option<PathBuf> {
-        let has = |mount: &&Mount| self.unified || mount.controllers.iter().any(|name| name == controller);
+        let has = |mount: &&Mount| self.unified || mount.has(controller);
         self.mounts.iter().find(has).map(|mount| mount.path.join(path.trim_start_matches('/')))
     }
 
@@ -188,7 +213,7 @@ impl Hierarchy {
     /// Makes `path` and what is missing above it, in every hierarchy.
     fn make(&self, path: &str) -> Result<()> {
         for mount in &self.mounts {
-            let cpuset = mount.controllers.iter().any(|name| name == "cpuset");
+            let cpuset = mount.has("cpuset");
             let mut dir = mount.path.clone();
             for part in path.split('/').filter(|part| !part.is_empty()) {
                 let above = dir.clone();
@@ -226,7 +251,7 @@ impl Hierarchy {
             };
             let (able, given) = (words("cgroup.controllers")?, words("cgroup.subtree_control")?);
             for name in WANTED.iter().filter(|name| able.contains(**name) && !given.contains(**name)) {
-                let Err(error) = fs::write(dir.join("cgroup.subtree_control"), format!("+{name}")) else {
+                let Err(error) = write(&dir.join("cgroup.subtree_control"), &format!("+{name}")) else {
                     continue;
                 };
                 if error.kind() == ErrorKind::ResourceBusy {
@@ -248,6 +273,11 @@ pub fn container_path(pod: &str, container: &str, attempt: u32) -> String {
     format!("{pod}/{container}-{attempt}")
 }
 
+/// The group of the worker that starts what will be in `path`: only there to be killed by.
+pub fn worker_path(path: &str) -> String {
+    format!("{path}.worker")
+}
+
 /// The group of a pod's own process, in its pod's.
 pub fn leaf(pod: &str) -> String {
     format!("{pod}/{LEAF}")
@@ -259,7 +289,7 @@ fn inherit_cpuset(above: &Path, dir: &Path) -> Result<()> {
         let (from, to) = (above.join(file), dir.join(file));
         let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
         if read(&to)?.trim().is_empty() {
-            fs::write(&to, read(&from)?.trim()).with_context(|| format!("write {}", to.display()))?;
+            write(&to, read(&from)?.trim()).with_context(|| format!("write {}", to.display()))?;
         }
     }
     Ok(())
@@ -303,7 +333,12 @@ fn groups(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Writes a file of a group. Not by `fs::write`, which would make one that this kernel lacks, and be told EACCES for that.
+fn write(file: &Path, value: &str) -> io::Result<()> {
+    fs::File::options().write(true).open(file)?.write_all(value.as_bytes())
+}
+
 /// Whether a group is not there, or is just going (ENODEV).
-fn gone(error: &std::io::Error) -> bool {
+fn gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
 }

@@ -20,6 +20,11 @@ impl Hierarchy {
         self.remove_dirs(self.dirs(path).collect(), limit)
     }
 
+    /// As [`Hierarchy::remove`], but tries once and waits for nothing.
+    pub fn remove_now(&self, path: &str) -> Result<()> {
+        self.remove(path, Duration::ZERO)
+    }
+
     /// Removes what [`Hierarchy::ensure_tree`] made, once no pod is left; the `--cgroup-root` itself only if nothing else
     /// is in it.
     pub fn remove_tree(&self, limit: Duration) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::bundle;
-use crate::spec::{Bytes, Container, Millicores, PullPolicy, Resources, RestartPolicy, Uid};
+use crate::spec::{Bytes, Container, Millicores, Resources, Uid};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -40,12 +40,7 @@ impl World {
 
     /// A shell that enters `path` and then runs `script`.
     fn run(&self, path: &str, script: &str) -> Child {
-        let enter: String = self
-            .0
-            .dirs(path)
-            .map(|dir| format!("echo 0 > {}/cgroup.procs || exit 99\n", dir.display()))
-            .collect();
-        Command::new("sh").arg("-c").arg(format!("{enter}{script}")).spawn().unwrap()
+        run(&self.0, path, script)
     }
 
     /// Waits until `number` processes have entered the last hierarchy, and thereby all.
@@ -83,6 +78,12 @@ impl Drop for World {
     }
 }
 
+fn run(hierarchy: &Hierarchy, path: &str, script: &str) -> Child {
+    let enter = |dir: PathBuf| format!("echo 0 > {}/cgroup.procs || exit 99\n", dir.display());
+    let enter: String = hierarchy.dirs(path).map(enter).collect();
+    Command::new("sh").arg("-c").arg(format!("{enter}{script}")).spawn().unwrap()
+}
+
 fn wait(mut so: impl FnMut() -> bool) {
     assert!(kill::until(Instant::now() + LIMIT, || Ok(so())).unwrap(), "waited in vain");
 }
@@ -91,33 +92,16 @@ fn pod(qos: Qos, containers: &[Resources]) -> Pod {
     let container = |(index, resources): (usize, &Resources)| Container {
         name: format!("c{index}"),
         image: "x".into(),
-        pull_policy: PullPolicy::Never,
-        command: Vec::new(),
-        args: Vec::new(),
-        env: Vec::new(),
-        working_dir: None,
         resources: *resources,
-        mounts: Vec::new(),
+        ..Container::default()
     };
     Pod {
         uid: Uid("0a1b".into()),
         namespace: "default".into(),
         name: "web".into(),
-        origin: String::new(),
-        object: String::new(),
-        node_name: String::new(),
-        hostname: String::new(),
-        restart_policy: RestartPolicy::Always,
-        grace: Duration::ZERO,
-        priority: 0,
-        priority_class: String::new(),
-        host_network: false,
-        host_pid: false,
-        host_ipc: false,
-        share_process_namespace: false,
         qos,
         containers: containers.iter().enumerate().map(container).collect(),
-        volumes: Vec::new(),
+        ..Pod::default()
     }
 }
 
@@ -305,6 +289,8 @@ fn nothing_but_our_own_is_touched() {
         assert!(world.0.remove(&path, LIMIT).is_err(), "{path}");
         assert!(world.0.create(&path).is_err(), "{path}");
         assert!(world.0.enter(&path).is_err(), "{path}");
+        assert!(world.0.kill_now(&path).is_err(), "{path}");
+        assert!(world.0.remove_now(&path).is_err(), "{path}");
     }
     assert!(world.exists(&world.0.tree("besteffort")));
 }
@@ -317,7 +303,31 @@ fn what_is_not_there_is_empty_and_removed_already() {
         assert!(world.0.is_empty(&path).unwrap());
         assert_eq!(world.0.oom_kills(&path).unwrap(), 0);
         world.0.kill(&path, LIMIT).unwrap();
+        world.0.kill_now(&path).unwrap();
         world.0.remove(&path, LIMIT).unwrap();
+        world.0.remove_now(&path).unwrap();
+    }
+}
+
+#[test]
+fn who_knows_a_path_knows_the_root_that_it_must_not_leave() {
+    let root =
+        |path: &str| Hierarchy::around(path).map(|found| found.root).map_err(|error| error.to_string());
+    assert_eq!(root("/kubepods/burstable/podaa/web-0").unwrap(), "");
+    assert_eq!(root("/edge/kubepods/podaa").unwrap(), "/edge");
+    assert_eq!(root("/kubepods/kubepods/podaa").unwrap(), "/kubepods");
+    for path in ["", "/", "/..", "/kubepods", "kubepods/podaa", "/edge/podaa"] {
+        assert!(root(path).unwrap_err().contains("not below a kubepods"), "{path}");
+    }
+    assert!(root("/a/../kubepods/podaa").is_err());
+}
+
+#[test]
+fn a_file_that_this_kernel_lacks_is_missing_rather_than_forbidden() {
+    for world in [World::real(), World::v2()] {
+        world.0.ensure_tree().unwrap();
+        let dir = world.0.dirs(&world.0.tree("besteffort")).next().unwrap();
+        assert!(gone(&write(&dir.join("cgroup.no_such_file"), "1").unwrap_err()));
     }
 }
 
@@ -364,6 +374,26 @@ fn killing_a_container_leaves_its_pod_process_alone() {
     assert!(world.0.is_empty(&deep).unwrap() && !world.0.is_empty(&leaf(&pod)).unwrap());
     world.0.kill(&pod, LIMIT).unwrap();
     spared.wait().unwrap();
+}
+
+#[test]
+fn a_kill_that_waits_for_nobody_reaches_all_the_same() {
+    for world in [World::real(), World::v2()] {
+        let (pod, deep) = nested(&world);
+        let worker = worker_path(&container_path(&pod, "web", 0));
+        world.0.for_killing().create(&worker).unwrap();
+        let sleep = "exec sleep 1000";
+        let mut children = [world.run(&deep, sleep), run(&world.0.for_killing(), &worker, sleep)];
+        world.wait_for_processes(&deep, 1);
+        for (path, child) in [&deep, &worker].into_iter().zip(&mut children) {
+            wait(|| !world.0.is_empty(path).unwrap());
+            assert!(world.0.remove_now(path).is_err(), "while something is in it");
+            world.0.kill_now(path).unwrap();
+            assert!(!child.wait().unwrap().success());
+            wait(|| world.0.is_empty(path).unwrap());
+            wait(|| world.0.remove_now(path).is_ok());
+        }
+    }
 }
 
 #[test]

@@ -15,9 +15,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 
 use super::args;
-use super::client::Client;
 use super::sink::Sink;
 use super::{choose, read};
+use crate::agent::Client;
 use crate::host::Runtime;
 use crate::protocol::{Exec, Reply, Request};
 
@@ -28,7 +28,7 @@ const CHUNK: usize = 64 * 1024;
 pub fn exec(runtime: &Runtime, exec: &args::Exec) -> Result<ExitCode> {
     let found = read::pod(runtime, &exec.pod.namespace.namespace, &exec.pod.name)?;
     let name = choose::container(&found, exec.container.as_deref())?;
-    let client = Client::connect(&runtime.pod(&found.uid))
+    let client = Client::connect(&runtime.pod(&found.uid).socket())
         .with_context(|| format!("pod {}/{} has no running pod process", found.namespace(), found.name()))?;
     let (stdin, to_stdin) = pipe2(OFlag::O_CLOEXEC)?;
     let (from_stdout, stdout) = pipe2(OFlag::O_CLOEXEC)?;

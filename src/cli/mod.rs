@@ -10,7 +10,6 @@
 mod age;
 mod args;
 mod choose;
-mod client;
 mod demo;
 mod describe;
 mod exec;
@@ -35,15 +34,18 @@ mod tests;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
 
 use args::{Arguments, Verb};
-use client::Client;
 
 use crate::host::Runtime;
+
+/// How long a pod process may take to say what runs: it has one thread and nothing that blocks, so a second is long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {

@@ -3,17 +3,19 @@
 //! Invariant: one file that cannot be read hides no other; it is named on stderr.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::field::text;
-use super::{Client, live, say};
+use super::{PATIENCE, live, say};
+use crate::agent::Client;
 use crate::api::published;
 use crate::host::{PodDir, Runtime};
 use crate::protocol::Request;
+use crate::sys::lock;
 
 /// A published pod.
 #[derive(Debug)]
@@ -58,17 +60,9 @@ pub struct Selection {
 
 /// Whether an agent runs on `runtime`.
 ///
-/// The agent holds the lock; it is shared here for an instant, so an agent that starts asks for it more than once.
+/// The agent holds the lock.
 pub fn agent_runs(runtime: &Runtime) -> Result<bool> {
-    let file = match File::open(runtime.lock()) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        other => other.with_context(|| format!("open {}", runtime.lock().display()))?,
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error).context("try the agent's lock"),
-    }
+    lock::is_held(&runtime.lock()).with_context(|| format!("look at {}", runtime.lock().display()))
 }
 
 /// As [`agent_runs`], and where none does, says on stderr what to think of what follows.
@@ -175,9 +169,9 @@ pub fn file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 /// Asks the pod process, where nobody else does any more.
 fn correct(runtime: &Runtime, found: &mut Found) {
     let directory = runtime.pod(&found.uid);
-    let state = match Client::connect(&directory) {
+    let state = match Client::connect(&directory.socket()) {
         Err(_) if !alive(&directory) => None,
-        connected => match connected.and_then(|client| client.state(&Request::State)) {
+        connected => match connected.and_then(|client| client.state(&Request::State, PATIENCE)) {
             Ok(state) => Some(state),
             Err(error) => {
                 say(&format!("warning: pod {}/{}: {error:#}", found.namespace(), found.name()));
@@ -191,6 +185,5 @@ fn correct(runtime: &Runtime, found: &mut Found) {
 
 /// Whether the pod process lives, by the lock that it holds from before its birth until its death.
 fn alive(directory: &PodDir) -> bool {
-    File::open(directory.lock())
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    lock::is_held(&directory.lock()).unwrap_or(false)
 }

@@ -40,6 +40,11 @@ impl Runtime {
         self.0.join("manifests.json")
     }
 
+    /// The number of the file system that the manifests directory was last on, for the next agent.
+    pub fn manifests_device(&self) -> PathBuf {
+        self.0.join("manifests-device")
+    }
+
     /// Orders that are no manifests: `down`, `restart-<uid>`; taken in by the agent's inotify loop.
     pub fn orders(&self) -> PathBuf {
         self.0.join("orders")

@@ -22,7 +22,7 @@ pub const EXIT_NOT_STARTED: i32 = 128;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// The pod; written beside, in `spec.json`.
-    #[serde(skip, default = "nobody")]
+    #[serde(skip)]
     pub pod: Arc<spec::Pod>,
     /// Whether its manifest is there, and no order says otherwise.
     pub wanted: bool,
@@ -152,29 +152,6 @@ pub struct RunEnd {
     pub finished: Time,
     /// How long it ran.
     pub ran: Duration,
-}
-
-fn nobody() -> Arc<spec::Pod> {
-    Arc::new(spec::Pod {
-        uid: spec::Uid(String::new()),
-        namespace: String::new(),
-        name: String::new(),
-        origin: String::new(),
-        object: String::new(),
-        node_name: String::new(),
-        hostname: String::new(),
-        restart_policy: spec::RestartPolicy::Always,
-        grace: Duration::ZERO,
-        priority: 0,
-        priority_class: String::new(),
-        host_network: false,
-        host_pid: false,
-        host_ipc: false,
-        share_process_namespace: false,
-        qos: spec::Qos::BestEffort,
-        containers: Vec::new(),
-        volumes: Vec::new(),
-    })
 }
 
 impl Facts {

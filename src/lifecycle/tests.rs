@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Action, BackOff, Event, Facts, Found, Learnt, Node, Now, RunEnd, Running, status};
-use crate::spec::{Container, Pod, PullPolicy, Qos, Resources, RestartPolicy, Uid};
+use crate::spec::{Container, Pod, RestartPolicy, Uid};
 use crate::status::{ContainerState, Exit, Failure, Reason, Wall};
 
 /// What the world does in a story.
@@ -142,17 +142,8 @@ fn shown(facts: &Facts, back_off: &BackOff) -> String {
 }
 
 fn pod(uid: &str, name: &str, restart_policy: RestartPolicy) -> Arc<Pod> {
-    let container = |name: &str| Container {
-        name: name.into(),
-        image: "nginx:1".into(),
-        pull_policy: PullPolicy::IfNotPresent,
-        command: vec![],
-        args: vec![],
-        env: vec![],
-        working_dir: None,
-        resources: Resources::default(),
-        mounts: vec![],
-    };
+    let container =
+        |name: &str| Container { name: name.into(), image: "nginx:1".into(), ..Container::default() };
     Arc::new(Pod {
         uid: Uid(uid.into()),
         namespace: "default".into(),
@@ -163,15 +154,8 @@ fn pod(uid: &str, name: &str, restart_policy: RestartPolicy) -> Arc<Pod> {
         hostname: name.into(),
         restart_policy,
         grace: Duration::from_secs(30),
-        priority: 0,
-        priority_class: String::new(),
-        host_network: false,
-        host_pid: false,
-        host_ipc: false,
-        share_process_namespace: false,
-        qos: Qos::BestEffort,
         containers: vec![container("c")],
-        volumes: vec![],
+        ..Pod::default()
     })
 }
 

@@ -18,6 +18,16 @@ pub struct Verdict {
     pub files: Vec<FileVerdict>,
 }
 
+impl Verdict {
+    /// Whether this tells of every pod that somebody may want. An empty directory may be one in which something is to be
+    /// mounted yet, and what is wrong may be half of itself.
+    pub fn is_complete(&self) -> bool {
+        let state = |wanted: FileState| self.files.iter().filter(move |file| file.state == wanted);
+        let (accepted, ignored) = (state(FileState::Accepted).count(), state(FileState::Ignored).count());
+        self.problem.is_none() && 0 < accepted && accepted + ignored == self.files.len()
+    }
+}
+
 /// What became of one entry of the manifests directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileVerdict {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::command::{AGAIN, Command, Stage};
 use super::connections::Id;
-use super::job::{Answer, worker_cgroup};
+use super::job::Answer;
 use super::journal;
 use super::process::{Leaving, Process};
 use super::run::{Begun, End, Phase, Run, remove_command_state};
 use super::sandbox::PAUSE;
 use super::spawn::Heard;
+use crate::cgroup::{Hierarchy, worker_path};
 use crate::protocol::{Exited, Notice, Reply};
 use crate::status::{Failure, Reason};
 use crate::sys::process::Ended;
@@ -43,7 +44,7 @@ impl Process {
             self.unclaimed.clear();
         }
         for run in &mut self.runs {
-            run.remove_worker(&self.hierarchies);
+            run.remove_worker(&self.cgroups);
         }
     }
 
@@ -118,7 +119,7 @@ impl Process {
     }
 
     fn how_worker_ended(&self, cgroup: &str, ended: Ended) -> String {
-        if self.hierarchies.oom_kills(cgroup) > 0 {
+        if oom_killed(&self.cgroups, cgroup) {
             return "the memory limit is too small to start in: the worker was killed for memory".to_owned();
         }
         match ended.signal {
@@ -146,7 +147,7 @@ impl Process {
             output.drain(&mut self.scratch);
         }
         self.connections.reply(asker, &Reply::Failed(failure));
-        run.sweep(&self.hierarchies, &self.directory.join("runtime"));
+        run.sweep(&self.cgroups, &self.directory.join("runtime"));
     }
 
     /// Takes the answer of the worker that starts a command, if there is one.
@@ -191,13 +192,13 @@ impl Process {
                 log::warn!("remove the state of {}: {error}", command.name);
             }
             // For a moment its worker may still be in it.
-            run.spend(command.cgroup, &self.hierarchies);
+            run.spend(command.cgroup, &self.cgroups);
         }
     }
 
     fn kill_command(&self, command: &Command) {
-        if let Err(error) = self.hierarchies.kill(&command.cgroup) {
-            log::warn!("kill {}: {error}", command.cgroup);
+        if let Err(error) = self.cgroups.kill_now(&command.cgroup) {
+            log::warn!("{}: {error:#}", command.name);
         }
     }
 
@@ -206,10 +207,10 @@ impl Process {
         let now = clock::boottime();
         self.give_up_starts(now);
         for run in &mut self.runs {
-            run.remove_spent(&self.hierarchies, now);
+            run.remove_spent(&self.cgroups, now);
             let running = matches!(run.phase, Phase::Running(_) | Phase::Starting { .. });
             if running && run.stop.is_some_and(|stop| stop.kill_at <= now) {
-                run.kill(&self.hierarchies);
+                run.kill(&self.cgroups);
                 run.stop = run.stop.map(|stop| super::run::Stopping { kill_at: now + KILL_AGAIN, ..stop });
             }
         }
@@ -259,19 +260,19 @@ impl Process {
                 continue;
             };
             if let Phase::Ending { begun, end } = run.phase {
-                if !run.emptied(&self.hierarchies) && now < end.boot + LONGEST_END {
+                if !run.emptied(&self.cgroups) && now < end.boot + LONGEST_END {
                     continue;
                 }
                 if let Some(output) = run.output.take() {
                     output.drain(&mut self.scratch);
                 }
-                let oom_killed = self.hierarchies.oom_kills(&run.cgroup) > 0;
+                let oom_killed = oom_killed(&self.cgroups, &run.cgroup);
                 let exited = exited(run, begun, end, oom_killed);
                 run.phase = Phase::Exited(exited.clone());
                 self.tell(exited);
             }
             if let Some(run) = self.runs.get_mut(at).filter(|run| run.over()) {
-                run.sweep(&self.hierarchies, &runtime);
+                run.sweep(&self.cgroups, &runtime);
             }
         }
     }
@@ -311,17 +312,23 @@ impl Process {
     fn pause_is_gone(&mut self) -> bool {
         let cgroup = format!("{}/{PAUSE}", self.sandbox.cgroup);
         if self.pause.is_some() {
-            if let Err(error) = self.hierarchies.kill(&cgroup) {
-                log::warn!("kill {cgroup}: {error}");
+            if let Err(error) = self.cgroups.kill_now(&cgroup) {
+                log::warn!("{error:#}");
             }
             return false;
         }
-        let worker = self.hierarchies.for_killing().remove(&worker_cgroup(&cgroup));
-        if let Err(error) = worker.and(self.hierarchies.remove(&cgroup)) {
-            log::warn!("remove {cgroup}: {error}");
+        let worker = self.cgroups.remove_now(&worker_path(&cgroup));
+        if let Err(error) = worker.and(self.cgroups.remove_now(&cgroup)) {
+            log::warn!("{error:#}");
         }
         true
     }
+}
+
+/// Whether the kernel killed something in `cgroup` for memory. To be asked before that is removed.
+fn oom_killed(cgroups: &Hierarchy, cgroup: &str) -> bool {
+    let kills = cgroups.oom_kills(cgroup);
+    kills.inspect_err(|error| log::warn!("look for kills for memory: {error:#}")).is_ok_and(|kills| kills > 0)
 }
 
 fn exited(run: &Run, begun: Begun, end: End, oom_killed: bool) -> Exited {

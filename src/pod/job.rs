@@ -80,11 +80,6 @@ pub fn container_id(name: &str, attempt: u32) -> String {
     format!("{name}-{attempt}")
 }
 
-/// The cgroup of the worker that starts what will be in `cgroup`: only there to be killed by.
-pub fn worker_cgroup(cgroup: &str) -> String {
-    format!("{cgroup}.worker")
-}
-
 /// Name of the directory, beside libcontainer's own, with the state that it is shown for a command.
 pub fn command_state(id: &str, command: &str) -> String {
     format!("{id}.{command}")

@@ -4,7 +4,7 @@
 //! ([`crate::protocol`]) and tells how it ended. Calls to libcontainer are made by a `worker`, a process for each.
 //!
 //! **How to start one.** Make `<pod-directory>` with `sandbox.json` ([`crate::protocol::Sandbox`]) in it, take the lock
-//! on `<pod-directory>/lock` ([`crate::sys::lock::take`]) and make the pod's cgroup. Then execute
+//! on `<pod-directory>/lock` ([`crate::sys::lock::take`]) and make the pod's cgroup ([`crate::cgroup::Hierarchy::create_pod`]). Then execute
 //! `holdfast pod-process <pod-directory>` by [`crate::sys::untouchable::Untouchable::command`], with that lock's
 //! descriptor as stdin, a pipe as stdout and `<pod-directory>/log`, opened to append, as stderr. The pipe says `ready\n`
 //! and the command exits with 0, or it says what is wrong and the command exits with another code. The pod process is a

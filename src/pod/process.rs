@@ -14,9 +14,9 @@ use super::lines::Scratch;
 use super::run::{Phase, Run};
 use super::sandbox::Parts;
 use super::spawn;
+use crate::cgroup::Hierarchy;
 use crate::protocol::Sandbox;
 use crate::status::Reason;
-use crate::sys::cgroup::Hierarchies;
 use crate::sys::clock;
 use crate::sys::process::Ended;
 
@@ -27,7 +27,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 pub struct Process {
     pub(super) sandbox: Sandbox,
     pub(super) directory: PathBuf,
-    pub(super) hierarchies: Hierarchies,
+    pub(super) cgroups: Hierarchy,
     pub(super) connections: Connections,
     /// The latest run of each container, and older ones of which something is left.
     pub(super) runs: Vec<Run>,
@@ -73,7 +73,7 @@ impl Process {
         Process {
             sandbox,
             directory,
-            hierarchies: parts.hierarchies,
+            cgroups: parts.cgroups,
             connections: Connections::default(),
             runs: Vec::new(),
             commands: Vec::new(),

@@ -4,17 +4,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Result;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
 use super::connections::Id;
-use super::job::{command_state, container_id, worker_cgroup};
+use super::job::{command_state, container_id};
 use super::lines::{Got, STDERR, STDOUT, Scratch, Stream};
 use super::log_file::Log;
 use super::spawn::Worker;
+use crate::cgroup::{Hierarchy, worker_path};
 use crate::protocol::{Exited, RunState};
 use crate::status::{Failure, Wall};
-use crate::sys::cgroup::Hierarchies;
 use crate::sys::clock;
 
 /// Reads that empty any pipe: 64 of 16 KiB are a MiB, the longest an ordinary user may make one.
@@ -190,54 +191,56 @@ impl Run {
 
     /// Kills everything in its cgroup, and before that the worker that may still put something there. What cannot be
     /// killed now is tried again by whoever waits for it to be gone.
-    pub fn kill(&self, hierarchies: &Hierarchies) {
-        let worker = hierarchies.for_killing().kill(&worker_cgroup(&self.cgroup));
-        if let Err(error) = worker.and(hierarchies.kill(&self.cgroup)) {
-            log::warn!("container {}: kill: {error}", self.id());
+    pub fn kill(&self, cgroups: &Hierarchy) {
+        let worker = cgroups.kill_now(&worker_path(&self.cgroup));
+        if let Err(error) = worker.and(cgroups.kill_now(&self.cgroup)) {
+            log::warn!("container {}: {error:#}", self.id());
         }
     }
 
-    fn is_empty(&self, hierarchies: &Hierarchies) -> bool {
-        hierarchies.for_killing().is_empty(&worker_cgroup(&self.cgroup)) && hierarchies.is_empty(&self.cgroup)
+    /// What cannot be read counts as not empty: killing it says why.
+    fn is_empty(&self, cgroups: &Hierarchy) -> bool {
+        let empty = |path: &str| cgroups.is_empty(path).unwrap_or(false);
+        empty(&worker_path(&self.cgroup)) && empty(&self.cgroup)
     }
 
     /// Sees to it that nothing is left in its cgroup: true when so, else it is looked at again a little later.
-    pub fn emptied(&mut self, hierarchies: &Hierarchies) -> bool {
-        if self.is_empty(hierarchies) {
+    pub fn emptied(&mut self, cgroups: &Hierarchy) -> bool {
+        if self.is_empty(cgroups) {
             self.retry = None;
             return true;
         }
-        self.kill(hierarchies);
+        self.kill(cgroups);
         self.again();
         false
     }
 
     /// Removes what it left behind, as far as that goes; else it is tried again.
-    pub fn sweep(&mut self, hierarchies: &Hierarchies, runtime: &Path) {
-        if self.swept || !self.emptied(hierarchies) {
+    pub fn sweep(&mut self, cgroups: &Hierarchy, runtime: &Path) {
+        if self.swept || !self.emptied(cgroups) {
             return;
         }
         let first = self.retry.is_none();
-        match self.remove(hierarchies, runtime) {
+        match self.remove(cgroups, runtime) {
             Ok(()) => self.swept = true,
             Err(error) => {
                 if first {
-                    log::warn!("container {}: clean up: {error}; trying again", self.id());
+                    log::warn!("container {}: clean up: {error:#}; trying again", self.id());
                 }
                 self.again();
             }
         }
     }
 
-    fn remove(&self, hierarchies: &Hierarchies, runtime: &Path) -> io::Result<()> {
+    fn remove(&self, cgroups: &Hierarchy, runtime: &Path) -> Result<()> {
         let unmounted = match umount2(&self.bundle.join("rootfs"), MntFlags::MNT_DETACH) {
             // Not mounted, or not even made.
             Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
             Err(error) => Err(error.into()),
         };
-        let state = remove_state(runtime, &self.id());
-        let worker = hierarchies.for_killing().remove(&worker_cgroup(&self.cgroup));
-        unmounted.and(state).and(worker).and(hierarchies.remove(&self.cgroup))
+        let state = remove_state(runtime, &self.id()).map_err(anyhow::Error::from);
+        let worker = cgroups.remove_now(&worker_path(&self.cgroup));
+        unmounted.and(state).and(worker).and(cgroups.remove_now(&self.cgroup))
     }
 
     fn again(&mut self) {
@@ -246,23 +249,23 @@ impl Run {
     }
 
     /// Removes the cgroup of the worker that started it, once that is gone.
-    pub fn remove_worker(&mut self, hierarchies: &Hierarchies) {
+    pub fn remove_worker(&mut self, cgroups: &Hierarchy) {
         if self.worker_left && matches!(self.phase, Phase::Running(_)) {
-            self.worker_left = hierarchies.for_killing().remove(&worker_cgroup(&self.cgroup)).is_err();
+            self.worker_left = cgroups.remove_now(&worker_path(&self.cgroup)).is_err();
         }
     }
 
     /// A command in it ended.
-    pub fn spend(&mut self, cgroup: String, hierarchies: &Hierarchies) {
+    pub fn spend(&mut self, cgroup: String, cgroups: &Hierarchy) {
         self.spent.push(Spent { cgroup, retry: Some((clock::boottime(), RETRY.0)) });
-        self.remove_spent(hierarchies, clock::boottime());
+        self.remove_spent(cgroups, clock::boottime());
     }
 
     /// Tries to remove the cgroups of commands that ended, where that is due.
-    pub fn remove_spent(&mut self, hierarchies: &Hierarchies, now: Duration) {
+    pub fn remove_spent(&mut self, cgroups: &Hierarchy, now: Duration) {
         self.spent.retain_mut(|spent| {
             let Some((_, wait)) = spent.retry.filter(|(at, _)| *at <= now) else { return true };
-            let left = hierarchies.remove(&spent.cgroup).is_err();
+            let left = cgroups.remove_now(&spent.cgroup).is_err();
             spent.retry = (wait < LONGEST_SPENT).then_some((now + wait, wait * 2));
             left
         });

@@ -15,8 +15,8 @@ use nix::sys::stat::{Mode, umask};
 
 use super::job::{Answer, Job, PauseTask, Task};
 use super::spawn::{self, Heard};
+use crate::cgroup::{Hierarchy, leaf};
 use crate::protocol::{Sandbox, Tmpfs};
-use crate::sys::cgroup::Hierarchies;
 use crate::sys::{clock, loopback, process, seqpacket, signal};
 
 /// What a pod process works with.
@@ -26,7 +26,7 @@ pub struct Parts {
     /// Where connections come in.
     pub listener: OwnedFd,
     /// Where cgroups are.
-    pub hierarchies: Hierarchies,
+    pub cgroups: Hierarchy,
     /// The process that holds a shared PID namespace.
     pub pause: Option<i32>,
 }
@@ -54,10 +54,10 @@ pub fn detach(keep: &[BorrowedFd<'_>]) -> Result<()> {
 /// Makes the sandbox around the calling process.
 pub fn make(sandbox: &Sandbox, directory: &Path) -> Result<Parts> {
     let signals = signal::block_all().context("block signals")?;
-    let hierarchies = Hierarchies::discover().context("look for cgroups")?;
-    let leaf = format!("{}/holdfast", sandbox.cgroup);
-    hierarchies.make(&leaf).with_context(|| format!("make cgroup {leaf}"))?;
-    hierarchies.enter(&leaf).with_context(|| format!("enter cgroup {leaf}"))?;
+    let cgroups = Hierarchy::around(&sandbox.cgroup).context("look for cgroups")?;
+    let leaf = leaf(&sandbox.cgroup);
+    cgroups.create(&leaf)?;
+    cgroups.enter(&leaf)?;
     prctl::set_child_subreaper(true).context("become a subreaper")?;
     set_oom_score(sandbox.oom_score_adj)?;
     prctl::set_name(c"holdfast-pod").context("set the name")?;
@@ -71,7 +71,7 @@ pub fn make(sandbox: &Sandbox, directory: &Path) -> Result<Parts> {
     let pause = sandbox.share_process_namespace.then(|| start_pause(sandbox, directory)).transpose()?;
     let socket = directory.join("sock");
     let listener = seqpacket::listen(&socket).with_context(|| format!("listen at {}", socket.display()))?;
-    Ok(Parts { signals, listener, hierarchies, pause })
+    Ok(Parts { signals, listener, cgroups, pause })
 }
 
 /// A node without CAP_SYS_RESOURCE may not lower the score; pods run there, too.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Qos, Resources, Volume};
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Uid(pub String);
 
 impl fmt::Display for Uid {
@@ -17,8 +17,8 @@ impl fmt::Display for Uid {
     }
 }
 
-/// One pod, as accepted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One pod, as accepted. The default is nobody's: all that can be empty is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pod {
     /// Identity of this incarnation.
     pub uid: Uid,
@@ -71,7 +71,7 @@ impl Pod {
 }
 
 /// One container of a pod.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Container {
     /// `name`, unique in the pod.
     pub name: String,
@@ -114,9 +114,10 @@ pub struct VolumeMount {
 }
 
 /// `spec.restartPolicy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
     /// Restart whatever the exit code; the default.
+    #[default]
     Always,
     /// Restart after a non-zero exit code.
     OnFailure,
@@ -125,11 +126,12 @@ pub enum RestartPolicy {
 }
 
 /// `imagePullPolicy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PullPolicy {
     /// Ask the registry at each start; the default for `:latest`.
     Always,
     /// Ask only where the image is absent; the default for other tags and for digests.
+    #[default]
     IfNotPresent,
     /// Never ask.
     Never,

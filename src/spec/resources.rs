@@ -24,12 +24,13 @@ pub struct Resources {
 }
 
 /// Quality of service class (reference D.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Qos {
     /// Every container has CPU and memory limits that equal its requests.
     Guaranteed,
     /// Some container has some request or limit.
     Burstable,
     /// No container has any.
+    #[default]
     BestEffort,
 }

@@ -1,7 +1,8 @@
 //! Files beneath a directory, by names that somebody else chose.
 //!
-//! A path is split by the caller into a folder and one last name. The folder is opened by the kernel with the root as
-//! its `/` (`openat2`), the last name is never followed.
+//! To change something, a path is split by the caller into a folder and one last name. The folder is opened by the kernel
+//! with the root as its `/` (`openat2`), the last name is never followed, and nothing that is mounted there is entered.
+//! What is only looked up ([`Root::file`], [`Root::make_folders`]) is a path as the container itself would see it.
 //!
 //! Invariant: nothing above or beside the root is opened, made, changed or removed, whatever symbolic links are within.
 //! Invariant: a last name is one component: not empty, not `.` or `..`, without a slash.
@@ -11,7 +12,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
@@ -19,6 +21,10 @@ use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags};
 use nix::sys::stat::{fchmodat, fstatat, mkdirat, mknodat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
+
+/// How often the kernel is asked again that says EAGAIN: something was renamed or mounted meanwhile, which somebody may do
+/// on purpose and for ever.
+const TRIES: usize = 128;
 
 /// The directory that nothing escapes from.
 #[derive(Debug)]
@@ -38,7 +44,57 @@ pub enum Node {
 impl Root {
     /// Opens the directory `path`, which is trusted.
     pub fn open(path: &Path) -> io::Result<Root> {
-        Ok(Root(File::open(path)?.into()))
+        let directory = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(path)?;
+        Ok(Root(directory.into()))
+    }
+
+    /// Opens the regular file at `path` to read it. Never waits, as opening a FIFO would.
+    ///
+    /// # Errors
+    /// `InvalidData` for what is no regular file.
+    pub fn file(&self, path: &Path) -> io::Result<File> {
+        let file = File::from(self.look_up(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
+        Ok(file)
+    }
+
+    /// Makes the directory `path`, and what is missing above it, mode 0755 less the umask. Whether something was made.
+    pub fn make_folders(&self, path: &Path) -> io::Result<bool> {
+        let directory = OFlag::O_PATH | OFlag::O_DIRECTORY;
+        let mut made = false;
+        let mut at = PathBuf::from("/");
+        for part in path.components() {
+            let above = at.clone();
+            match part {
+                Component::Normal(name) => at.push(name),
+                Component::ParentDir => at.push(".."),
+                _ => continue,
+            }
+            match self.look_up(&at, directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => {
+                    other?;
+                    continue;
+                }
+            }
+            let above = self.look_up(&above, directory)?;
+            let name = at.file_name().unwrap_or_default();
+            match mkdirat(Some(above.as_raw_fd()), name, Mode::from_bits_truncate(0o755)) {
+                // A link that leads nowhere: opening it below tells so.
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.look_up(&at, directory)?;
+            made = true;
+        }
+        Ok(made)
+    }
+
+    fn look_up(&self, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+        let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        open(&self.0, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve))
     }
 
     /// Opens the folder `path`; symbolic links in it are followed as if the root were `/`.
@@ -56,9 +112,7 @@ impl Root {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let strict = ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
         let how = OpenHow::new().flags(flags).resolve(how | strict);
-        let descriptor = retry(|| openat2(self.0.as_raw_fd(), path, how))?;
-        // SAFETY: openat2 just returned this descriptor, and nobody else knows it.
-        Ok(Folder(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) })))
+        Ok(Folder(File::from(open(&self.0, path, how)?)))
     }
 }
 
@@ -85,10 +139,7 @@ impl Folder {
     pub fn create(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let how = OpenHow::new().flags(flags).mode(Mode::S_IRUSR | Mode::S_IWUSR);
-        let name = checked(name)?;
-        let descriptor = retry(|| openat2(self.0.as_raw_fd(), name, how))?;
-        // SAFETY: openat2 just returned this descriptor, and nobody else knows it.
-        Ok(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+        Ok(File::from(open(&self.0, checked(name)?, how)?))
     }
 
     /// Makes the directory `name`, 0700 less the umask; EEXIST if anything has that name.
@@ -100,10 +151,7 @@ impl Folder {
     pub fn open_folder(&self, name: &OsStr) -> io::Result<Folder> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV);
-        let name = checked(name)?;
-        let descriptor = retry(|| openat2(self.0.as_raw_fd(), name, how))?;
-        // SAFETY: openat2 just returned this descriptor, and nobody else knows it.
-        Ok(Folder(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) })))
+        Ok(Folder(File::from(open(&self.0, checked(name)?, how)?)))
     }
 
     /// Makes the symbolic link `name`, whose text is `target` as it stands.
@@ -214,14 +262,16 @@ fn fill(read: impl Fn(*mut libc::c_void, usize) -> isize) -> io::Result<Vec<u8>>
     }
 }
 
-/// openat2 says EAGAIN when something was renamed meanwhile, EINTR after a signal.
-fn retry(open: impl Fn() -> nix::Result<i32>) -> io::Result<i32> {
-    loop {
-        match open() {
+fn open(at: impl AsFd, path: impl AsRef<OsStr>, how: OpenHow) -> io::Result<OwnedFd> {
+    for _ in 0..TRIES {
+        match openat2(at.as_fd().as_raw_fd(), path.as_ref(), how) {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            result => return Ok(result?),
+            Err(error) => return Err(error.into()),
+            // SAFETY: openat2 just returned this descriptor, and nobody else knows it.
+            Ok(descriptor) => return Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
         }
     }
+    Err(Errno::EAGAIN.into())
 }
 
 fn checked(name: &OsStr) -> io::Result<&OsStr> {

@@ -8,9 +8,7 @@
 
 pub mod atomic;
 pub mod beneath;
-pub mod cgroup;
 pub mod clock;
-pub mod inside;
 pub mod lock;
 pub mod loopback;
 pub mod process;

@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -13,7 +12,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
 use rustix::fs::{IFlags, OFlags};
 
 use super::*;
-use crate::spec::{HostPathType, PullPolicy, Qos, Resources, RestartPolicy, Uid, Volume, VolumeMount};
+use crate::spec::{HostPathType, Uid, Volume, VolumeMount};
 
 const UID: &str = "0a1b";
 
@@ -74,21 +73,9 @@ fn pod(volumes: &[(&str, VolumeSource)]) -> Pod {
         uid: Uid(UID.into()),
         namespace: "default".into(),
         name: "web".into(),
-        origin: String::new(),
-        object: String::new(),
-        node_name: String::new(),
         hostname: "web".into(),
-        restart_policy: RestartPolicy::Always,
-        grace: Duration::ZERO,
-        priority: 0,
-        priority_class: String::new(),
-        host_network: false,
-        host_pid: false,
-        host_ipc: false,
-        share_process_namespace: false,
-        qos: Qos::BestEffort,
-        containers: Vec::new(),
         volumes: volumes.iter().map(volume).collect(),
+        ..Pod::default()
     }
 }
 
@@ -212,14 +199,8 @@ fn containers_get_the_volumes_they_name() {
     };
     let mut container = Container {
         name: "web".into(),
-        image: String::new(),
-        pull_policy: PullPolicy::Never,
-        command: Vec::new(),
-        args: Vec::new(),
-        env: Vec::new(),
-        working_dir: None,
-        resources: Resources::default(),
         mounts: vec![mount("host", "/h", true), mount("data", "/d", false), mount("data", "/again", true)],
+        ..Container::default()
     };
     let volumes = Volumes::resolve(&world.data, &pod).unwrap();
     assert!(!world.data.pods().exists(), "resolving touches nothing");

@@ -10,6 +10,7 @@ mod harness;
 
 mod chaos;
 mod containers;
+mod damage;
 mod directory;
 mod harness_itself;
 mod isolation;

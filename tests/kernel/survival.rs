@@ -186,7 +186,7 @@ fn after_a_reboot_every_pod_runs_and_no_log_is_overwritten() {
 }
 
 /// Everything of the world dies at once; what is not on a disk is gone.
-fn imitate_power_cut(world: &mut World) {
+pub fn imitate_power_cut(world: &mut World) {
     world.kill_agent();
     for (pid, _) in world.place().processes() {
         signal(pid, Signal::SIGKILL);

@@ -61,7 +61,7 @@ fn what_is_wrong_with_a_sandbox_is_said_and_nothing_stays() {
     check("mount a tmpfs at /no/such/place", &|sandbox| {
         sandbox.tmpfs = vec![Tmpfs { path: "/no/such/place".to_owned(), options: String::new() }];
     });
-    check("is no cgroup", &|sandbox| sandbox.cgroup = "/..".to_owned());
+    check("is not below a kubepods", &|sandbox| sandbox.cgroup = "/..".to_owned());
     check("set the host name", &|sandbox| sandbox.hostname = "x".repeat(65));
 }
 
@@ -96,9 +96,8 @@ fn a_pod_process_that_is_killed_frees_its_lock_and_its_watchers_are_told() {
     eventually("the lock is free", || !lock::is_held(&world.pod().join("lock")).unwrap());
     // Its containers are the agent's to kill, by their cgroup.
     assert!(Path::new(&format!("/proc/{pid}")).exists());
-    let hierarchies = holdfast::sys::cgroup::Hierarchies::discover().unwrap();
-    hierarchies.kill(&world.sandbox.cgroup).unwrap();
-    eventually("they are gone", || hierarchies.is_empty(&world.sandbox.cgroup));
+    world.cgroups.kill(&world.sandbox.cgroup, LONG).unwrap();
+    assert!(world.cgroups.is_empty(&world.sandbox.cgroup).unwrap());
 }
 
 #[test]

@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use holdfast::cgroup::Hierarchy;
 use holdfast::protocol::{
     Exec, Exited, LogFile, MAX_PACKET, Notice, Overlay, Reply, Request, Sandbox, StartContainer, State, Stop,
 };
-use holdfast::sys::cgroup::Hierarchies;
 use holdfast::sys::untouchable::Untouchable;
 use holdfast::sys::{lock, process, seqpacket};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ pub const CAPABILITIES: [&str; 14] = [
 
 pub struct World {
     pub directory: PathBuf,
-    pub cgroup: String,
+    pub cgroups: Hierarchy,
     pub sandbox: Sandbox,
     pub pid: i32,
     binary: PathBuf,
@@ -79,7 +79,7 @@ impl World {
             sandbox: 3,
             full_name: format!("default/{name}"),
             directory: directory.join("pod").to_str().unwrap().to_owned(),
-            cgroup: format!("/{name}/pod"),
+            cgroup: format!("/{name}/kubepods/pod"),
             hostname: "pod-host".to_owned(),
             host_network: false,
             host_ipc: false,
@@ -91,7 +91,8 @@ impl World {
         change(&mut sandbox);
         let text = serde_json::to_vec(&sandbox).unwrap();
         fs::write(directory.join("pod/sandbox.json"), text).unwrap();
-        World { directory, cgroup: format!("/{name}"), sandbox, pid: 0, binary: binary.to_owned() }
+        let cgroups = Hierarchy::detect(&format!("/{name}")).unwrap();
+        World { directory, cgroups, sandbox, pid: 0, binary: binary.to_owned() }
     }
 
     /// Starts the pod process by `command` as the agent does: its exit code and what it said.
@@ -257,20 +258,19 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        let hierarchies = Hierarchies::discover().unwrap();
+        let name = self.directory.file_name().unwrap().to_str().unwrap();
+        let (root, pod) = (format!("/{name}"), format!("/{name}/kubepods/pod"));
         if std::thread::panicking() {
             eprintln!("log of the pod process:\n{}", self.own_log());
-            hierarchies.kill(&self.cgroup).unwrap();
+            self.cgroups.kill(&pod, LONG).unwrap();
         } else if lock::is_held(&self.pod().join("lock")).unwrap() {
             self.leave();
         }
-        let until = Instant::now() + LONG;
-        while hierarchies.remove(&self.cgroup).is_err() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let removed = self.cgroups.remove(&pod, LONG).and(self.cgroups.remove_tree(LONG));
         let _ = fs::remove_dir_all(&self.directory);
         if !std::thread::panicking() {
-            assert_eq!(cgroups(&self.cgroup), Vec::<String>::new());
+            removed.unwrap();
+            assert_eq!(cgroups(&root), Vec::<String>::new());
             let users = processes_of(&self.binary);
             if self.binary != Path::new(env!("CARGO_BIN_EXE_holdfast")) {
                 assert_eq!(users, Vec::<i32>::new());

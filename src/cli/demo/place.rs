@@ -2,14 +2,18 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::unistd::mkdtemp;
 
+use crate::cgroup::Hierarchy;
 use crate::host::{Data, Runtime};
+
+/// A cgroup whose last process has just died cannot be removed for a moment.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything the demo makes is in here, but for its cgroup.
 pub struct Place {
@@ -76,10 +80,9 @@ impl Place {
     /// Removes everything; what is left, a sentence each.
     pub fn remove(&self) -> Vec<String> {
         let mut left = Vec::new();
-        for cgroup in cgroups(&self.cgroup) {
-            if let Err(error) = remove_cgroup(&cgroup) {
-                left.push(format!("{} is left: {error}", cgroup.display()));
-            }
+        let cgroups = Hierarchy::detect(&self.cgroup);
+        if let Err(error) = cgroups.and_then(|cgroups| cgroups.remove_tree(PATIENCE)) {
+            left.push(format!("cgroup {} is left: {error:#}", self.cgroup));
         }
         let mounts = mounts_below(&self.root);
         if !mounts.is_empty() {
@@ -90,33 +93,6 @@ impl Place {
             left.push(format!("{} is left: {error}", self.root.display()));
         }
         left
-    }
-}
-
-/// The cgroup `name` in each hierarchy that has it.
-fn cgroups(name: &str) -> Vec<PathBuf> {
-    let all = Path::new("/sys/fs/cgroup");
-    let controllers = fs::read_dir(all).into_iter().flatten().flatten().map(|entry| entry.path());
-    let hierarchies = std::iter::once(all.to_path_buf()).chain(controllers);
-    let cgroups = hierarchies.map(|hierarchy| hierarchy.join(name.trim_start_matches('/')));
-    // Two controllers may share a hierarchy and have a link for the other name.
-    let mut cgroups: Vec<PathBuf> = cgroups.filter_map(|cgroup| cgroup.canonicalize().ok()).collect();
-    cgroups.sort();
-    cgroups.dedup();
-    cgroups
-}
-
-/// Removes a cgroup and those in it, all of them empty by now.
-fn remove_cgroup(cgroup: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(cgroup)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_cgroup(&entry.path())?;
-        }
-    }
-    match fs::remove_dir(cgroup) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

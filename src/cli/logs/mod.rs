@@ -21,12 +21,12 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use inotify::WatchMask;
 
-use super::client::Client;
 use super::field::{list, named, text};
 use super::read::Found;
 use super::sink::Sink;
 use super::wait::{self, Wait};
-use super::{args, choose, live, read};
+use super::{PATIENCE, args, choose, live, read};
+use crate::agent::Client;
 use crate::host::Runtime;
 use crate::protocol::{Notice, Reply, Request, RunState};
 use cri::{Joiner, Line};
@@ -177,9 +177,9 @@ impl Follow {
         let mut wait = Wait::new()?;
         wait.add(&directory.path(), wait::entries() | WatchMask::MODIFY)?;
         // Without a pod process nothing is written any more.
-        let client = Client::connect(&runtime.pod(uid)).ok();
+        let client = Client::connect(&runtime.pod(uid).socket()).ok();
         let runs = match &client {
-            Some(client) => client.state(&Request::Watch)?.runs,
+            Some(client) => client.state(&Request::Watch, PATIENCE)?.runs,
             None => Vec::new(),
         };
         let runs = runs.iter().any(|run| match run {

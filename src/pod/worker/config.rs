@@ -4,14 +4,14 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::user::Identity;
-use crate::sys::{atomic, inside};
+use crate::sys::atomic;
+use crate::sys::beneath::Root;
 
 /// Where a process's badness for the out-of-memory killer is read and set.
 const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
@@ -103,7 +103,7 @@ fn make_working_directory(bundle: &Path, mounts: &[Value], directory: &Path) -> 
     if !root.is_dir() || path.as_os_str().is_empty() {
         return Ok(());
     }
-    let made = inside::root(&root).and_then(|root| inside::make_directories(root.as_fd(), &path));
+    let made = Root::open(&root).and_then(|root| root.make_folders(&path));
     made.map(|_| ()).with_context(|| format!("make the working directory {}", directory.display()))
 }
 

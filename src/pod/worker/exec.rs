@@ -13,9 +13,9 @@ use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 
 use super::runtime::Command;
 use super::{config, failure, runtime};
+use crate::cgroup::Hierarchy;
 use crate::pod::job::{ExecTask, MORE, command_state};
 use crate::status::{Failure, Reason};
-use crate::sys::cgroup::Hierarchies;
 use crate::sys::process::inherited;
 
 /// Runs the command. Its process ID.
@@ -49,9 +49,9 @@ fn inherit() -> Result<[std::os::fd::OwnedFd; 3]> {
 /// A cgroup below the container's, so that all that the command starts can be killed without the container.
 fn enter(task: &ExecTask) -> Result<()> {
     let cgroup = format!("{}/{}", task.cgroup, task.name);
-    let hierarchies = Hierarchies::discover().context("look for cgroups")?;
-    hierarchies.make_inside(&cgroup).with_context(|| format!("make cgroup {cgroup}"))?;
-    hierarchies.enter(&cgroup).with_context(|| format!("enter cgroup {cgroup}"))
+    let cgroups = Hierarchy::around(&cgroup).context("look for cgroups")?;
+    cgroups.create(&cgroup)?;
+    cgroups.enter(&cgroup)
 }
 
 /// The container's process with other arguments, as a file in memory.

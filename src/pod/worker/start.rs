@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{config, failure, rootfs, runtime, user};
-use crate::pod::job::{MORE, container_id, worker_cgroup};
+use crate::cgroup::{Hierarchy, worker_path};
+use crate::pod::job::{MORE, container_id};
 use crate::protocol::StartContainer;
 use crate::status::{Failure, Reason};
-use crate::sys::cgroup::Hierarchies;
 use crate::sys::process::inherited;
 
 /// Starts one run of a container. Its process ID.
@@ -36,8 +36,8 @@ fn prepare(request: &StartContainer) -> Result<[std::os::fd::OwnedFd; 2]> {
 /// Not that one itself: where libcontainer fails it kills everything in it, and the reason would die with the worker.
 /// What the worker clones moves over by itself.
 pub fn enter(cgroup: &str) -> Result<()> {
-    let own = worker_cgroup(cgroup);
-    let hierarchies = Hierarchies::discover().context("look for cgroups")?.for_killing();
-    hierarchies.make(&own).with_context(|| format!("make cgroup {own}"))?;
-    hierarchies.enter(&own).with_context(|| format!("enter cgroup {own}"))
+    let own = worker_path(cgroup);
+    let cgroups = Hierarchy::around(&own).context("look for cgroups")?.for_killing();
+    cgroups.create(&own)?;
+    cgroups.enter(&own)
 }

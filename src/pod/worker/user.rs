@@ -6,12 +6,11 @@
 //! Invariant: the image's files are read inside its root, at most [`LONGEST`] bytes of them.
 
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::sys::inside;
+use crate::sys::beneath::Root;
 
 /// Most bytes of a passwd or group file that are looked at.
 const LONGEST: u64 = 1024 * 1024;
@@ -34,13 +33,13 @@ pub struct Identity {
 
 /// Looks up `wanted` (`redis`, `1000`, `redis:redis`, empty for root) in the root file system at `root`.
 pub fn resolve_in(root: &Path, wanted: &str) -> Result<Identity> {
-    let root = inside::root(root).with_context(|| format!("open {}", root.display()))?;
-    resolve(wanted, &read(root.as_fd(), "/etc/passwd")?, &read(root.as_fd(), "/etc/group")?)
+    let root = Root::open(root).with_context(|| format!("open {}", root.display()))?;
+    resolve(wanted, &read(&root, "/etc/passwd")?, &read(&root, "/etc/group")?)
 }
 
 /// The text of a file in the image; one that is not there is empty.
-fn read(root: BorrowedFd<'_>, path: &str) -> Result<String> {
-    let file = match inside::open_file(root, Path::new(path)) {
+fn read(root: &Root, path: &str) -> Result<String> {
+    let file = match root.file(Path::new(path)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
         Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => return Ok(String::new()),
         other => other.with_context(|| format!("open the image's {path}"))?,

@@ -1,5 +1,6 @@
 //! What the kernel knows of a world: its processes, mounts and cgroups. Looked at from outside, never through holdfast.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -215,8 +216,18 @@ pub fn of_smaps(pid: i32, name: &str) -> u64 {
     figure(&format!("/proc/{pid}/smaps_rollup"), name)
 }
 
-/// A line of `status`, summed over all threads.
-pub fn of_status(pid: i32, name: &str) -> u64 {
+/// How often each thread of a process has gone to sleep by itself, and so was woken.
+pub fn sleeps(pid: i32) -> BTreeMap<String, u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    threads.map(|thread| figure(&thread.path().join("status").display().to_string(), name)).sum()
+    let of_thread = |thread: fs::DirEntry| {
+        let file = thread.path().join("status");
+        let sleeps = file.exists().then(|| figure(&file.to_string_lossy(), "voluntary_ctxt_switches"));
+        Some((thread.file_name().to_string_lossy().into_owned(), sleeps?))
+    };
+    threads.filter_map(of_thread).collect()
+}
+
+/// Wake-ups between two looks. Threads may have ended or begun meanwhile.
+pub fn wake_ups(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) -> u64 {
+    after.iter().map(|(thread, sleeps)| sleeps - before.get(thread).unwrap_or(&0)).sum()
 }

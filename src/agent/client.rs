@@ -1,0 +1,84 @@
+//! One connection to a pod process ([`crate::protocol`]), as the agent and the command line have them.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
+
+use crate::protocol::{MAX_PACKET, Reply, Request, State};
+use crate::sys::seqpacket;
+
+/// A pod process that lives answers at once; this is for a node that swaps.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection that blocks.
+pub struct Client(OwnedFd);
+
+impl Client {
+    /// Connects to the pod process at `socket`. Fails where nobody listens.
+    pub fn connect(socket: &Path) -> Result<Client> {
+        let connection = seqpacket::connect(socket);
+        connection.map(Client).with_context(|| format!("connect to {}", socket.display()))
+    }
+
+    /// Asks what the answer comes to at once, and waits at most `deadline` for it.
+    pub fn ask(&self, request: &Request, deadline: Duration) -> Result<Reply> {
+        self.give_up_after(deadline)?;
+        self.send(request, &[])?;
+        let reply = self.receive()?;
+        self.give_up_after(Duration::ZERO)?;
+        reply.context("the pod process closed the connection instead of answering")
+    }
+
+    /// Asks what runs, by [`Request::State`] or [`Request::Watch`].
+    pub fn state(&self, request: &Request, deadline: Duration) -> Result<State> {
+        match self.ask(request, deadline)? {
+            Reply::State(state) => Ok(state),
+            other => bail!("the pod process answered {other:?}"),
+        }
+    }
+
+    /// Sends a request with descriptors attached; they stay open here.
+    pub fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        let packet = serde_json::to_vec(request).context("write the request")?;
+        let length = packet.len();
+        ensure!(length <= MAX_PACKET, "the request is {length} bytes, at most {MAX_PACKET} go through");
+        seqpacket::send(self.0.as_fd(), &packet, descriptors).context("send to the pod process")
+    }
+
+    /// The next reply; `None` when the pod process is gone.
+    pub fn receive(&self) -> Result<Option<Reply>> {
+        let packet = match seqpacket::recv(self.0.as_fd(), MAX_PACKET) {
+            Err(error) if error.raw_os_error() == Some(Errno::ECONNRESET as i32) => None,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                bail!("the pod process does not answer")
+            }
+            other => other.context("receive from the pod process")?,
+        };
+        let reply = packet.map(|packet| serde_json::from_slice(&packet.bytes)).transpose();
+        reply.context("read the pod process's answer")
+    }
+
+    /// Zero waits for ever.
+    fn give_up_after(&self, limit: Duration) -> Result<()> {
+        let limit = TimeVal::new(limit.as_secs().cast_signed(), limit.subsec_micros().into());
+        setsockopt(&self.0, sockopt::ReceiveTimeout, &limit).context("set the receive timeout")?;
+        setsockopt(&self.0, sockopt::SendTimeout, &limit).context("set the send timeout")
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<Client> for OwnedFd {
+    fn from(client: Client) -> OwnedFd {
+        client.0
+    }
+}

@@ -1,0 +1,121 @@
+//! What must not be lost, and what must not spread: data when something is missing for a while, and other pods when one
+//! of them hangs.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use serde_json::{Value, json};
+
+use super::survival::imitate_power_cut;
+use crate::harness::pod::{pod, with, with_main};
+use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
+
+/// A pod whose container writes `text` into a volume of its own.
+fn keeper(name: &str, text: &str) -> Value {
+    let main = pod(name, &["write", "/data/mark", text]);
+    let main = with_main(main, json!({"volumeMounts": [{"name": "data", "mountPath": "/data"}]}));
+    with(main, json!({"volumes": [{"name": "data", "emptyDir": {}}]}))
+}
+
+/// Where the keeper's mark is on the node.
+fn mark(world: &World, uid: &str) -> PathBuf {
+    world.data().join("agent/holdfast/pods").join(uid).join("volumes/data/mark")
+}
+
+/// At a boot the manifests may be on a stick that is not there yet, and a file may be half of itself.
+#[test]
+fn volumes_outlive_a_boot_at_which_their_manifests_could_not_be_read() {
+    let mut world = World::new();
+    world.write("keeper.yaml", &keeper("keeper", "precious"));
+    world.write("other.yaml", &pod("other", &["trap-term"]));
+    let uid = world.running("keeper").uid();
+    let kept = mark(&world, &uid);
+    let written = || fs::read(&kept).is_ok_and(|text| text == b"precious");
+    eventually(SOON, "the mark is written", || written().then_some(()));
+    let staged = world.dir.join("staging");
+    for torn in [false, true] {
+        imitate_power_cut(&mut world);
+        fs::rename(world.manifests().join("keeper.yaml"), staged.join("keeper")).unwrap();
+        fs::rename(world.manifests().join("other.yaml"), staged.join("other")).unwrap();
+        if torn {
+            fs::copy(staged.join("other"), world.manifests().join("other.yaml")).unwrap();
+            fs::write(world.manifests().join("keeper.yaml"), "{\"apiVersion\": \"v1\", \"ki").unwrap();
+        }
+        world.start_agent();
+        stays_true_for(A_WHILE, "the volume is there", &written);
+        fs::rename(staged.join("keeper"), world.manifests().join("keeper.yaml")).unwrap();
+        fs::rename(staged.join("other"), world.manifests().join("other.yaml")).unwrap();
+        assert_eq!(world.running("keeper").uid(), uid);
+        assert!(written());
+    }
+    imitate_power_cut(&mut world);
+    world.remove("keeper.yaml");
+    world.start_agent();
+    world.running("other");
+    eventually(SOON, "what nobody wants is removed", || (!kept.exists()).then_some(()));
+}
+
+/// A pod that comes back while what it left before is being removed gets what is new, and keeps it.
+#[test]
+fn a_pod_that_comes_back_at_once_keeps_what_it_writes_now() {
+    let mut world = World::new();
+    world.write("keeper.yaml", &keeper("keeper", "new"));
+    world.write("other.yaml", &pod("other", &["trap-term"]));
+    let uid = world.running("keeper").uid();
+    imitate_power_cut(&mut world);
+    let many = mark(&world, &uid).with_file_name("many");
+    fs::create_dir(&many).unwrap();
+    for number in 0..30_000 {
+        File::create(many.join(number.to_string())).unwrap();
+    }
+    fs::rename(world.manifests().join("keeper.yaml"), world.dir.join("staging/keeper")).unwrap();
+    world.start_agent();
+    eventually(SOON, "the removal has begun", || {
+        (fs::read_dir(&many).map(Iterator::count).unwrap_or(0) < 30_000).then_some(())
+    });
+    fs::rename(world.dir.join("staging/keeper"), world.manifests().join("keeper.yaml")).unwrap();
+    world.running("keeper");
+    let pods = world.data().join("agent/holdfast/pods");
+    let count = || fs::read_dir(&pods).map(Iterator::count).unwrap_or(0);
+    eventually(SOON, "the removal has ended", || (!many.exists() && count() == 2).then_some(()));
+    stays_true_for(A_WHILE, "its mark is there", || mark(&world, &uid).exists());
+}
+
+/// A stick with manifests that is pulled out: what is seen then is the empty directory that it was mounted on.
+#[test]
+fn an_unmounted_directory_ends_nothing_not_even_under_the_next_agent() {
+    let mut world = World::without_agent();
+    let stick = world.dir.join("stick");
+    fs::create_dir(&stick).unwrap();
+    let none = None::<&str>;
+    mount(Some("tmpfs"), &stick, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+    let plug = || mount(Some(&stick), &world_manifests(&stick), none, MsFlags::MS_BIND, none).unwrap();
+    plug();
+    world.start_agent();
+    fs::write(world.manifests().join("web.yaml"), pod("web", &["trap-term"]).to_string()).unwrap();
+    let life = world.running("web").life();
+    umount2(&world.manifests(), MntFlags::MNT_DETACH).unwrap();
+    let lives = |world: &World| world.pod("web").is_some_and(|pod| pod.life() == life && pod.is("Ready"));
+    eventually(Duration::from_secs(40), "it is reported", || {
+        let said = world.cli(&["get", "manifests"]).stderr;
+        String::from_utf8_lossy(&said).contains("mount it again").then_some(())
+    });
+    stays_true_for(A_WHILE, "web runs", || lives(&world));
+    world.kill_agent();
+    world.start_agent();
+    stays_true_for(A_WHILE, "web runs under the next agent", || lives(&world));
+    plug();
+    world.kill_agent();
+    world.start_agent();
+    stays_true_for(A_WHILE, "web runs with its manifest", || lives(&world));
+    world.remove("web.yaml");
+    world.gone("web");
+    umount2(&world.manifests(), MntFlags::MNT_DETACH).unwrap();
+    umount2(&stick, MntFlags::MNT_DETACH).unwrap();
+}
+
+fn world_manifests(stick: &Path) -> PathBuf {
+    stick.with_file_name("manifests")
+}
