@@ -2,6 +2,7 @@
 //! of them hangs.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -132,6 +133,47 @@ fn a_run_sees_nothing_of_a_run_with_its_number_before_the_boot() {
     world.start_agent();
     let seen = world.once("web", "has begun", |pod| pod.is("Ready") || pod.phase() == "Failed");
     assert_eq!((seen.exit_code(), seen.restarts()), (None, 0), "the old /mark is there");
+}
+
+/// A FUSE file system whose server never says a word, as a hard NFS mount of a dead server.
+struct Dead(PathBuf, #[expect(dead_code, reason = "held")] File);
+
+impl Dead {
+    fn mount(at: PathBuf) -> Dead {
+        fs::create_dir(&at).unwrap();
+        let server = File::options().read(true).write(true).open("/dev/fuse").unwrap();
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+        mount(Some("dead"), &at, Some("fuse"), MsFlags::empty(), Some(&*options)).unwrap();
+        Dead(at, server)
+    }
+}
+
+impl Drop for Dead {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_FORCE | MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn volumes_that_do_not_answer_stop_no_other_pod_and_can_be_removed() {
+    let world = World::new();
+    let dead = Dead::mount(world.shared().join("dead"));
+    let names: Vec<String> = (0..16).map(|number| format!("hangs{number}")).collect();
+    for name in &names {
+        let volume = json!({"name": "data", "hostPath": {"path": dead.0.join("x"), "type": "Directory"}});
+        world.write(&format!("{name}.yaml"), &with(pod(name, &["trap-term"]), json!({"volumes": [volume]})));
+    }
+    world.once("hangs0", "is told about", |pod| pod.phase() == "Pending");
+    world.write("web.yaml", &pod("web", &["trap-term"]));
+    eventually(Duration::from_secs(60), "web runs", || world.pod("web").filter(|pod| pod.is("Ready")));
+    eventually(SOON, "it is told which path", || {
+        let told = world.says(&["describe", "pod", &world.pod_name("hangs0")]);
+        (told.contains("does not answer") && told.contains("/dead/x")).then_some(())
+    });
+    for name in &names {
+        world.remove(&format!("{name}.yaml"));
+    }
+    eventually(Duration::from_secs(60), "they are gone", || (world.pods().len() == 1).then_some(()));
 }
 
 /// Two edits within one tick of the clock of a file system, or an editor that sets the time back.
