@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use log::info;
-use smol::channel::{Receiver, Sender, unbounded};
+use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::FutureExt;
 use smol::{LocalExecutor, Timer};
 
@@ -53,6 +53,8 @@ enum Message {
     Done { action: Action, result: Result<Learnt, Failure>, link: Option<OwnedFd> },
     /// Something a person should know, once.
     Warning(String),
+    /// The image archives that lie there and were not taken in, a sentence each.
+    RefusedArchives(Vec<String>),
 }
 
 /// Runs the agent until the order to go down was carried out, or for ever.
@@ -122,8 +124,9 @@ impl Agent {
             self.publisher.verdict(&first.verdict);
             self.adopt(found, &first.pods);
             self.wanted(first.pods, first.verdict);
-            self.spawn(directory.watch(self.sender.clone()));
-            self.spawn(images::watch(self.world.clone(), self.sender.clone()));
+            let (relisted, hear_relisted) = bounded(1);
+            self.spawn(directory.watch(relisted, self.sender.clone()));
+            self.spawn(images::watch(self.world.clone(), hear_relisted, self.sender.clone()));
         }
         while !self.node.is_down() {
             match self.next().await {
@@ -159,6 +162,7 @@ impl Agent {
             }
             Message::Event(event) => self.event(event),
             Message::Warning(warning) => self.publisher.warn(warning),
+            Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),
             Message::Done { action, result, link } => {
                 if let (Some(link), Action::StartPod { uid, sandbox }) = (link, &action) {
                     self.spawn(link::follow(link, uid.clone(), *sandbox, self.sender.clone()));

@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::{Value, json};
 
 use super::survival::imitate_power_cut;
+use crate::harness::image::IMAGE_2;
 use crate::harness::pod::{pod, with, with_main};
 use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
 
@@ -189,4 +190,19 @@ fn an_edit_in_place_that_leaves_length_and_time_as_they_were_counts() {
     file.set_modified(time).unwrap();
     drop(file);
     world.once("web", "is the new one", |pod| pod.uid() != old.uid() && pod.is("Ready"));
+}
+
+/// The directory of archives may be exchanged, or be a stick that is mounted later.
+#[test]
+fn an_archive_is_found_in_a_directory_that_was_made_anew() {
+    let mut world = World::without_agent();
+    let (archive, staged) = (world.archives().join("workload-2.tar"), world.dir.join("staging/late.tar"));
+    fs::rename(&archive, &staged).unwrap();
+    world.start_agent();
+    world.write("late.yaml", &with_main(pod("late", &["trap-term"]), json!({"image": IMAGE_2})));
+    world.once("late", "waits for its image", |pod| pod.reason().contains("ImagePull"));
+    fs::rename(world.archives(), world.dir.join("away")).unwrap();
+    fs::create_dir(world.archives()).unwrap();
+    fs::rename(&staged, &archive).unwrap();
+    eventually(Duration::from_secs(40), "it runs", || world.pod("late").filter(|pod| pod.is("Ready")));
 }
