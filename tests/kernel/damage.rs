@@ -206,3 +206,14 @@ fn an_archive_is_found_in_a_directory_that_was_made_anew() {
     fs::rename(&staged, &archive).unwrap();
     eventually(Duration::from_secs(40), "it runs", || world.pod("late").filter(|pod| pod.is("Ready")));
 }
+
+/// What is in a file's name is shown, not obeyed.
+#[test]
+fn a_hostile_file_name_steers_no_terminal() {
+    let world = World::new();
+    world.write_text("a\u{1b}[31mb\nc.yaml", "{");
+    world.reported(&["not JSON"]);
+    for text in [world.says(&["get", "manifests"]), world.agent_log()] {
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+}
