@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::survival::imitate_power_cut;
 use crate::harness::image::IMAGE_2;
-use crate::harness::pod::{pod, with, with_main};
+use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
 
 /// A pod whose container writes `text` into a volume of its own.
@@ -216,4 +216,22 @@ fn a_hostile_file_name_steers_no_terminal() {
     for text in [world.says(&["get", "manifests"]), world.agent_log()] {
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }
+}
+
+/// More than any person writes, and more than a pod process could tell of in one packet.
+#[test]
+fn a_pod_of_a_thousand_containers_is_refused_and_one_of_fifty_survives_the_agent() {
+    let mut world = World::new();
+    let containers = |count: usize| -> Value {
+        (0..count).map(|number| container(&format!("c{number}"), &["trap-term"])).collect()
+    };
+    world.write("many.yaml", &with(pod("many", &[]), json!({"containers": containers(1000)})));
+    world.reported(&["many.yaml", "spec.containers"]);
+    world.write("fifty.yaml", &with(pod("fifty", &[]), json!({"containers": containers(50)})));
+    let life = eventually(Duration::from_secs(60), "all run", || {
+        world.pod("fifty").filter(|pod| pod.is("Ready")).map(|pod| pod.life())
+    });
+    world.kill_agent();
+    world.start_agent();
+    stays_true_for(A_WHILE, "they go on", || world.pod("fifty").is_some_and(|pod| pod.life() == life));
 }
