@@ -235,3 +235,23 @@ fn a_pod_of_a_thousand_containers_is_refused_and_one_of_fifty_survives_the_agent
     world.start_agent();
     stays_true_for(A_WHILE, "they go on", || world.pod("fifty").is_some_and(|pod| pod.life() == life));
 }
+
+/// Logs outlive `down`, for whoever wants to know; but not for ever.
+#[test]
+fn logs_kept_by_down_go_when_their_manifest_is_gone() {
+    let mut world = World::new();
+    world.write("goes.yaml", &pod("goes", &["echo", "last words"]));
+    world.write("stays.yaml", &pod("stays", &["trap-term"]));
+    let uid = world.once("goes", "has run", |pod| pod.restarts() > 0 || pod.exit_code().is_some()).uid();
+    world.running("stays");
+    let logs = world.logs().join(format!("default_{}_{uid}", world.pod_name("goes")));
+    let links = world.logs().with_file_name("containers");
+    let links = || fs::read_dir(&links).unwrap().map(|link| link.unwrap().file_name().into_string().unwrap());
+    let linked = || links().any(|name| name.starts_with("goes-"));
+    world.down();
+    assert!(logs.exists() && linked());
+    world.remove("goes.yaml");
+    world.start_agent();
+    world.running("stays");
+    eventually(SOON, "its logs are gone", || (!logs.exists() && !linked()).then_some(()));
+}
