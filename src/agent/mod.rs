@@ -24,11 +24,12 @@ mod watch;
 mod world;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use log::info;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::FutureExt;
@@ -110,6 +111,8 @@ impl Agent {
 
     async fn run(mut self) -> Result<()> {
         self.publisher.node(&self.world.warnings);
+        let order = self.world.runtime.order_down();
+        self.down_at_once |= order.exists();
         let found = {
             let world = self.world.clone();
             smol::unblock(move || adopt::find(&world)).await
@@ -135,7 +138,7 @@ impl Agent {
             }
         }
         info!("all pods are down");
-        Ok(())
+        remove_pod::absent(fs::remove_file(&order)).with_context(|| format!("remove {}", order.display()))
     }
 
     /// The next message; `None` when the core's deadline came first.

@@ -227,7 +227,9 @@ impl Directory {
                 None => continue,
             };
             info!("order {name}");
-            match fs::remove_file(&path) {
+            // An agent that dies over `down` must not start the pods again: that order goes when it was carried out.
+            let taken = if name == "down" { Ok(()) } else { fs::remove_file(&path) };
+            match taken {
                 Ok(()) => drop(sender.send(Message::Event(event)).await),
                 Err(error) => warn!("take order {}: {error}", path.display()),
             }

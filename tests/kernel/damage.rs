@@ -255,3 +255,22 @@ fn logs_kept_by_down_go_when_their_manifest_is_gone() {
     world.running("stays");
     eventually(SOON, "its logs are gone", || (!logs.exists() && !linked()).then_some(()));
 }
+
+/// The unit starts an agent that died again: that must not bring back what was told to end.
+#[test]
+fn an_agent_that_dies_over_down_is_followed_by_one_that_goes_on_with_it() {
+    let mut world = World::new();
+    world.write("deaf.yaml", &pod("deaf", &["ignore-term"]));
+    world.write("idle.yaml", &pod("idle", &["trap-term"]));
+    world.running("deaf");
+    world.running("idle");
+    fs::write(world.runtime.join("orders/down"), "").unwrap();
+    world.gone("idle");
+    world.kill_agent();
+    world.start_agent();
+    eventually(SOON, "the agent has ended", || (!world.agent_lives()).then_some(()));
+    assert!(world.pods().is_empty());
+    world.forget_agent();
+    world.start_agent();
+    world.running("idle");
+}
