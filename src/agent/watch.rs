@@ -80,15 +80,15 @@ impl Directory {
         .await
     }
 
-    /// Tells the loop whatever changes, for ever.
-    pub async fn watch(mut self, sender: Sender<Message>) {
+    /// Tells the loop whatever changes, for ever; `relisted` is told of each look at everything.
+    pub async fn watch(mut self, relisted: Sender<()>, sender: Sender<Message>) {
         let mut watches = match Watches::new(&self.path, &self.orders) {
             Ok(watches) => watches,
             Err(error) => {
                 let warning =
                     format!("inotify is not to be had ({error:#}): manifests are looked at every {RELIST:?}");
                 let _ = sender.send(Message::Warning(warning)).await;
-                return self.relist_for_ever(sender).await;
+                return self.relist_for_ever(relisted, sender).await;
             }
         };
         self.obey(&sender).await;
@@ -100,6 +100,10 @@ impl Directory {
             };
             if told.orders {
                 self.obey(&sender).await;
+            }
+            if told.files.is_none() {
+                // One that was not heard yet is enough.
+                let _ = relisted.try_send(());
             }
             let (directory, listing) = smol::unblock(move || {
                 match told.files {
@@ -115,9 +119,10 @@ impl Directory {
         }
     }
 
-    async fn relist_for_ever(mut self, sender: Sender<Message>) {
+    async fn relist_for_ever(mut self, relisted: Sender<()>, sender: Sender<Message>) {
         loop {
             Timer::after(RELIST).await;
+            let _ = relisted.try_send(());
             self.obey(&sender).await;
             let (directory, listing) = smol::unblock(move || {
                 self.list(SETTLED);
@@ -222,7 +227,9 @@ impl Directory {
                 None => continue,
             };
             info!("order {name}");
-            match fs::remove_file(&path) {
+            // An agent that dies over `down` must not start the pods again: that order goes when it was carried out.
+            let taken = if name == "down" { Ok(()) } else { fs::remove_file(&path) };
+            match taken {
                 Ok(()) => drop(sender.send(Message::Event(event)).await),
                 Err(error) => warn!("take order {}: {error}", path.display()),
             }
