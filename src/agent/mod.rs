@@ -11,6 +11,7 @@
 
 mod adopt;
 mod client;
+mod entries;
 mod images;
 mod link;
 mod perform;

@@ -4,13 +4,13 @@
 //! mounted over, events that overflowed, targets of links.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use log::{debug, info, warn};
@@ -20,10 +20,11 @@ use smol::stream::StreamExt;
 use smol::{Async, Timer};
 
 use super::Message;
+use super::entries::{Look, is_younger, look_of, names, read};
 use super::world::World;
 use crate::lifecycle::Event;
 use crate::manifest::verdict::Verdict;
-use crate::manifest::{self, Context, FileContent, MAX_BYTES};
+use crate::manifest::{self, Context, FileContent};
 use crate::spec::{Pod, Uid};
 use crate::sys::atomic;
 
@@ -53,9 +54,6 @@ pub struct Directory {
     /// Some entry was left for a moment, since it had just changed.
     unsettled: bool,
 }
-
-/// Enough of an entry to notice that it changed.
-type Look = (u64, u64, u64, i64, i64);
 
 impl Directory {
     /// The directory of `world`, in which `seeds` were accepted by an earlier agent.
@@ -233,50 +231,6 @@ impl Directory {
                 Ok(()) => drop(sender.send(Message::Event(event)).await),
                 Err(error) => warn!("take order {}: {error}", path.display()),
             }
-        }
-    }
-}
-
-fn look_of(look: &Metadata) -> Look {
-    (look.dev(), look.ino(), look.size(), look.mtime(), look.mtime_nsec())
-}
-
-/// Whether it changed less than `age` ago. What changed in the future is as old as anything.
-fn is_younger(look: &Metadata, age: Duration) -> bool {
-    let since = look.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    since.is_some_and(|since| since < age)
-}
-
-/// The file system of a directory, and the names in it; of one directory, whatever is mounted there meanwhile.
-fn names(path: &Path) -> io::Result<(u64, Vec<String>)> {
-    let directory = File::options().read(true).custom_flags(nix::libc::O_DIRECTORY).open(path)?;
-    let entries = fs::read_dir(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
-    let names = entries.map(|entry| entry.map(|it| it.file_name().to_string_lossy().into_owned()));
-    Ok((directory.metadata()?.dev(), names.collect::<io::Result<_>>()?))
-}
-
-/// The content of an entry, or what it is instead of a file.
-fn read(path: &Path, look: &Metadata) -> FileContent {
-    let kind = look.file_type();
-    if kind.is_dir() {
-        FileContent::Directory
-    } else if kind.is_fifo() {
-        FileContent::Fifo
-    } else if kind.is_socket() {
-        FileContent::Socket
-    } else if kind.is_char_device() || kind.is_block_device() {
-        FileContent::Device
-    } else if (MAX_BYTES as u64) < look.size() {
-        FileContent::TooLarge(look.size())
-    } else {
-        // It may have become a FIFO meanwhile: never wait for one.
-        let opened = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
-        let mut bytes = Vec::new();
-        let read = opened.and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
-        match read {
-            Err(error) => FileContent::Unreadable(error.to_string()),
-            Ok(_) if MAX_BYTES < bytes.len() => FileContent::TooLarge(bytes.len() as u64),
-            Ok(_) => FileContent::Bytes(bytes),
         }
     }
 }
