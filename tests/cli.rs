@@ -382,7 +382,7 @@ fn files_of_the_manifests_directory_are_listed() {
     let world = World::with_agent();
     let problem =
         json!({"severity": "error", "line": 3, "column": 7, "path": "kind", "message": "no Deployment"});
-    let verdict = json!({"directory": "/m", "problem": "it is gone", "files": [
+    let verdict = json!({"version": 1, "directory": "/m", "problem": "it is gone", "files": [
         {"name": "a.yaml", "state": "refused", "pods": [], "problems": [problem]},
         {"name": "b.bak", "state": "ignored", "ignored": "a backup"},
     ]});

@@ -3,6 +3,8 @@
 //! The tree is compared with what `umoci unpack` makes of the same archive. Needs root; `tests/debian.sh` brings the tools.
 #![allow(clippy::unwrap_used)]
 
+mod debian;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,8 +12,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
+use debian::{busybox, run};
 use holdfast::image::{Image, Reference, Store};
 use holdfast::sys::beneath;
 
@@ -118,7 +120,7 @@ impl World {
 
     /// Runs a tool of somebody else's; podman with a storage of its own.
     fn tool(&self, tool: &str, arguments: &[&str]) -> String {
-        let mut command = Command::new(tools().join(tool));
+        let mut command = debian::tool(tool);
         if tool == "podman" {
             // Relative: podman refuses a run root of more than 50 characters.
             command.args(["--root=graph", "--runroot=run", "--tmpdir=tmp"]);
@@ -214,7 +216,7 @@ fn first_layer(root: &Path) {
         path
     };
     fs::create_dir_all(root.join("bin")).unwrap();
-    fs::copy(tools().join("../root/bin/busybox"), root.join("bin/busybox")).unwrap();
+    fs::copy(busybox(), root.join("bin/busybox")).unwrap();
     symlink("busybox", root.join("bin/sh")).unwrap();
     symlink("/nowhere/at/../all", root.join("dangling")).unwrap();
     fs::hard_link(root.join("bin/busybox"), root.join("bin/ls")).unwrap();
@@ -309,20 +311,4 @@ fn describe(path: &Path) -> String {
         shown.push_str(&format!(" device {}", metadata.rdev()));
     }
     shown
-}
-
-/// The folder of the tools, fetched once.
-fn tools() -> &'static Path {
-    static TOOLS: OnceLock<PathBuf> = OnceLock::new();
-    TOOLS.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/debian.sh");
-        PathBuf::from(run(&mut Command::new(script)).trim_end())
-    })
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {errors}", output.status);
-    String::from_utf8(output.stdout).unwrap()
 }

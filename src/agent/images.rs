@@ -1,56 +1,100 @@
 //! The directory of image archives: what lies there at the start, and whatever comes.
+//!
+//! inotify tells at once. As the manifests directory it may be exchanged, or be a stick that is mounted later: whether it
+//! is still the one that is watched is looked at with each re-list of the manifests.
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use inotify::{Inotify, WatchMask};
-use log::{info, warn};
+use inotify::{Inotify, WatchDescriptor, WatchMask};
+use log::info;
 use smol::Async;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender};
+use smol::future::FutureExt;
 
 use super::Message;
 use super::world::World;
 use crate::lifecycle::Event;
 
-/// Imports what is there, and then what comes, one after the other, for ever.
-pub async fn watch(world: Arc<World>, sender: Sender<Message>) {
-    let inotify = Inotify::init().and_then(|inotify| {
-        let events = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
-        inotify.watches().add(world.data.archives(), events)?;
-        let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
-        Ok((inotify, ready))
-    });
-    import_all(&world, &sender).await;
-    let (mut inotify, ready) = match inotify {
-        Ok(both) => both,
+/// Imports what is there, and then what comes, one after the other, for ever; `relisted` says when to look whether the
+/// directory is another one.
+pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Message>) {
+    let mut watch = match Watch::new() {
+        Ok(watch) => watch,
         Err(error) => {
             let directory = world.data.archives();
             let warning = format!(
                 "{} is not watched ({error}): image archives are taken in at the agent's start only",
                 directory.display()
             );
+            import_all(&world, &sender).await;
             let _ = sender.send(Message::Warning(warning)).await;
             return;
         }
     };
-    while ready.readable().await.is_ok() {
+    let mut told = true;
+    loop {
+        // Before the listing, so that what comes during it is told.
+        if watch.renew(&world) || told {
+            import_all(&world, &sender).await;
+        }
+        let ready = async { watch.ready.readable().await.is_ok() };
+        let relisted = async {
+            match relisted.recv().await {
+                Ok(()) => false,
+                // The agent is about to end.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        told = ready.or(relisted).await;
+        watch.forget();
+    }
+}
+
+/// The inotify watch.
+struct Watch {
+    inotify: Inotify,
+    ready: Async<OwnedFd>,
+    directory: Option<WatchDescriptor>,
+}
+
+impl Watch {
+    fn new() -> std::io::Result<Watch> {
+        let inotify = Inotify::init()?;
+        let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
+        Ok(Watch { inotify, ready, directory: None })
+    }
+
+    /// Watches the directory that is there now, and tells whether that is another one than before.
+    fn renew(&mut self, world: &World) -> bool {
+        let events = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
+        let directory = self.inotify.watches().add(world.data.archives(), events).ok();
+        let other = directory.is_some() && directory != self.directory;
+        self.directory = directory;
+        other
+    }
+
+    /// Takes out what was told.
+    fn forget(&mut self) {
         let mut buffer = [0; 4096];
-        while inotify.read_events(&mut buffer).is_ok_and(|events| 0 < events.count()) {}
-        import_all(&world, &sender).await;
+        while self.inotify.read_events(&mut buffer).is_ok_and(|events| 0 < events.count()) {}
     }
 }
 
 /// Takes in every archive that the store does not know yet; whoever waits for an image then looks again.
 async fn import_all(world: &Arc<World>, sender: &Sender<Message>) {
     world.importing.store(true, Ordering::Release);
-    import_each(world, sender).await;
+    let refused = import_each(world, sender).await;
     world.importing.store(false, Ordering::Release);
+    let _ = sender.send(Message::RefusedArchives(refused)).await;
     let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
 }
 
-async fn import_each(world: &Arc<World>, sender: &Sender<Message>) {
+/// What could not be taken in, and why, a sentence each.
+async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Vec<String> {
+    let mut refused = Vec::new();
     let directory = world.data.archives();
     let mut paths: Vec<_> =
         fs::read_dir(&directory).into_iter().flatten().flatten().map(|it| it.path()).collect();
@@ -70,10 +114,9 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>) {
                 let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
             }
             Err(error) => {
-                warn!("import {}: {error:#}", path.display());
-                let warning = format!("image archive {} was not imported: {error:#}", path.display());
-                let _ = sender.send(Message::Warning(warning)).await;
+                refused.push(format!("image archive {} was not imported: {error:#}", path.display()));
             }
         }
     }
+    refused
 }

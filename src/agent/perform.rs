@@ -10,7 +10,6 @@ use log::debug;
 use super::client::{Client, PATIENCE};
 use super::world::World;
 use super::{remove_pod, start_container, start_pod};
-use crate::bundle;
 use crate::image::{self, Reference};
 use crate::lifecycle::{Action, Facts, Learnt, Time};
 use crate::protocol::{Reply, Request, Stop};
@@ -125,9 +124,4 @@ fn stop(world: &World, pod: &Pod, container: &str, attempt: u32, until: Time) ->
         Reply::Failed(failure) => Err(anyhow!("stop container {container}: {failure}")),
         other => Err(anyhow!("stop container {container}: an answer that fits no question: {other:?}")),
     }
-}
-
-/// The default of [`start_container::stop_signal`], for containers whose image says nothing.
-pub fn default_stop_signal() -> i32 {
-    bundle::stop_signal(&bundle::ImageConfig::default())
 }

@@ -24,6 +24,8 @@ pub struct Publisher {
     back_off: BackOff,
     started: Wall,
     warnings: Vec<String>,
+    /// Of image archives; as long as they are there.
+    refused_archives: Vec<String>,
     /// What was last written of each pod, by hash: its status, and its facts.
     written: BTreeMap<Uid, (u64, u64)>,
     /// The latest event that the log was told, for each pod.
@@ -41,6 +43,7 @@ impl Publisher {
             back_off,
             started: clock::wall(),
             warnings: Vec::new(),
+            refused_archives: Vec::new(),
             written: BTreeMap::new(),
             logged: BTreeMap::new(),
             verdict: None,
@@ -59,6 +62,16 @@ impl Publisher {
         if !self.warnings.contains(&warning) {
             warn!("{warning}");
             self.warnings.push(warning);
+            self.write_node();
+        }
+    }
+
+    /// The image archives that were not taken in, in place of those told before.
+    pub fn refused_archives(&mut self, refused: Vec<String>) {
+        if refused != self.refused_archives {
+            let new = refused.iter().filter(|warning| !self.refused_archives.contains(warning));
+            new.for_each(|warning| warn!("{warning}"));
+            self.refused_archives = refused;
             self.write_node();
         }
     }
@@ -182,7 +195,7 @@ impl Publisher {
                 data_dir: text(&config.data_dir),
                 manifests_dir: text(&config.pod_manifest_path),
                 log_dir: text(&config.log_dir),
-                warnings: self.warnings.clone(),
+                warnings: [&self.warnings[..], &self.refused_archives].concat(),
             },
         );
     }

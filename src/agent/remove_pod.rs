@@ -42,13 +42,15 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
     first(errors)
 }
 
-/// Ends the pod and removes everything of it, its logs too unless `keep_logs`.
+/// Ends the pod and removes everything of it, its logs too unless `keep_logs`: then an empty directory stays where its
+/// volumes were, so that logs are found with the other orphans if the pod does not come back.
 pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {
     clean_pod(world, pod)?;
     let data = world.data.pods().join(&pod.uid.0);
     volume::remove_tree(&data).with_context(|| format!("remove {}", data.display()))?;
-    if !keep_logs {
-        remove_logs(world, &pod.uid)?;
+    match keep_logs {
+        true => fs::create_dir(&data).with_context(|| format!("make directory {}", data.display()))?,
+        false => remove_logs(world, &pod.uid)?,
     }
     // Last, since the next agent goes by it.
     let directory = world.runtime.pod(&pod.uid.0);
@@ -112,9 +114,13 @@ fn kill(world: &World, directory: &PodDir, cgroup: &str) -> Result<()> {
             debug!("{}: {error:#}", directory.root().display());
         }
     }
-    world.cgroups.kill(cgroup, DEATH).with_context(|| format!("kill everything in cgroup {cgroup}"))?;
     let begun = Instant::now();
-    while lock::is_held(&directory.lock()).context("look at the pod process's lock")? {
+    loop {
+        // Again and again: a pod process whose agent died as it was born may be on its way into its cgroup.
+        world.cgroups.kill(cgroup, DEATH).with_context(|| format!("kill everything in cgroup {cgroup}"))?;
+        if !lock::is_held(&directory.lock()).context("look at the pod process's lock")? {
+            break;
+        }
         if DEATH < begun.elapsed() {
             bail!(
                 "the pod process in {} was killed {DEATH:?} ago and is still there",

@@ -3,22 +3,22 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use log::warn;
 
 use super::client::{Client, PATIENCE};
-use super::perform::default_stop_signal;
 use super::remove_pod::absent;
 use super::world::World;
-use crate::bundle::{self, Files, Inputs};
+use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
+use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
-use crate::protocol::{LogFile, Overlay, Reply, Request, StartContainer};
+use crate::protocol::{LogFile, Overlay, Reply, Request, RunState, StartContainer, State};
 use crate::spec::{Container, Pod};
-use crate::status::{Failure, Reason};
+use crate::status::{Failure, Reason, Wall};
 use crate::volume::{self, Etc, Volumes};
 
 /// A start takes some ten milliseconds. A worker that takes longer than this hangs, for instance on a dead NFS server.
@@ -29,10 +29,21 @@ const LOG_FILES: u32 = 5;
 /// Longest name of a link in `/var/log/containers`, its `.log` included.
 const LINK_LENGTH: usize = 255;
 
-/// Begins run `attempt` of `container`.
+/// One run of a container, to be.
+struct Run<'a> {
+    world: &'a World,
+    pod: &'a Pod,
+    container: &'a Container,
+    attempt: u32,
+    bundle: PathBuf,
+    writable: PathBuf,
+}
+
+/// Begins run `attempt` of `container`; one that runs already, since the answer to its start was missed, is well begun.
 ///
 /// Fails with StartError where its process could not be started, which counts as a run; with another reason where it
-/// could not be made.
+/// could not be made. What a failed start leaves, the next one removes: whether it failed is not certain where nobody
+/// answered.
 pub fn start_container(
     world: &World,
     pod: &Pod,
@@ -40,43 +51,77 @@ pub fn start_container(
     attempt: u32,
 ) -> Result<Learnt, Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
-    let bundle = directory.bundle(&container.name, attempt);
-    let writable = world.data.writable(&pod.uid.0, &container.name, attempt);
-    let started = begin(world, pod, container, attempt, &bundle, &writable);
+    let state = settled(&directory, &container.name).map_err(create)?;
+    if let Some(at) = runs_since(&state, &container.name, attempt) {
+        return Ok(Learnt::Started { at });
+    }
+    let run = Run {
+        world,
+        pod,
+        container,
+        attempt,
+        bundle: directory.bundle(&container.name, attempt),
+        writable: world.data.writable(&pod.uid.0, &container.name, attempt),
+    };
+    for path in [&run.bundle, &run.writable] {
+        volume::remove_tree(path).map_err(create)?;
+    }
+    let started = begin(&run, state.hello.pause_pid);
     // Not before: that would double the time from a crash to the next run. And not only when it began: its disk may be
     // full of them.
     forget_older(world, pod, container, attempt);
-    if started.is_err() {
-        for path in [&bundle, &writable] {
-            if let Err(error) = volume::remove_tree(path) {
-                warn!("pod {}: remove {}: {error:#}", pod.full_name(), path.display());
-            }
-        }
-    } else if let Err(error) = link_log(world, pod, container, attempt) {
+    let started = started?;
+    if let Err(error) = link_log(world, pod, container, attempt) {
         warn!("pod {}: link the log of container {}: {error:#}", pod.full_name(), container.name);
     }
-    started
+    Ok(started)
+}
+
+/// What the pod process knows, once the container is not between two states: whoever asked for its start may have died, or
+/// have given up on an answer that was late.
+fn settled(directory: &PodDir, container: &str) -> Result<State> {
+    let begun = Instant::now();
+    loop {
+        let state = Client::connect(&directory.socket())?.state(&Request::State, PATIENCE)?;
+        let starting = |run: &RunState| matches!(run, RunState::Starting { name, .. } if name == container);
+        if !state.runs.iter().any(starting) {
+            return Ok(state);
+        }
+        ensure!(begun.elapsed() < DEADLINE + PATIENCE, "it has been starting for {:?}", begun.elapsed());
+        // A start takes some ten milliseconds.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Since when run `attempt` of `container` runs, if it does.
+fn runs_since(state: &State, container: &str, attempt: u32) -> Option<Wall> {
+    state.runs.iter().find_map(|run| match run {
+        RunState::Running { name, attempt: number, started, .. }
+            if name == container && *number == attempt =>
+        {
+            Some(*started)
+        }
+        _ => None,
+    })
+}
+
+fn create(error: anyhow::Error) -> Failure {
+    Failure::new(Reason::CreateContainerError, format!("{error:#}"))
 }
 
 /// The signal that the image of the run in `bundle` asks to be stopped by.
 pub fn stop_signal(bundle: &Path) -> i32 {
     let written = fs::read_to_string(bundle.join(STOP_SIGNAL)).ok();
-    written.and_then(|number| number.parse().ok()).unwrap_or_else(default_stop_signal)
+    written
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| bundle::stop_signal(&ImageConfig::default()))
 }
 
 const STOP_SIGNAL: &str = "stop-signal";
 
-fn begin(
-    world: &World,
-    pod: &Pod,
-    container: &Container,
-    attempt: u32,
-    bundle: &Path,
-    writable: &Path,
-) -> Result<Learnt, Failure> {
-    let create = |error: anyhow::Error| Failure::new(Reason::CreateContainerError, format!("{error:#}"));
+fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
+    let Run { world, pod, container, attempt, .. } = *run;
     let image = image(world, container)?;
-    let pause_pid = pause_pid(world, pod).map_err(create)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
     let inputs = Inputs {
         pod,
@@ -89,11 +134,11 @@ fn begin(
         pause_pid,
     };
     let config = bundle::config(&inputs)?;
-    let request = prepare(world, pod, container, attempt, bundle, writable, &image).and_then(|request| {
-        let path = bundle.join("config.json");
+    let request = prepare(run, &image).and_then(|request| {
+        let path = run.bundle.join("config.json");
         config.save(&path).with_context(|| format!("write {}", path.display()))?;
         let signal = bundle::stop_signal(&image.config).to_string();
-        fs::write(bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
+        fs::write(run.bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
         Ok(Request::StartContainer(Box::new(StartContainer { cgroup, ..request })))
     });
     let socket = world.runtime.pod(&pod.uid.0).socket();
@@ -106,15 +151,8 @@ fn begin(
 }
 
 /// The directories of the run, and the request but for its cgroup.
-fn prepare(
-    world: &World,
-    pod: &Pod,
-    container: &Container,
-    attempt: u32,
-    bundle: &Path,
-    writable: &Path,
-    image: &Image,
-) -> Result<StartContainer> {
+fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
+    let Run { world, pod, container, attempt, bundle, writable } = run;
     let (upper, work) = (writable.join("upper"), writable.join("work"));
     let logs = world.logs(pod).join(&container.name);
     let rootfs = bundle.join("rootfs");
@@ -129,7 +167,7 @@ fn prepare(
         |path: &Path| path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"));
     Ok(StartContainer {
         name: container.name.clone(),
-        attempt,
+        attempt: *attempt,
         bundle: text(bundle)?,
         overlay: Overlay {
             layers: text(&image.layers_dir)?,
@@ -140,7 +178,7 @@ fn prepare(
         user: image.config.user.clone(),
         cgroup: String::new(),
         log: LogFile {
-            path: text(&logs.join(format!("{attempt}.log")))?,
+            path: text(&logs.join(log_name(*attempt)))?,
             max_bytes: LOG_BYTES,
             max_files: LOG_FILES,
         },
@@ -178,14 +216,6 @@ fn files(world: &World, pod: &Pod) -> Result<Files> {
     volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
 }
 
-fn pause_pid(world: &World, pod: &Pod) -> Result<Option<i32>> {
-    if !pod.share_process_namespace {
-        return Ok(None);
-    }
-    let socket = world.runtime.pod(&pod.uid.0).socket();
-    Ok(Client::connect(&socket)?.state(&Request::State, PATIENCE)?.hello.pause_pid)
-}
-
 /// Removes what earlier runs left, but the log of the last one: the kubelet keeps one dead container (reference B.9).
 fn forget_older(world: &World, pod: &Pod, container: &Container, attempt: u32) {
     let directory = world.runtime.pod(&pod.uid.0);
@@ -202,8 +232,7 @@ fn forget_older(world: &World, pod: &Pod, container: &Container, attempt: u32) {
     let logs = world.logs(pod).join(&container.name);
     let names = fs::read_dir(&logs).into_iter().flatten().flatten();
     for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
-        let number = name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
-        if number.is_some_and(|number| number + 1 < attempt) {
+        if parse_log_name(&name).is_some_and(|(number, _)| number.saturating_add(1) < attempt) {
             let removed = absent(fs::remove_file(logs.join(&name)));
             removed.unwrap_or_else(|error| warn!("pod {}: remove log {name}: {error}", pod.full_name()));
         }
@@ -220,8 +249,7 @@ fn link_log(world: &World, pod: &Pod, container: &Container, attempt: u32) -> Re
     DirBuilder::new().recursive(true).mode(0o755).create(&links).context("make its directory")?;
     let link = links.join(link_name(pod, container, attempt));
     absent(fs::remove_file(&link)).context("remove the old link")?;
-    symlink(world.logs(pod).join(&container.name).join(format!("{attempt}.log")), link)
-        .context("make the link")
+    symlink(world.logs(pod).join(&container.name).join(log_name(attempt)), link).context("make the link")
 }
 
 fn link_name(pod: &Pod, container: &Container, attempt: u32) -> String {

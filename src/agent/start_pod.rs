@@ -1,7 +1,7 @@
 //! From a wanted pod to a pod process that answers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,13 +17,13 @@ use super::client::{Client, PATIENCE};
 use super::remove_pod;
 use super::world::World;
 use crate::cgroup::PodLimits;
-use crate::host::PodDir;
+use crate::host::{PodDir, parse_log_name};
 use crate::lifecycle::Learnt;
 use crate::protocol::{Request, Sandbox, Tmpfs};
 use crate::spec::Pod;
 use crate::status::{Failure, Reason};
 use crate::sys::{atomic, lock};
-use crate::volume::Volumes;
+use crate::volume::{self, Volumes};
 
 /// A pod process takes some five milliseconds; this is for a node that swaps.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -86,6 +86,9 @@ fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<OwnedFd> {
     let path = directory.lock();
     let lock = lock::take(&path).with_context(|| format!("lock {}", path.display()))?;
     let Some(lock) = lock else { bail!("an older process of pod {} still holds its lock", pod.full_name()) };
+    // Nobody lives who may write there: it is of before the boot, whose runs may have had the numbers of those to come.
+    let writable = world.data.pods().join(&pod.uid.0).join("containers");
+    volume::remove_tree(&writable).with_context(|| format!("remove {}", writable.display()))?;
     let socket = directory.socket();
     remove_pod::absent(fs::remove_file(&socket)).with_context(|| format!("remove {}", socket.display()))?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(directory.log());
@@ -144,9 +147,8 @@ fn next_attempts(logs: &Path, pod: &Pod) -> BTreeMap<String, u32> {
     let mut next = BTreeMap::new();
     for container in &pod.containers {
         let names = fs::read_dir(logs.join(&container.name)).into_iter().flatten().flatten();
-        let number = |name: &str| name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
-        let highest = names.filter_map(|entry| number(entry.file_name().to_str()?)).max();
-        if let Some(highest) = highest {
+        let number = |entry: DirEntry| Some(parse_log_name(entry.file_name().to_str()?)?.0);
+        if let Some(highest) = names.filter_map(number).max() {
             next.insert(container.name.clone(), highest.saturating_add(1));
         }
     }

@@ -48,7 +48,7 @@ pub struct Directory {
     device: Option<u64>,
     device_file: PathBuf,
     state: manifest::Directory,
-    /// What each entry looked like when it was last read.
+    /// What each entry looked like when it was last read, unless it was young then.
     seen: BTreeMap<String, Look>,
     /// Some entry was left for a moment, since it had just changed.
     unsettled: bool,
@@ -80,15 +80,15 @@ impl Directory {
         .await
     }
 
-    /// Tells the loop whatever changes, for ever.
-    pub async fn watch(mut self, sender: Sender<Message>) {
+    /// Tells the loop whatever changes, for ever; `relisted` is told of each look at everything.
+    pub async fn watch(mut self, relisted: Sender<()>, sender: Sender<Message>) {
         let mut watches = match Watches::new(&self.path, &self.orders) {
             Ok(watches) => watches,
             Err(error) => {
                 let warning =
                     format!("inotify is not to be had ({error:#}): manifests are looked at every {RELIST:?}");
                 let _ = sender.send(Message::Warning(warning)).await;
-                return self.relist_for_ever(sender).await;
+                return self.relist_for_ever(relisted, sender).await;
             }
         };
         self.obey(&sender).await;
@@ -101,10 +101,14 @@ impl Directory {
             if told.orders {
                 self.obey(&sender).await;
             }
+            if told.files.is_none() {
+                // One that was not heard yet is enough.
+                let _ = relisted.try_send(());
+            }
             let (directory, listing) = smol::unblock(move || {
                 match told.files {
                     None => self.list(SETTLED),
-                    Some(names) => names.iter().for_each(|name| self.look(name, Duration::ZERO)),
+                    Some(names) => names.iter().for_each(|name| self.look(name)),
                 }
                 let listing = self.listing();
                 (self, listing)
@@ -115,9 +119,10 @@ impl Directory {
         }
     }
 
-    async fn relist_for_ever(mut self, sender: Sender<Message>) {
+    async fn relist_for_ever(mut self, relisted: Sender<()>, sender: Sender<Message>) {
         loop {
             Timer::after(RELIST).await;
+            let _ = relisted.try_send(());
             self.obey(&sender).await;
             let (directory, listing) = smol::unblock(move || {
                 self.list(SETTLED);
@@ -150,14 +155,28 @@ impl Directory {
                 self.seen.retain(|name, _| names.binary_search(name).is_ok());
                 self.state.listed(names.iter().map(String::as_str));
                 for name in &names {
-                    self.look(name, settled);
+                    if self.is_due(name, settled) {
+                        self.look(name);
+                    }
                 }
             }
         }
     }
 
-    /// Reads the entry `name` if it changed, unless it changed less than `settled` ago.
-    fn look(&mut self, name: &str, settled: Duration) {
+    /// Whether a listing is to read the entry `name`: not as it was already read, nor while it changed less than `settled`
+    /// ago.
+    fn is_due(&mut self, name: &str, settled: Duration) -> bool {
+        let Ok(look) = fs::metadata(self.path.join(name)) else { return true };
+        if self.seen.get(name) == Some(&look_of(&look)) {
+            return false;
+        }
+        let young = is_younger(&look, settled);
+        self.unsettled |= young;
+        !young
+    }
+
+    /// Reads the entry `name`.
+    fn look(&mut self, name: &str) {
         let path = self.path.join(name);
         let look = match fs::metadata(&path) {
             Ok(look) => look,
@@ -174,16 +193,13 @@ impl Directory {
                 return;
             }
         };
-        let age = look.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-        let now = (look.dev(), look.ino(), look.size(), look.mtime(), look.mtime_nsec());
-        if self.seen.get(name) == Some(&now) {
-            return;
-        }
-        if age.is_some_and(|age| age < settled) {
+        // Another change within the same tick of the file system's clock looks the same.
+        if is_younger(&look, SETTLED) {
             self.unsettled = true;
-            return;
+            self.seen.remove(name);
+        } else {
+            self.seen.insert(name.to_owned(), look_of(&look));
         }
-        self.seen.insert(name.to_owned(), now);
         self.state.set(name, &read(&path, &look));
     }
 
@@ -211,12 +227,24 @@ impl Directory {
                 None => continue,
             };
             info!("order {name}");
-            match fs::remove_file(&path) {
+            // An agent that dies over `down` must not start the pods again: that order goes when it was carried out.
+            let taken = if name == "down" { Ok(()) } else { fs::remove_file(&path) };
+            match taken {
                 Ok(()) => drop(sender.send(Message::Event(event)).await),
                 Err(error) => warn!("take order {}: {error}", path.display()),
             }
         }
     }
+}
+
+fn look_of(look: &Metadata) -> Look {
+    (look.dev(), look.ino(), look.size(), look.mtime(), look.mtime_nsec())
+}
+
+/// Whether it changed less than `age` ago. What changed in the future is as old as anything.
+fn is_younger(look: &Metadata, age: Duration) -> bool {
+    let since = look.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    since.is_some_and(|since| since < age)
 }
 
 /// The file system of a directory, and the names in it; of one directory, whatever is mounted there meanwhile.

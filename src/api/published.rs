@@ -1,5 +1,5 @@
 //! The files that the agent writes and everybody reads, in the runtime directory: `pods/<uid>/status.json` ([`Pod`]) and
-//! `node.json` ([`Node`]). `manifests.json` is the manifest area's.
+//! `node.json` ([`Node`]). `manifests.json` is the manifest area's, of the same versions.
 //!
 //! They outlive the agent: a reader tells by the lock of the runtime directory whether they are still kept up to date.
 //!

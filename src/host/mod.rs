@@ -5,6 +5,18 @@
 
 use std::path::{Path, PathBuf};
 
+/// Name of the log of run `attempt` in its container's directory. Rotated, it gets a suffix: `0.log.1`.
+pub fn log_name(attempt: u32) -> String {
+    format!("{attempt}.log")
+}
+
+/// The number of the run that a log is of, and the suffix of a rotated one; `None` for what is called otherwise.
+pub fn parse_log_name(name: &str) -> Option<(u32, &str)> {
+    let (attempt, suffix) = name.split_once(".log")?;
+    let attempt = attempt.parse().ok()?;
+    (suffix.is_empty() || suffix.starts_with('.')).then_some((attempt, suffix))
+}
+
 /// Paths below the runtime directory (`/run/holdfast`), 0700.
 #[derive(Debug, Clone)]
 pub struct Runtime(PathBuf);
@@ -48,6 +60,11 @@ impl Runtime {
     /// Orders that are no manifests: `down`, `restart-<uid>`; taken in by the agent's inotify loop.
     pub fn orders(&self) -> PathBuf {
         self.0.join("orders")
+    }
+
+    /// The order to end all pods; there until it was carried out.
+    pub fn order_down(&self) -> PathBuf {
+        self.orders().join("down")
     }
 
     /// One directory a pod, named by UID.

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The manifests directory: what became of it and of each of its files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
+    /// [`crate::api::published::VERSION`] of the writer.
+    pub version: u32,
     /// Path of the directory.
     pub directory: String,
     /// Why the directory cannot be read at present; what ran from it goes on.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use holdfast::protocol::{Exited, Reply, Request, RunState};
+use holdfast::protocol::{Exited, Reply, Request, RunState, StartContainer};
 use holdfast::status::Reason;
 use serde_json::json;
 
@@ -138,6 +138,14 @@ fn a_container_that_ends_at_its_signal_is_not_killed() {
     assert_eq!(watcher.exited("c", 0).code, 5);
 }
 
+/// A container that is far more work to start than usual, so that its worker can be caught at it.
+fn slow(world: &World) -> StartContainer {
+    let mut config = config(&["/bin/true"]);
+    let shm = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=4k"] });
+    config["mounts"].as_array_mut().unwrap().extend(std::iter::repeat_n(shm, 3000));
+    world.request("c", 0, &config)
+}
+
 /// The worker that starts a container, once there is one.
 fn worker_of(world: &World) -> i32 {
     let children = format!("/proc/{0}/task/{0}/children", world.pid);
@@ -156,11 +164,7 @@ fn worker_of(world: &World) -> i32 {
 #[test]
 fn a_worker_that_hangs_is_killed_with_all_it_made_at_its_deadline() {
     let world = World::new();
-    // Far more work than usual, so that the worker can be caught at it.
-    let mut slow = config(&["/bin/true"]);
-    let shm = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=4k"] });
-    slow["mounts"].as_array_mut().unwrap().extend(std::iter::repeat_n(shm, 3000));
-    let mut request = world.request("c", 0, &slow);
+    let mut request = slow(&world);
     request.deadline = Duration::from_secs(2);
     let mut client = world.client();
     client.send(&Request::StartContainer(Box::new(request)), &[]);
@@ -178,11 +182,8 @@ fn a_worker_that_hangs_is_killed_with_all_it_made_at_its_deadline() {
 #[test]
 fn a_worker_that_dies_is_a_failed_start() {
     let world = World::new();
-    let mut slow = config(&["/bin/true"]);
-    let shm = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=4k"] });
-    slow["mounts"].as_array_mut().unwrap().extend(std::iter::repeat_n(shm, 3000));
     let mut client = world.client();
-    client.send(&Request::StartContainer(Box::new(world.request("c", 0, &slow))), &[]);
+    client.send(&Request::StartContainer(Box::new(slow(&world))), &[]);
     signal(worker_of(&world), libc::SIGKILL);
     let Reply::Failed(failure) = client.hear() else { panic!() };
     assert!(failure.message.contains("killed by signal 9"), "{failure}");
@@ -192,11 +193,8 @@ fn a_worker_that_dies_is_a_failed_start() {
 #[test]
 fn a_container_that_is_still_being_started_can_be_stopped() {
     let world = World::new();
-    let mut slow = config(&["/bin/true"]);
-    let shm = json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=4k"] });
-    slow["mounts"].as_array_mut().unwrap().extend(std::iter::repeat_n(shm, 3000));
     let mut client = world.client();
-    client.send(&Request::StartContainer(Box::new(world.request("c", 0, &slow))), &[]);
+    client.send(&Request::StartContainer(Box::new(slow(&world))), &[]);
     signal(worker_of(&world), libc::SIGSTOP);
     world.stop("c", 0, libc::SIGTERM, Duration::ZERO);
     let Reply::Failed(failure) = client.hear() else { panic!() };

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod around;
+#[path = "../debian/mod.rs"]
+mod debian;
 mod insides;
 mod lives;
 mod world;

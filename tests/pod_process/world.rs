@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use holdfast::bundle::CAPABILITIES;
 use holdfast::cgroup::Hierarchy;
 use holdfast::protocol::{
     Exec, Exited, LogFile, MAX_PACKET, Notice, Overlay, Reply, Request, Sandbox, StartContainer, State, Stop,
@@ -19,24 +20,6 @@ use serde_json::{Value, json};
 
 /// How long anything may take; far more than it does.
 pub const LONG: Duration = Duration::from_secs(20);
-
-/// containerd's default capabilities.
-pub const CAPABILITIES: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
 
 pub struct World {
     pub directory: PathBuf,
@@ -437,13 +420,12 @@ pub fn image() -> &'static Path {
         if layer.exists() {
             return layer;
         }
-        let busybox = busybox(&place);
         let half = place.join("half");
         let _ = fs::remove_dir_all(&half);
         for folder in ["bin", "etc", "tmp", "proc", "dev", "sys", "data"] {
             fs::create_dir_all(half.join(folder)).unwrap();
         }
-        fs::copy(busybox, half.join("bin/busybox")).unwrap();
+        fs::copy(crate::debian::busybox(), half.join("bin/busybox")).unwrap();
         for name in [
             "sh", "cat", "chmod", "dd", "echo", "env", "grep", "head", "id", "kill", "ls", "mkfifo", "mount",
             "nc", "printf", "ps", "readlink", "seq", "sleep", "stat", "tail", "touch", "true", "tty", "wc",
@@ -465,17 +447,6 @@ pub fn image() -> &'static Path {
 pub fn executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// busybox out of Debian's package, unpacked and not installed.
-fn busybox(place: &Path) -> PathBuf {
-    let run = |command: &mut Command| assert!(command.current_dir(place).status().unwrap().success());
-    run(Command::new("apt-get").args(["-q", "download", "busybox-static"]));
-    let package = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
-    let package = package.filter(|path| path.extension().is_some_and(|e| e == "deb")).last().unwrap();
-    run(Command::new("dpkg").arg("-x").arg(package).arg("unpacked"));
-    let found = ["unpacked/bin/busybox", "unpacked/usr/bin/busybox"].map(|path| place.join(path));
-    found.into_iter().find(|path| path.exists()).unwrap()
 }
 
 /// Sends a signal to a process of ours.

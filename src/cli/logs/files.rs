@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::host::parse_log_name;
+
 /// An open directory.
 #[derive(Debug)]
 pub struct Directory {
@@ -112,10 +114,9 @@ enum Age {
 impl LogName {
     /// `None` for what is no log, compressed ones included.
     fn parse(name: &str) -> Option<LogName> {
-        let (attempt, rest) = name.split_once(".log")?;
-        let age = match rest.strip_prefix('.') {
-            None if rest.is_empty() => Age::Current,
-            None => return None,
+        let (attempt, suffix) = parse_log_name(name)?;
+        let age = match suffix.strip_prefix('.') {
+            None => Age::Current,
             Some(suffix) => match suffix.parse() {
                 Ok(number) => Age::Numbered(Reverse(number)),
                 Err(_) if suffix.starts_with(|c: char| c.is_ascii_digit()) && !suffix.contains('.') => {
@@ -124,6 +125,6 @@ impl LogName {
                 Err(_) => return None,
             },
         };
-        Some(LogName { attempt: attempt.parse().ok()?, age, name: name.to_string() })
+        Some(LogName { attempt, age, name: name.to_string() })
     }
 }

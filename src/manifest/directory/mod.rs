@@ -22,6 +22,7 @@ use super::problems;
 use super::tree::{MAX_BYTES, Path};
 use super::verdict::{FileState, FileVerdict, PodVerdict, Severity, Verdict};
 use super::{Context, read};
+use crate::api::published;
 use crate::spec;
 use entry::Entry;
 
@@ -128,6 +129,7 @@ impl Directory {
         let owners = self.owners();
         let files = self.files.iter().map(|(name, entry)| file_verdict(name, entry, &owners));
         Verdict {
+            version: published::VERSION,
             directory: self.context.directory.clone(),
             problem: self.problem.clone(),
             files: files.collect(),

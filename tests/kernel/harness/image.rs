@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+pub use super::debian::{run, tool};
+
 /// The image that stories use.
 pub const IMAGE: &str = "holdfast.test/workload:1";
 /// Another one, which says so in its environment.
@@ -73,15 +75,6 @@ fn is_newer(made: &Path, from: &Path) -> bool {
     time(made).is_some_and(|made| Some(made) > time(from))
 }
 
-/// A Debian program, unpacked below `target/`.
-pub fn tool(name: &str) -> Command {
-    let program = target().join("debian/bin").join(name);
-    if !program.exists() {
-        run(&mut Command::new("tests/debian.sh"));
-    }
-    Command::new(program)
-}
-
 /// The package's own `target` folder.
 pub fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target")
@@ -92,12 +85,4 @@ fn profile() -> String {
     let folder =
         super::binary().parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     folder.expect("the binary is in a folder named after its profile")
-}
-
-/// Runs a command that must succeed; what it printed is shown when it does not.
-pub fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
-    text(&output.stdout)
 }

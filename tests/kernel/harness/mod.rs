@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "shared by several test programs, none of which uses all of it")]
 
+#[path = "../../debian/mod.rs"]
+mod debian;
 pub mod image;
 pub mod kernel;
 pub mod pod;
@@ -191,6 +193,12 @@ impl World {
         self.says(&["down"]);
         eventually(SOON, "the agent ends after down", || (!self.agent_lives()).then_some(()));
         assert!(self.pods().is_empty(), "pods after down");
+        self.agent = None;
+    }
+
+    /// Reaps an agent that ended by itself.
+    pub fn forget_agent(&mut self) {
+        assert!(!self.agent_lives(), "the agent runs");
         self.agent = None;
     }
 

@@ -1,0 +1,34 @@
+//! Tools that others wrote, which `tests/debian.sh` fetches, and running a command that must succeed.
+#![allow(dead_code, reason = "each crate of tests uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The tool called `name`.
+pub fn tool(name: &str) -> Command {
+    Command::new(folder().join(name))
+}
+
+/// The program busybox itself, which is static and may go into an image.
+pub fn busybox() -> PathBuf {
+    let places = ["../root/bin/busybox", "../root/usr/bin/busybox"].map(|place| folder().join(place));
+    places.into_iter().find(|place| place.exists()).expect("tests/debian.sh fetched it")
+}
+
+/// The folder of the tools, fetched once.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/debian.sh");
+        PathBuf::from(run(&mut Command::new(script)).trim_end())
+    })
+}
+
+/// Runs a command that must succeed; what it printed is shown when it does not.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
+    text(&output.stdout)
+}

@@ -1,0 +1,168 @@
+#!/bin/sh
+# What is looked at in each boot of run.sh: a function named after it; the kernel's command line says which.
+
+exec </dev/null >/dev/console 2>&1
+boot=$(sed 's/.*boot=\([a-z]*\).*/\1/' /proc/cmdline)
+. /world.sh
+
+# A disk with nothing but an archive: images, pods, limits, endings, losses.
+first() {
+    mkdir -p $manifests /data/clock
+    pod clock "first-instruction, /clock/first" "volumeMounts: [{name: clock, mountPath: /clock}]" \
+        "volumes: [{name: clock, hostPath: {path: /data/clock}}]"
+    agent
+    eventually "the first pod runs" runs clock
+    first_instruction "first boot, image imported"
+    # The root of the initramfs is private, of which the agent may speak; of nothing else.
+    is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
+    is "controllers handed to kubepods" "$(cat /sys/fs/cgroup/cgroup.subtree_control)" "*cpu*memory*pids*"
+    limits
+    looking_in
+    endings
+    memory
+    losses
+    remove clock
+    nothing_is_left
+    # For the next boot.
+    pod clock "first-instruction, /clock/first" "volumeMounts: [{name: clock, mountPath: /clock}]" \
+        "volumes: [{name: clock, hostPath: {path: /data/clock}}]"
+    pod web "trap-term"
+    eventually "pods for the next boot run" runs web
+    eventually "pods for the next boot run" runs clock
+}
+
+limits() {
+    pod limits "trap-term" "resources: {requests: {cpu: 250m}, limits: {cpu: 500m, memory: 64Mi}}"
+    pod whole "trap-term" "resources: {limits: {cpu: 1, memory: 32Mi}}"
+    eventually "limited pods run" runs limits
+    eventually "limited pods run" runs whole
+    is "place of a burstable pod" "$(of limits)" "$cgroups/burstable/pod*"
+    is "place of a guaranteed pod" "$(of whole)" "$cgroups/pod*"
+    is "place of a pod without requests" "$(of clock)" "$cgroups/besteffort/pod*"
+    is "controllers of the pod" "$(file limits cgroup.subtree_control)" "*cpu*memory*pids*"
+    is "controllers of the container" "$(file limits main-0/cgroup.controllers)" "*cpu*memory*pids*"
+    is "cpu.max of the pod" "$(file limits cpu.max)" "50000 100000"
+    is "cpu.max of the container" "$(file limits main-0/cpu.max)" "50000 100000"
+    is "memory.max of the pod" "$(file limits memory.max)" 67108864
+    is "memory.max of the container" "$(file limits main-0/memory.max)" 67108864
+    is "memory.swap.max of the container" "$(file limits main-0/memory.swap.max)" 0
+    is "memory.oom.group of the container" "$(file limits main-0/memory.oom.group)" 1
+    # The kubelet's line for pods, runc's curve for containers (1024 shares are 39 and 100; 256 are 10 and 36).
+    is "cpu.weight of the pod" "$(file limits cpu.weight)" 10
+    is "cpu.weight of the container" "$(file limits main-0/cpu.weight)" "3?"
+    is "cpu.weight of the guaranteed pod" "$(file whole cpu.weight)" 39
+    is "cpu.weight of the guaranteed container" "$(file whole main-0/cpu.weight)" 100
+    is "cpu.weight of besteffort" "$(cat $cgroups/besteffort/cpu.weight)" 1
+    is "cpu.weight of the pod without requests" "$(file clock cpu.weight)" 1
+    is "processes counted" "$(file limits main-0/pids.current)" 1
+    remove limits
+    remove whole
+}
+
+looking_in() {
+    pod web "trap-term, '7'"
+    eventually "web runs" runs web
+    is "describe" "$(holdfast describe pod web | grep -c 'State: *Running')" 1
+    is "exec" "$(holdfast exec web -- /workload echo from within)" "from within"
+    holdfast exec web -- /workload exit 9
+    is "exit code of exec" $? 9
+    holdfast exec web -- /workload crash-signal 11
+    is "exit code of an exec that a signal ended" $? 139
+    is "cgroup seen from within" "$(holdfast exec web -- /workload cat /proc/self/cgroup)" "0::/exec-*"
+    is "cgroup files from within" "$(holdfast exec web -- /workload cat /sys/fs/cgroup/cgroup.procs | head -n 1)" 1
+    holdfast exec web -- /workload write /sys/fs/cgroup/memory.max 1 2>/dev/null
+    is "exit code of writing there, a panic" $? 134
+    is "other cgroups from within" "$(holdfast exec web -- /workload cat /sys/fs/cgroup/kubepods/cgroup.procs 2>&1)" "*No such file*"
+    # An exec whose caller goes is killed, with what it started; the container is not.
+    holdfast exec web -- /workload fork-tree 3 &
+    caller=$!
+    eventually "an exec has children" planted web 7
+    kill -9 $caller
+    eventually "they die with its caller" planted web 0
+    is "web is unharmed" "$(status web) $(restarts web)" "Running 0"
+    eventually "cgroups of execs are gone" no_execs web
+    kill -TERM "$(process web)"
+    eventually "web is started again" has restarts web 1
+    eventually "web runs again" runs web
+    is "exit code" "$(holdfast get pods web -o yaml | awk '$1 == "exitCode:" { print $2 }')" 7
+    is "log of the run before" "$(holdfast logs -p web)" "ended by SIGTERM"
+    remove web
+}
+
+no_execs() { [ -z "$(find "$(of "$1")" -type d -name 'exec-*')" ]; }
+planted() { [ "$(find "$(of "$1")" -path '*/exec-*/cgroup.procs' -exec cat {} + 2>/dev/null | wc -l)" = "$2" ]; }
+
+endings() {
+    pod once "exit, '3'" "" "restartPolicy: Never"
+    eventually "a pod that fails" has status once Error
+    is "its exit code" "$(holdfast get pods once -o yaml | awk '$1 == "exitCode:" { print $2 }')" 3
+    pod deaf "ignore-term" "" "terminationGracePeriodSeconds: 3"
+    pod tree "fork-tree, '4'" "" "terminationGracePeriodSeconds: 0"
+    eventually "a deaf pod runs" says deaf deaf
+    eventually "a tree of processes stands" says tree planted
+    began_s=$(uptime_s)
+    remove deaf
+    is "seconds that a deaf pod takes" $(($(uptime_s) - began_s)) "[3-9]"
+    remove tree
+    remove once
+    is "processes of the workload" "$(ps -o args | grep -c -E "^(child|.workload (fork|ignore))")" 0
+}
+
+memory() {
+    pod eater "eat-memory, '64'" "resources: {limits: {memory: 32Mi}}" "restartPolicy: Never"
+    eventually "it is killed for memory" has status eater OOMKilled
+    is "its exit code" "$(holdfast get pods eater -o yaml | awk '$1 == "exitCode:" { print $2 }')" 137
+    remove eater
+}
+
+losses() {
+    pod web "trap-term"
+    eventually "web runs" runs web
+    kill -9 "$(head -n 1 "$(of web)/holdfast/cgroup.procs")"
+    eventually "a pod whose process was killed is started anew" has restarts web 1
+    eventually "and runs" runs web
+    before=$(process web 1)
+    kill -9 $agent
+    wait $agent
+    agent
+    eventually "the next agent adopts it" grep -q 'default/web-vm: adopted' $log
+    eventually "and it is published" runs web
+    is "its process" "$(process web 1)" "$before"
+    is "its restarts" "$(restarts web)" 1
+    remove web
+}
+
+# The same disk, the clock at 1970, an empty /run, no network.
+again() {
+    is "the year" "$(date +%Y)" 1970
+    rm /data/clock/first
+    agent
+    eventually "the pods of the last boot run" runs clock
+    first_instruction "second boot, image in the store"
+    eventually "the pods of the last boot run" runs web
+    is "attempts go on" "$(restarts web)" 1
+    is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
+    holdfast down
+    eventually "the agent has ended" [ ! -d /proc/$agent ]
+    nothing_is_left
+}
+
+# A Raspberry Pi's default: no memory controller.
+nomemory() {
+    agent
+    eventually "pods run without it" runs web
+    pod limits "trap-term" "resources: {limits: {cpu: 500m, memory: 64Mi}}"
+    eventually "a pod with a limit runs without it" runs limits
+    is "cpu.max holds" "$(file limits main-0/cpu.max)" "50000 100000"
+    is "the agent says what to do" "$(grep -c 'cgroup_enable=memory.*cmdline.txt' $log)" 1
+    is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 1
+    remove limits
+    remove web
+}
+
+$boot
+echo "--- log of the agent"
+cat $log
+if [ $failed = 0 ]; then echo "stories: all well"; else echo "stories: $failed failed"; fi
+sync
+poweroff -f
