@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use inotify::{Inotify, WatchMask};
-use log::{info, warn};
+use log::info;
 use smol::Async;
 use smol::channel::Sender;
 
@@ -70,7 +70,6 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>) {
                 let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
             }
             Err(error) => {
-                warn!("import {}: {error:#}", path.display());
                 let warning = format!("image archive {} was not imported: {error:#}", path.display());
                 let _ = sender.send(Message::Warning(warning)).await;
             }
