@@ -188,6 +188,7 @@ impl Agent {
             if let Some((link, sandbox)) = pod.link {
                 self.spawn(link::follow(link, pod.pod.uid.clone(), sandbox, self.sender.clone()));
             }
+            self.publisher.adopted(&pod.found.facts);
             self.event(Event::Found(Box::new(crate::lifecycle::Found { wanted: is_wanted, ..pod.found })));
         }
     }

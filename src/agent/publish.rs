@@ -97,6 +97,13 @@ impl Publisher {
         write(&self.world.runtime.manifests(), verdict);
     }
 
+    /// A pod of an earlier agent, whose log was told what had happened to it.
+    pub fn adopted(&mut self, facts: &Facts) {
+        if let Some(last) = facts.history.all().last() {
+            self.logged.insert(facts.pod.uid.clone(), (last.last, 0));
+        }
+    }
+
     /// What is known of a pod, and its status.
     pub fn pod(&mut self, facts: &Facts, now: Now) {
         let pod = &facts.pod;

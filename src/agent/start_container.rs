@@ -208,10 +208,7 @@ fn files(world: &World, pod: &Pod) -> Result<Files> {
         resolv_conf: bundle::resolv_conf(&node("/etc/resolv.conf")),
         hostname: bundle::hostname(&pod.hostname),
     };
-    let shm = match pod.host_ipc {
-        true => PathBuf::from("/dev/shm"),
-        false => world.runtime.pod(&pod.uid.0).shm(),
-    };
+    let shm = world.shm(pod);
     let shm = shm.to_str().with_context(|| format!("{shm:?} is not UTF-8"))?;
     volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
 }

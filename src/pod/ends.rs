@@ -176,7 +176,12 @@ impl Process {
     fn worker_of_command_ended(&mut self, key: u64, ended: Ended) {
         let Some(command) = self.commands.iter().find(|command| command.key == key) else { return };
         if matches!(command.stage, Stage::Starting(_)) {
-            let message = self.how_worker_ended(&command.cgroup, ended);
+            let message = match command.timeout_at {
+                Some(at) if at <= clock::boottime() => {
+                    "it did not start within its timeout and was killed".to_owned()
+                }
+                _ => self.how_worker_ended(&command.cgroup, ended),
+            };
             self.command_ended(key, &Reply::Failed(Failure::new(Reason::RunContainerError, message)));
         }
     }
