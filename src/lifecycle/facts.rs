@@ -195,28 +195,36 @@ impl Facts {
         self.sandbox.state == SandboxState::Up && self.sandbox.number == number
     }
 
-    /// Its end begins.
+    /// Its end begins, and waits for no back-off of its starts.
     pub fn ends(&mut self, now: Now) {
         self.wanted = false;
-        self.deletion.get_or_insert(now.stamp());
+        if self.deletion.is_none() {
+            self.deletion = Some(now.stamp());
+            self.sandbox.due = Time::ZERO;
+        }
     }
 
-    /// The sandbox's process is gone: whatever ran in it ended unseen.
+    /// The sandbox's process is gone: whatever ran in it ended unseen. One that never came up had no short life: its
+    /// agent died.
     pub fn lost(&mut self, now: Now, back_off: &BackOff) {
+        if self.sandbox.state == SandboxState::Up {
+            let lived = now.boot.saturating_sub(self.sandbox.up_since);
+            self.sandbox.streak = if back_off.reset_after() <= lived { 0 } else { self.sandbox.streak + 1 };
+        }
         self.sandbox.state = SandboxState::Lost;
-        let lived = now.boot.saturating_sub(self.sandbox.up_since);
-        self.sandbox.streak = if back_off.reset_after() <= lived { 0 } else { self.sandbox.streak + 1 };
         self.sandbox.due = Time::ZERO;
         for container in &mut self.containers {
             container.lost(now);
         }
     }
 
-    /// What was lost is cleaned up: the next sandbox may come.
+    /// What was lost is cleaned up: the next sandbox may come, or the pod be removed.
     pub fn cleaned(&mut self, now: Now, back_off: &BackOff) {
         let streak = self.sandbox.streak;
         self.sandbox = Sandbox { streak, ..Sandbox::new(self.sandbox.number + 1) };
-        self.sandbox.due = now.boot + back_off.delay(streak);
+        if self.wanted {
+            self.sandbox.due = now.boot + back_off.delay(streak);
+        }
     }
 
     /// An effect on the whole pod failed: pause.

@@ -467,6 +467,38 @@ fn pod_processes_that_keep_dying_have_a_back_off_of_their_own() {
 }
 
 #[test]
+fn the_end_of_a_pod_waits_for_no_back_off() {
+    // In back-off when its manifest goes.
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (5, Happens(lost(0))),
+            (6, Happens(lost(1))),
+            (7, Happens(gone("web"))),
+        ],
+        "0s: start pod, pull, start c#0
+         5s: clean pod, start pod ', pull ', start 'c#1
+         6s: clean pod ', [wake at 16s]
+         7s: remove pod ''",
+    );
+    // Lost once more while it ends.
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (5, Happens(lost(0))),
+            (6, Hangs(gone("web"), &["stop 'c#1 until 36s"])),
+            (7, Happens(lost(1))),
+            (8, Ends("stop 'c#1 until 36s", Ok(()))),
+        ],
+        "0s: start pod, pull, start c#0
+         5s: clean pod, start pod ', pull ', start 'c#1
+         6s: stop 'c#1 until 36s, [wake at 46s]
+         7s:
+         8s: clean pod ', remove pod ''",
+    );
+}
+
+#[test]
 fn what_an_older_sandbox_tells_changes_nothing() {
     check(
         vec![
@@ -786,5 +818,17 @@ fn a_finished_pod_is_not_run_again_by_the_next_agent() {
         vec![(100, Happens(found(RestartPolicy::Never, Some(0), &[], &[(0, 0)], true))), (101, Shown)],
         "100s:
          101s: Succeeded: c terminated Completed 0 restarts 0",
+    );
+}
+
+/// An agent that dies again and again is no fault of the pods that it was just starting.
+#[test]
+fn a_sandbox_that_never_came_up_gives_its_pod_no_back_off() {
+    let facts = Facts::new(pod("web", "web", ALWAYS), now(0).wall);
+    let never_up = Found { facts, alive: None, running: Vec::new(), ended: Vec::new(), wanted: true };
+    check(
+        vec![(100, Happens(Event::Found(Box::new(never_up)))), (101, Happens(lost(1)))],
+        "100s: clean pod, start pod ', pull ', start 'c#0
+         101s: clean pod ', start pod '', pull '', start ''c#1",
     );
 }
