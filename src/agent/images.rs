@@ -1,114 +1,146 @@
 //! The directory of image archives: what lies there at the start, and whatever comes.
 //!
-//! Invariant: what became of an archive is said once, until something else becomes of it.
+//! inotify tells at once. As the manifests directory it may be exchanged, or be a stick that is mounted later: whether it
+//! is still the one that is watched is looked at with each re-list of the manifests.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::PoisonError;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
-use inotify::{Inotify, WatchMask};
+use inotify::{Inotify, WatchDescriptor, WatchMask};
 use log::info;
 use smol::Async;
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender};
+use smol::future::FutureExt;
 
 use super::Message;
 use super::world::World;
-use crate::image::{Imported, nameless_message};
+use crate::image::nameless_message;
 use crate::lifecycle::Event;
 
-/// Imports what is there, and then what comes, one after the other, for ever.
-pub async fn watch(world: Arc<World>, sender: Sender<Message>) {
-    let inotify = Inotify::init().and_then(|inotify| {
-        let events = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
-        inotify.watches().add(world.data.archives(), events)?;
-        let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
-        Ok((inotify, ready))
-    });
-    let mut said = BTreeMap::new();
-    import_all(&world, &sender, &mut said).await;
-    let (mut inotify, ready) = match inotify {
-        Ok(both) => both,
+/// Imports what is there, and then what comes, one after the other, for ever; `relisted` says when to look whether the
+/// directory is another one.
+pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Message>) {
+    let mut watch = match Watch::new() {
+        Ok(watch) => watch,
         Err(error) => {
             let directory = world.data.archives();
             let warning = format!(
                 "{} is not watched ({error}): image archives are taken in at the agent's start only",
                 directory.display()
             );
+            import_all(&world, &sender).await;
             let _ = sender.send(Message::Warning(warning)).await;
             return;
         }
     };
-    while ready.readable().await.is_ok() {
-        let mut buffer = [0; 4096];
-        while inotify.read_events(&mut buffer).is_ok_and(|events| 0 < events.count()) {}
-        import_all(&world, &sender, &mut said).await;
+    let mut told = true;
+    loop {
+        // Before the listing, so that what comes during it is told.
+        if watch.renew(&world) || told {
+            import_all(&world, &sender).await;
+        }
+        let ready = async { watch.ready.readable().await.is_ok() };
+        let relisted = async {
+            match relisted.recv().await {
+                Ok(()) => false,
+                // The agent is about to end.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        told = ready.or(relisted).await;
+        watch.forget();
     }
 }
 
-/// What was last said of each archive.
-type Said = BTreeMap<PathBuf, String>;
+/// The inotify watch.
+struct Watch {
+    inotify: Inotify,
+    ready: Async<OwnedFd>,
+    directory: Option<WatchDescriptor>,
+}
+
+impl Watch {
+    fn new() -> std::io::Result<Watch> {
+        let inotify = Inotify::init()?;
+        let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
+        Ok(Watch { inotify, ready, directory: None })
+    }
+
+    /// Watches the directory that is there now, and tells whether that is another one than before.
+    fn renew(&mut self, world: &World) -> bool {
+        let events = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
+        let directory = self.inotify.watches().add(world.data.archives(), events).ok();
+        let other = directory.is_some() && directory != self.directory;
+        self.directory = directory;
+        other
+    }
+
+    /// Takes out what was told.
+    fn forget(&mut self) {
+        let mut buffer = [0; 4096];
+        while self.inotify.read_events(&mut buffer).is_ok_and(|events| 0 < events.count()) {}
+    }
+}
 
 /// Takes in every archive that the store does not know yet; whoever waits for an image then looks again.
-async fn import_all(world: &Arc<World>, sender: &Sender<Message>, said: &mut Said) {
+async fn import_all(world: &Arc<World>, sender: &Sender<Message>) {
     world.importing.store(true, Ordering::Release);
-    import_each(world, sender, said).await;
+    let refused = import_each(world, sender).await;
     world.importing.store(false, Ordering::Release);
+    let _ = sender.send(Message::RefusedArchives(refused)).await;
     let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
 }
 
-async fn import_each(world: &Arc<World>, sender: &Sender<Message>, said: &mut Said) {
-    let paths = archives(&world.data.archives());
-    said.retain(|path, _| paths.contains(path));
+/// What of the directory is of no use, and why, a sentence each.
+async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Vec<String> {
     let mut unusable = BTreeMap::new();
-    for path in paths {
-        let (store_of, archive) = (world.clone(), path.clone());
-        let imported = smol::unblock(move || store_of.store.import(&archive)).await;
-        let shown = path.display();
-        let (lines, why) = match imported {
-            Ok(images) => {
-                let nameless = images.iter().any(|image| image.names.is_empty());
-                (images.iter().map(here).collect(), nameless.then(|| nameless_message(&path)))
+    let earlier = world.unusable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let directory = world.data.archives();
+    for name in names(&directory) {
+        let path = directory.join(&name);
+        let (of_store, archive) = (world.clone(), path.clone());
+        let nameless = nameless_message(&name);
+        match smol::unblock(move || of_store.store.import(&archive)).await {
+            // Read before; what it holds has no name still.
+            Ok(imported) if imported.is_empty() => {
+                if earlier.get(&name) == Some(&nameless) {
+                    unusable.insert(name, nameless);
+                }
             }
-            // The outermost context is the path, which is said already.
-            Err(error) => (
-                Vec::new(),
-                Some(error.chain().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(": ")),
-            ),
-        };
-        let all = lines.iter().chain(&why).cloned().collect::<Vec<String>>().join("\n");
-        if said.insert(path.clone(), all.clone()).as_ref() != Some(&all) {
-            lines.iter().for_each(|line| info!("{line}, from {shown}"));
-            if let Some(why) = &why {
-                let _ = sender.send(Message::Warning(format!("image archive {shown}: {why}"))).await;
+            Ok(imported) => {
+                for image in &imported {
+                    let called = if image.names.is_empty() { &image.id } else { &image.names.join(", ") };
+                    info!("image {called}: imported from {}", path.display());
+                }
+                if imported.iter().any(|image| image.names.is_empty()) {
+                    unusable.insert(name, nameless);
+                }
+                let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
             }
-            let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
-        }
-        if let Some(why) = why {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            unusable.insert(name, why);
+            // The outermost context is the path, which is told by whoever tells this.
+            Err(error) => {
+                let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+                unusable.insert(name, causes.join(": "));
+            }
         }
     }
+    let told = unusable.iter();
+    let told = told.map(|(name, why)| format!("image archive {}: {why}", directory.join(name).display()));
+    let told = told.collect();
     *world.unusable.lock().unwrap_or_else(PoisonError::into_inner) = unusable;
+    told
 }
 
 /// The files that may be archives, in the order in which they are taken in.
-fn archives(directory: &Path) -> Vec<PathBuf> {
+fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let shown = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
-    let mut paths: Vec<_> = shown.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
-    paths.sort();
-    paths
-}
-
-/// An image, for the log. One that was taken in by an earlier agent is told of too: at the start, what there is.
-fn here(image: &Imported) -> String {
-    let id: String = image.id.chars().take("sha256:".len() + 12).collect();
-    match image.names.as_slice() {
-        [] => format!("image {id} is here"),
-        names => format!("image {} ({id}) is here", names.join(", ")),
-    }
+    let files = entries.filter(|entry| entry.path().is_file());
+    let names = files.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
 }

@@ -11,6 +11,7 @@
 
 mod adopt;
 mod client;
+mod entries;
 mod images;
 mod link;
 mod perform;
@@ -24,13 +25,14 @@ mod watch;
 mod world;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use log::info;
-use smol::channel::{Receiver, Sender, unbounded};
+use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::FutureExt;
 use smol::{LocalExecutor, Timer};
 
@@ -55,6 +57,8 @@ enum Message {
     Done { action: Action, result: Result<Learnt, Failure>, link: Option<OwnedFd> },
     /// Something a person should know, once.
     Warning(String),
+    /// The image archives that lie there and were not taken in, a sentence each.
+    RefusedArchives(Vec<String>),
 }
 
 /// Runs the agent until the order to go down was carried out, or for ever.
@@ -110,6 +114,8 @@ impl Agent {
 
     async fn run(mut self) -> Result<()> {
         self.publisher.node(&self.world.warnings);
+        let order = self.world.runtime.order_down();
+        self.down_at_once |= order.exists();
         let found = {
             let world = self.world.clone();
             smol::unblock(move || adopt::find(&world)).await
@@ -124,8 +130,9 @@ impl Agent {
             self.publisher.verdict(&first.verdict);
             self.adopt(found, &first.pods);
             self.wanted(first.pods, first.verdict);
-            self.spawn(directory.watch(self.sender.clone()));
-            self.spawn(images::watch(self.world.clone(), self.sender.clone()));
+            let (relisted, hear_relisted) = bounded(1);
+            self.spawn(directory.watch(relisted, self.sender.clone()));
+            self.spawn(images::watch(self.world.clone(), hear_relisted, self.sender.clone()));
         }
         while !self.node.is_down() {
             match self.next().await {
@@ -134,7 +141,7 @@ impl Agent {
             }
         }
         info!("all pods are down");
-        Ok(())
+        remove_pod::absent(fs::remove_file(&order)).with_context(|| format!("remove {}", order.display()))
     }
 
     /// The next message; `None` when the core's deadline came first.
@@ -161,6 +168,7 @@ impl Agent {
             }
             Message::Event(event) => self.event(event),
             Message::Warning(warning) => self.publisher.warn(warning),
+            Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),
             Message::Done { action, result, link } => {
                 if let (Some(link), Action::StartPod { uid, sandbox }) = (link, &action) {
                     self.spawn(link::follow(link, uid.clone(), *sandbox, self.sender.clone()));
@@ -180,6 +188,7 @@ impl Agent {
             if let Some((link, sandbox)) = pod.link {
                 self.spawn(link::follow(link, pod.pod.uid.clone(), sandbox, self.sender.clone()));
             }
+            self.publisher.adopted(&pod.found.facts);
             self.event(Event::Found(Box::new(crate::lifecycle::Found { wanted: is_wanted, ..pod.found })));
         }
     }

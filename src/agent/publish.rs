@@ -24,6 +24,8 @@ pub struct Publisher {
     back_off: BackOff,
     started: Wall,
     warnings: Vec<String>,
+    /// Of image archives; as long as they are there.
+    refused_archives: Vec<String>,
     /// What was last written of each pod, by hash: its status, and its facts.
     written: BTreeMap<Uid, (u64, u64)>,
     /// The latest event that the log was told, for each pod, and the pod's full name.
@@ -41,6 +43,7 @@ impl Publisher {
             back_off,
             started: clock::wall(),
             warnings: Vec::new(),
+            refused_archives: Vec::new(),
             written: BTreeMap::new(),
             logged: BTreeMap::new(),
             verdict: None,
@@ -59,6 +62,16 @@ impl Publisher {
         if !self.warnings.contains(&warning) {
             warn!("{warning}");
             self.warnings.push(warning);
+            self.write_node();
+        }
+    }
+
+    /// The image archives that were not taken in, in place of those told before.
+    pub fn refused_archives(&mut self, refused: Vec<String>) {
+        if refused != self.refused_archives {
+            let new = refused.iter().filter(|warning| !self.refused_archives.contains(warning));
+            new.for_each(|warning| warn!("{warning}"));
+            self.refused_archives = refused;
             self.write_node();
         }
     }
@@ -82,6 +95,13 @@ impl Publisher {
             error!("{}: {problem}", verdict.directory);
         }
         write(&self.world.runtime.manifests(), verdict);
+    }
+
+    /// A pod of an earlier agent, whose log was told what had happened to it.
+    pub fn adopted(&mut self, facts: &Facts) {
+        if let Some(last) = facts.history.all().last() {
+            self.logged.insert(facts.pod.uid.clone(), (last.last, facts.pod.full_name()));
+        }
     }
 
     /// What is known of a pod, and its status.
@@ -154,9 +174,8 @@ impl Publisher {
 
     /// A pod's life in the log: each event once, its repetitions not at all.
     fn tell(&mut self, facts: &Facts, events: &[Event]) {
-        // What happened before this agent began was told by the agent before.
-        let since = facts.seen.max(self.started);
-        let told = self.logged.entry(facts.pod.uid.clone()).or_insert_with(|| (since, facts.pod.full_name()));
+        let first = || (facts.seen, facts.pod.full_name());
+        let told = self.logged.entry(facts.pod.uid.clone()).or_insert_with(first);
         for event in events.iter().filter(|event| event.count == 1 && told.0 < event.last) {
             let of = event.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
             let (name, message) = (facts.pod.full_name(), &event.message);
@@ -184,7 +203,7 @@ impl Publisher {
                 data_dir: text(&config.data_dir),
                 manifests_dir: text(&config.pod_manifest_path),
                 log_dir: text(&config.log_dir),
-                warnings: self.warnings.clone(),
+                warnings: [&self.warnings[..], &self.refused_archives].concat(),
             },
         );
     }

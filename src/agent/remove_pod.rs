@@ -42,13 +42,15 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
     first(errors)
 }
 
-/// Ends the pod and removes everything of it, its logs too unless `keep_logs`.
+/// Ends the pod and removes everything of it, its logs too unless `keep_logs`: then an empty directory stays where its
+/// volumes were, so that logs are found with the other orphans if the pod does not come back.
 pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {
     clean_pod(world, pod)?;
     let data = world.data.pods().join(&pod.uid.0);
     volume::remove_tree(&data).with_context(|| format!("remove {}", data.display()))?;
-    if !keep_logs {
-        remove_logs(world, &pod.uid)?;
+    match keep_logs {
+        true => fs::create_dir(&data).with_context(|| format!("make directory {}", data.display()))?,
+        false => remove_logs(world, &pod.uid)?,
     }
     // Last, since the next agent goes by it.
     let directory = world.runtime.pod(&pod.uid.0);
@@ -141,7 +143,12 @@ fn remove_logs(world: &World, uid: &Uid) -> Result<()> {
                 absent(fs::remove_file(&link)).with_context(|| format!("remove {}", link.display()))?;
             }
         }
-        volume::remove_tree(&path).with_context(|| format!("remove {}", path.display()))?;
+        let removed = match fs::symlink_metadata(&path) {
+            // A container that mounts the directory of all logs put something else there.
+            Ok(found) if !found.is_dir() => absent(fs::remove_file(&path)).map_err(anyhow::Error::from),
+            _ => volume::remove_tree(&path),
+        };
+        removed.with_context(|| format!("remove {}", path.display()))?;
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32) -> Result
         host_network: pod.host_network,
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,
-        tmpfs: if pod.host_ipc { Vec::new() } else { vec![shm] },
+        tmpfs: if world.shm(pod) == directory.shm() { vec![shm] } else { Vec::new() },
         oom_score_adj: POD_PROCESS_OOM_SCORE,
         nofile: world.node.nofile,
     };

@@ -4,13 +4,13 @@
 //! mounted over, events that overflowed, targets of links.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use log::{debug, info, warn};
@@ -20,10 +20,11 @@ use smol::stream::StreamExt;
 use smol::{Async, Timer};
 
 use super::Message;
+use super::entries::{Look, is_younger, look_of, names, read};
 use super::world::World;
 use crate::lifecycle::Event;
 use crate::manifest::verdict::Verdict;
-use crate::manifest::{self, Context, FileContent, MAX_BYTES};
+use crate::manifest::{self, Context, FileContent};
 use crate::spec::{Pod, Uid};
 use crate::sys::atomic;
 
@@ -54,9 +55,6 @@ pub struct Directory {
     unsettled: bool,
 }
 
-/// Enough of an entry to notice that it changed.
-type Look = (u64, u64, u64, i64, i64);
-
 impl Directory {
     /// The directory of `world`, in which `seeds` were accepted by an earlier agent.
     pub fn open(world: &World, seeds: Vec<Arc<Pod>>) -> Directory {
@@ -80,15 +78,15 @@ impl Directory {
         .await
     }
 
-    /// Tells the loop whatever changes, for ever.
-    pub async fn watch(mut self, sender: Sender<Message>) {
+    /// Tells the loop whatever changes, for ever; `relisted` is told of each look at everything.
+    pub async fn watch(mut self, relisted: Sender<()>, sender: Sender<Message>) {
         let mut watches = match Watches::new(&self.path, &self.orders) {
             Ok(watches) => watches,
             Err(error) => {
                 let warning =
                     format!("inotify is not to be had ({error:#}): manifests are looked at every {RELIST:?}");
                 let _ = sender.send(Message::Warning(warning)).await;
-                return self.relist_for_ever(sender).await;
+                return self.relist_for_ever(relisted, sender).await;
             }
         };
         self.obey(&sender).await;
@@ -100,6 +98,10 @@ impl Directory {
             };
             if told.orders {
                 self.obey(&sender).await;
+            }
+            if told.files.is_none() {
+                // One that was not heard yet is enough.
+                let _ = relisted.try_send(());
             }
             let (directory, listing) = smol::unblock(move || {
                 match told.files {
@@ -115,9 +117,10 @@ impl Directory {
         }
     }
 
-    async fn relist_for_ever(mut self, sender: Sender<Message>) {
+    async fn relist_for_ever(mut self, relisted: Sender<()>, sender: Sender<Message>) {
         loop {
             Timer::after(RELIST).await;
+            let _ = relisted.try_send(());
             self.obey(&sender).await;
             let (directory, listing) = smol::unblock(move || {
                 self.list(SETTLED);
@@ -222,54 +225,12 @@ impl Directory {
                 None => continue,
             };
             info!("order {name}");
-            match fs::remove_file(&path) {
+            // An agent that dies over `down` must not start the pods again: that order goes when it was carried out.
+            let taken = if name == "down" { Ok(()) } else { fs::remove_file(&path) };
+            match taken {
                 Ok(()) => drop(sender.send(Message::Event(event)).await),
                 Err(error) => warn!("take order {}: {error}", path.display()),
             }
-        }
-    }
-}
-
-fn look_of(look: &Metadata) -> Look {
-    (look.dev(), look.ino(), look.size(), look.mtime(), look.mtime_nsec())
-}
-
-/// Whether it changed less than `age` ago. What changed in the future is as old as anything.
-fn is_younger(look: &Metadata, age: Duration) -> bool {
-    let since = look.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    since.is_some_and(|since| since < age)
-}
-
-/// The file system of a directory, and the names in it; of one directory, whatever is mounted there meanwhile.
-fn names(path: &Path) -> io::Result<(u64, Vec<String>)> {
-    let directory = File::options().read(true).custom_flags(nix::libc::O_DIRECTORY).open(path)?;
-    let entries = fs::read_dir(format!("/proc/self/fd/{}", directory.as_raw_fd()))?;
-    let names = entries.map(|entry| entry.map(|it| it.file_name().to_string_lossy().into_owned()));
-    Ok((directory.metadata()?.dev(), names.collect::<io::Result<_>>()?))
-}
-
-/// The content of an entry, or what it is instead of a file.
-fn read(path: &Path, look: &Metadata) -> FileContent {
-    let kind = look.file_type();
-    if kind.is_dir() {
-        FileContent::Directory
-    } else if kind.is_fifo() {
-        FileContent::Fifo
-    } else if kind.is_socket() {
-        FileContent::Socket
-    } else if kind.is_char_device() || kind.is_block_device() {
-        FileContent::Device
-    } else if (MAX_BYTES as u64) < look.size() {
-        FileContent::TooLarge(look.size())
-    } else {
-        // It may have become a FIFO meanwhile: never wait for one.
-        let opened = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path);
-        let mut bytes = Vec::new();
-        let read = opened.and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
-        match read {
-            Err(error) => FileContent::Unreadable(error.to_string()),
-            Ok(_) if MAX_BYTES < bytes.len() => FileContent::TooLarge(bytes.len() as u64),
-            Ok(_) => FileContent::Bytes(bytes),
         }
     }
 }

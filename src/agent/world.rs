@@ -51,6 +51,13 @@ impl World {
         self.config.log_dir.join(format!("{}_{}_{}", pod.namespace, pod.name, pod.uid))
     }
 
+    /// What is `/dev/shm` in the pod's containers: with `hostIPC` the node's, else the pod's own tmpfs. A node without udev
+    /// may have none; its pods have one all the same.
+    pub fn shm(&self, pod: &Pod) -> PathBuf {
+        let node = PathBuf::from("/dev/shm");
+        if pod.host_ipc && node.is_dir() { node } else { self.runtime.pod(&pod.uid.0).shm() }
+    }
+
     /// The directory of links beside the logs: `/var/log/containers`.
     pub fn links(&self) -> PathBuf {
         self.config.log_dir.with_file_name("containers")

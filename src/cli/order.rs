@@ -137,7 +137,7 @@ fn down_alone(runtime: &Runtime) -> Result<()> {
         force: false,
         log: LevelFilter::Warn,
     })?;
-    match fs::remove_file(runtime.orders().join("down")) {
+    match fs::remove_file(runtime.order_down()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove the order"),
         _ => Ok(()),
     }

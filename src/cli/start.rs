@@ -7,7 +7,7 @@ use env_logger::Target;
 use log::LevelFilter;
 
 use super::args::Agent;
-use super::now;
+use super::{harmless, now};
 use crate::config;
 use crate::host::{Data, Runtime};
 
@@ -44,7 +44,9 @@ pub fn log_to_stderr(level: LevelFilter) {
         if !journal {
             write!(out, "{:.3} ", now())?;
         }
-        writeln!(out, "{:5} {}", record.level().as_str().to_lowercase(), record.args())
+        // File names, and what images say, are others' words.
+        let text = harmless::line(&record.args().to_string());
+        writeln!(out, "{:5} {text}", record.level().as_str().to_lowercase())
     });
     builder.init();
 }

@@ -62,6 +62,11 @@ impl Runtime {
         self.0.join("orders")
     }
 
+    /// The order to end all pods; there until it was carried out.
+    pub fn order_down(&self) -> PathBuf {
+        self.orders().join("down")
+    }
+
     /// One directory a pod, named by UID.
     pub fn pods(&self) -> PathBuf {
         self.0.join("pods")

@@ -25,7 +25,7 @@ use super::{Digest, Imported, Refused, inherit, refuse, unpack};
 impl Store {
     /// Imports all images of `archive` that run on this machine, or none of them.
     ///
-    /// An archive that was read before and has not changed is not read again. What is wrong with an archive is
+    /// An archive that was read before and has not changed is not read again, and nothing of it is told. What is wrong with an archive is
     /// remembered too, until it changes or the store is opened anew; a full disk is not.
     pub fn import(&self, archive: &Path) -> Result<Vec<Imported>> {
         self.import_file(archive).with_context(|| format!("import {}", archive.display()))
@@ -37,8 +37,8 @@ impl Store {
             return Err(anyhow!("it is no regular file"));
         }
         let identity = Identity::of(path, &file)?;
-        if let Some(images) = self.index()?.known(&identity) {
-            return Ok(images);
+        if self.index()?.knows(&identity) {
+            return Ok(Vec::new());
         }
         let remembered = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&identity).cloned();
         if let Some(reason) = remembered {

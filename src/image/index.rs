@@ -111,11 +111,11 @@ impl Index {
         replace().with_context(|| format!("write {}", path.display()))
     }
 
-    /// What the archive held when it was read in this state, as long as the store still has all of it.
-    pub fn known(&self, archive: &Identity) -> Option<Vec<Imported>> {
-        let known = self.archives.iter().find(|known| known.archive == *archive)?;
+    /// Whether the archive was read in this state, and the store still has all that it held.
+    pub fn knows(&self, archive: &Identity) -> bool {
         let here = |image: &Imported| self.images.iter().any(|record| record.id.as_str() == image.id);
-        known.images.iter().all(here).then(|| known.images.clone())
+        let known = self.archives.iter().find(|known| known.archive == *archive);
+        known.is_some_and(|known| known.images.iter().all(here))
     }
 
     /// Adds an image, whose names no other keeps; tells the names that were another's.

@@ -101,8 +101,7 @@ pub fn absent_message(reference: &Reference, archives: &Path, unusable: &BTreeMa
 }
 
 /// Why an archive whose image has no name is of no use, and how to give it one.
-pub fn nameless_message(archive: &Path) -> String {
-    let file = archive.file_name().unwrap_or_default().to_string_lossy();
+pub fn nameless_message(file: &str) -> String {
     format!(
         "its image has no name that a manifest could ask for: name it, for example by `skopeo copy \
          docker-archive:{file} docker-archive:named.tar:docker.io/library/NAME:TAG`"

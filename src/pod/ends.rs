@@ -20,6 +20,10 @@ use crate::sys::{clock, process};
 /// How long an exit waits for what the container left behind to die. What hangs on a dead disk may never do so.
 const LONGEST_END: Duration = Duration::from_secs(10);
 
+/// Most characters of the reason of a failed start that are kept, and told to whoever asks later: the state of a pod's
+/// containers, all together, must fit into one packet.
+const LONGEST_REASON: usize = 200;
+
 /// How long to wait before everything is killed once more.
 const KILL_AGAIN: Duration = Duration::from_millis(200);
 
@@ -141,7 +145,8 @@ impl Process {
         let Some(run) = self.runs.iter_mut().find(|run| run.key == key) else { return };
         log::warn!("container {} was not started: {message}", run.id());
         let failure = Failure::new(reason, message);
-        run.phase = Phase::Failed(failure.clone());
+        let kept = failure.message.chars().take(LONGEST_REASON).collect::<String>();
+        run.phase = Phase::Failed(Failure::new(reason, kept));
         run.stop = None;
         if let Some(output) = run.output.take() {
             output.drain(&mut self.scratch);
@@ -171,7 +176,12 @@ impl Process {
     fn worker_of_command_ended(&mut self, key: u64, ended: Ended) {
         let Some(command) = self.commands.iter().find(|command| command.key == key) else { return };
         if matches!(command.stage, Stage::Starting(_)) {
-            let message = self.how_worker_ended(&command.cgroup, ended);
+            let message = match command.timeout_at {
+                Some(at) if at <= clock::boottime() => {
+                    "it did not start within its timeout and was killed".to_owned()
+                }
+                _ => self.how_worker_ended(&command.cgroup, ended),
+            };
             self.command_ended(key, &Reply::Failed(Failure::new(Reason::RunContainerError, message)));
         }
     }

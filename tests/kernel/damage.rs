@@ -2,15 +2,21 @@
 //! of them hangs.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use super::lifecycle::main_process;
 use super::survival::imitate_power_cut;
-use crate::harness::pod::{pod, with, with_main};
-use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
+use crate::harness::image::IMAGE_2;
+use crate::harness::kernel::signal;
+use crate::harness::pod::{container, pod, with, with_main};
+use crate::harness::{A_WHILE, SOON, Seen, World, eventually, stays_true_for};
 
 /// A pod whose container writes `text` into a volume of its own.
 fn keeper(name: &str, text: &str) -> Value {
@@ -134,6 +140,47 @@ fn a_run_sees_nothing_of_a_run_with_its_number_before_the_boot() {
     assert_eq!((seen.exit_code(), seen.restarts()), (None, 0), "the old /mark is there");
 }
 
+/// A FUSE file system whose server never says a word, as a hard NFS mount of a dead server.
+struct Dead(PathBuf, #[expect(dead_code, reason = "held")] File);
+
+impl Dead {
+    fn mount(at: PathBuf) -> Dead {
+        fs::create_dir(&at).unwrap();
+        let server = File::options().read(true).write(true).open("/dev/fuse").unwrap();
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+        mount(Some("dead"), &at, Some("fuse"), MsFlags::empty(), Some(&*options)).unwrap();
+        Dead(at, server)
+    }
+}
+
+impl Drop for Dead {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_FORCE | MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn volumes_that_do_not_answer_stop_no_other_pod_and_can_be_removed() {
+    let world = World::new();
+    let dead = Dead::mount(world.shared().join("dead"));
+    let names: Vec<String> = (0..16).map(|number| format!("hangs{number}")).collect();
+    for name in &names {
+        let volume = json!({"name": "data", "hostPath": {"path": dead.0.join("x"), "type": "Directory"}});
+        world.write(&format!("{name}.yaml"), &with(pod(name, &["trap-term"]), json!({"volumes": [volume]})));
+    }
+    world.once("hangs0", "is told about", |pod| pod.phase() == "Pending");
+    world.write("web.yaml", &pod("web", &["trap-term"]));
+    eventually(Duration::from_secs(60), "web runs", || world.pod("web").filter(|pod| pod.is("Ready")));
+    eventually(SOON, "it is told which path", || {
+        let told = world.says(&["describe", "pod", &world.pod_name("hangs0")]);
+        (told.contains("does not answer") && told.contains("/dead/x")).then_some(())
+    });
+    for name in &names {
+        world.remove(&format!("{name}.yaml"));
+    }
+    eventually(Duration::from_secs(60), "they are gone", || (world.pods().len() == 1).then_some(()));
+}
+
 /// Two edits within one tick of the clock of a file system, or an editor that sets the time back.
 #[test]
 fn an_edit_in_place_that_leaves_length_and_time_as_they_were_counts() {
@@ -147,4 +194,119 @@ fn an_edit_in_place_that_leaves_length_and_time_as_they_were_counts() {
     file.set_modified(time).unwrap();
     drop(file);
     world.once("web", "is the new one", |pod| pod.uid() != old.uid() && pod.is("Ready"));
+}
+
+/// The directory of archives may be exchanged, or be a stick that is mounted later.
+#[test]
+fn an_archive_is_found_in_a_directory_that_was_made_anew() {
+    let mut world = World::without_agent();
+    let (archive, staged) = (world.archives().join("workload-2.tar"), world.dir.join("staging/late.tar"));
+    fs::rename(&archive, &staged).unwrap();
+    world.start_agent();
+    world.write("late.yaml", &with_main(pod("late", &["trap-term"]), json!({"image": IMAGE_2})));
+    world.once("late", "waits for its image", |pod| pod.reason().contains("ImagePull"));
+    fs::rename(world.archives(), world.dir.join("away")).unwrap();
+    fs::create_dir(world.archives()).unwrap();
+    fs::rename(&staged, &archive).unwrap();
+    eventually(Duration::from_secs(40), "it runs", || world.pod("late").filter(|pod| pod.is("Ready")));
+}
+
+/// What is in a file's name is shown, not obeyed.
+#[test]
+fn a_hostile_file_name_steers_no_terminal() {
+    let world = World::new();
+    world.write_text("a\u{1b}[31mb\nc.yaml", "{");
+    world.reported(&["not JSON"]);
+    for text in [world.says(&["get", "manifests"]), world.agent_log()] {
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+/// More than any person writes, and more than a pod process could tell of in one packet.
+#[test]
+fn a_pod_of_a_thousand_containers_is_refused_and_one_of_fifty_survives_the_agent() {
+    let mut world = World::new();
+    let containers = |count: usize| -> Value {
+        (0..count).map(|number| container(&format!("c{number}"), &["trap-term"])).collect()
+    };
+    world.write("many.yaml", &with(pod("many", &[]), json!({"containers": containers(1000)})));
+    world.reported(&["many.yaml", "spec.containers"]);
+    world.write("fifty.yaml", &with(pod("fifty", &[]), json!({"containers": containers(50)})));
+    let life = eventually(Duration::from_secs(60), "all run", || {
+        world.pod("fifty").filter(|pod| pod.is("Ready")).map(|pod| pod.life())
+    });
+    world.kill_agent();
+    world.start_agent();
+    stays_true_for(A_WHILE, "they go on", || world.pod("fifty").is_some_and(|pod| pod.life() == life));
+}
+
+/// Logs outlive `down`, for whoever wants to know; but not for ever.
+#[test]
+fn logs_kept_by_down_go_when_their_manifest_is_gone() {
+    let mut world = World::new();
+    world.write("goes.yaml", &pod("goes", &["echo", "last words"]));
+    world.write("stays.yaml", &pod("stays", &["trap-term"]));
+    let uid = world.once("goes", "has run", |pod| pod.restarts() > 0 || pod.exit_code().is_some()).uid();
+    world.running("stays");
+    let logs = world.logs().join(format!("default_{}_{uid}", world.pod_name("goes")));
+    let links = world.logs().with_file_name("containers");
+    let links = || fs::read_dir(&links).unwrap().map(|link| link.unwrap().file_name().into_string().unwrap());
+    let linked = || links().any(|name| name.starts_with("goes-"));
+    world.down();
+    assert!(logs.exists() && linked());
+    world.remove("goes.yaml");
+    world.start_agent();
+    world.running("stays");
+    eventually(SOON, "its logs are gone", || (!logs.exists() && !linked()).then_some(()));
+}
+
+/// The unit starts an agent that died again: that must not bring back what was told to end.
+#[test]
+fn an_agent_that_dies_over_down_is_followed_by_one_that_goes_on_with_it() {
+    let mut world = World::new();
+    world.write("deaf.yaml", &pod("deaf", &["ignore-term"]));
+    world.write("idle.yaml", &pod("idle", &["trap-term"]));
+    world.running("deaf");
+    world.running("idle");
+    fs::write(world.runtime.join("orders/down"), "").unwrap();
+    world.gone("idle");
+    world.kill_agent();
+    world.start_agent();
+    eventually(SOON, "the agent has ended", || (!world.agent_lives()).then_some(()));
+    assert!(world.pods().is_empty());
+    world.forget_agent();
+    world.start_agent();
+    world.running("idle");
+}
+
+/// Threat 22: a container that mounts the directory of all logs leads neither the writer nor the remover astray.
+#[test]
+fn links_in_the_directory_of_logs_are_not_followed_and_stop_no_removal() {
+    let world = World::new();
+    let elsewhere = world.shared().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for number in 0..3 {
+        fs::write(elsewhere.join(format!("{number}.log")), "precious").unwrap();
+    }
+    world.write("web.yaml", &pod("web", &["trap-term", "1"]));
+    world.write("other.yaml", &pod("other", &["trap-term"]));
+    let (web, other) = (world.running("web"), world.running("other"));
+    let logs = |seen: &Seen| world.logs().join(format!("default_{}_{}", seen.name(), seen.uid()));
+    fs::remove_dir_all(logs(&web).join("main")).unwrap();
+    symlink(&elsewhere, logs(&web).join("main")).unwrap();
+    fs::rename(logs(&other), world.shared().join("away")).unwrap();
+    symlink(&elsewhere, logs(&other)).unwrap();
+    for restarts in 1..=3 {
+        signal(main_process(&world, &web.uid(), "main"), Signal::SIGTERM);
+        eventually(Duration::from_secs(50), "it runs again", || {
+            world.pod("web").filter(|pod| pod.restarts() == restarts && pod.is("Ready"))
+        });
+    }
+    let text = |number: u32| fs::read_to_string(elsewhere.join(format!("{number}.log"))).unwrap_or_default();
+    assert_eq!([0, 1, 2, 3].map(text), ["precious", "precious", "precious", ""]);
+    for name in ["web", "other"] {
+        world.remove(&format!("{name}.yaml"));
+        world.gone(name);
+    }
+    assert_eq!([0, 1, 2, 3].map(text), ["precious", "precious", "precious", ""]);
 }

@@ -46,6 +46,7 @@ fn a_killed_agent_leaves_containers_alone_and_the_next_one_adopts_them() {
         }
         assert_eq!(before.clone().map(|pod| world.place().container_processes(&pod.uid())), processes);
     }
+    assert_eq!(world.agent_log().matches("Started container").count(), 3, "the log tells each start once");
 }
 
 /// 1.09

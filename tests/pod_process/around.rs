@@ -264,6 +264,17 @@ fn a_command_can_have_a_terminal() {
     assert!(text.contains("controlled"), "{text}");
 }
 
+/// As on a slow board: the time is over before there is anything but a worker.
+#[test]
+fn a_command_that_does_not_start_in_its_time_is_told_so() {
+    let world = World::new();
+    world.start(world.request("c", 0, &config(&["/bin/sleep", "1000"])));
+    let mut command = world.exec_with(&["/bin/true"], |exec| exec.timeout = Some(Duration::ZERO));
+    let reply = command.client.hear();
+    let Reply::Failed(failure) = reply else { panic!("{reply:?}") };
+    assert!(failure.message.contains("within its timeout"), "{}", failure.message);
+}
+
 #[test]
 fn a_command_that_takes_too_long_is_killed_with_all_it_started() {
     let world = World::new();

@@ -72,6 +72,10 @@ looking_in() {
     is "cgroup files from within" "$(holdfast exec web -- /workload cat /sys/fs/cgroup/cgroup.procs | head -n 1)" 1
     holdfast exec web -- /workload write /sys/fs/cgroup/memory.max 1 2>/dev/null
     is "exit code of writing there, a panic" $? 134
+    # Nobody mounted /dev/shm on this machine.
+    pod ipc "trap-term" "" "hostIPC: true"
+    eventually "a pod of the node's IPC namespace runs" runs ipc
+    remove ipc
     is "other cgroups from within" "$(holdfast exec web -- /workload cat /sys/fs/cgroup/kubepods/cgroup.procs 2>&1)" "*No such file*"
     # An exec whose caller goes is killed, with what it started; the container is not.
     holdfast exec web -- /workload fork-tree 3 &
@@ -129,6 +133,7 @@ losses() {
     eventually "and it is published" runs web
     is "its process" "$(process web 1)" "$before"
     is "its restarts" "$(restarts web)" 1
+    is "starts in the log of the next agent" "$(sed '1,/adopted/d' $log | grep -c 'Started container')" 0
     remove web
 }
 
@@ -142,6 +147,7 @@ again() {
     eventually "the pods of the last boot run" runs web
     is "attempts go on" "$(restarts web)" 1
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
+    is "imports of what is in the store" "$(grep -c 'imported from' $log)" 0
     holdfast down
     eventually "the agent has ended" [ ! -d /proc/$agent ]
     nothing_is_left

@@ -18,6 +18,10 @@ const MAX_ANNOTATIONS: usize = 256 * 1024;
 /// Longest grace period, in seconds: a year. The API server has no limit, but deadlines must not overflow.
 const MAX_GRACE: i64 = 366 * 24 * 3600;
 
+/// Most containers of a pod: what a pod process tells of all of them must fit into one packet
+/// (128 KiB). The API server has no limit, and nobody comes near this one.
+const MAX_CONTAINERS: usize = 100;
+
 /// Checks `pod`, which was defaulted and named.
 pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
     metadata(pod, problems);
@@ -25,6 +29,13 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
     let Some(spec) = &pod.spec else { return };
     if spec.containers.is_empty() {
         problems.error(&root.key("containers"), "must hold at least one container", "");
+    }
+    if MAX_CONTAINERS < spec.containers.len() {
+        let message = format!(
+            "holds {} containers, and must hold no more than {MAX_CONTAINERS}",
+            spec.containers.len()
+        );
+        problems.error(&root.key("containers"), message, "make several pods of it");
     }
     one_of(
         &root.key("restartPolicy"),

@@ -196,6 +196,12 @@ impl World {
         self.agent = None;
     }
 
+    /// Reaps an agent that ended by itself.
+    pub fn forget_agent(&mut self) {
+        assert!(!self.agent_lives(), "the agent runs");
+        self.agent = None;
+    }
+
     fn agent_log_file(&self) -> PathBuf {
         self.dir.join("agent.log")
     }

@@ -1,0 +1,72 @@
+//! The entries of the manifests directory, as they are on the disk.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, fstat};
+
+use crate::manifest::{FileContent, MAX_BYTES};
+
+/// Enough of an entry to notice that it changed.
+pub type Look = (u64, u64, u64, i64, i64);
+
+/// How an entry looks.
+pub fn look_of(look: &Metadata) -> Look {
+    (look.dev(), look.ino(), look.size(), look.mtime(), look.mtime_nsec())
+}
+
+/// Whether it changed less than `age` ago. What changed in the future is as old as anything.
+pub fn is_younger(look: &Metadata, age: Duration) -> bool {
+    let since = look.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    since.is_some_and(|since| since < age)
+}
+
+/// The file system of a directory, and the names in it; of one directory, whatever is mounted there meanwhile.
+///
+/// Without O_NOATIME the kernel would note each reading on the disk.
+pub fn names(path: &Path) -> io::Result<(u64, Vec<String>)> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOATIME;
+    let mut directory = Dir::open(path, flags, Mode::empty())?;
+    let device = fstat(directory.as_raw_fd())?.st_dev;
+    let mut names = Vec::new();
+    for entry in directory.iter() {
+        match entry?.file_name().to_string_lossy() {
+            name if name == "." || name == ".." => (),
+            name => names.push(name.into_owned()),
+        }
+    }
+    Ok((device, names))
+}
+
+/// The content of an entry, or what it is instead of a file.
+pub fn read(path: &Path, look: &Metadata) -> FileContent {
+    let kind = look.file_type();
+    if kind.is_dir() {
+        FileContent::Directory
+    } else if kind.is_fifo() {
+        FileContent::Fifo
+    } else if kind.is_socket() {
+        FileContent::Socket
+    } else if kind.is_char_device() || kind.is_block_device() {
+        FileContent::Device
+    } else if (MAX_BYTES as u64) < look.size() {
+        FileContent::TooLarge(look.size())
+    } else {
+        // It may have become a FIFO meanwhile: never wait for one.
+        let opened =
+            File::options().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOATIME).open(path);
+        let mut bytes = Vec::new();
+        let read = opened.and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+        match read {
+            Err(error) => FileContent::Unreadable(error.to_string()),
+            Ok(_) if MAX_BYTES < bytes.len() => FileContent::TooLarge(bytes.len() as u64),
+            Ok(_) => FileContent::Bytes(bytes),
+        }
+    }
+}
