@@ -3,10 +3,12 @@
 //! inotify tells at once. As the manifests directory it may be exchanged, or be a stick that is mounted later: whether it
 //! is still the one that is watched is looked at with each re-list of the manifests.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use inotify::{Inotify, WatchDescriptor, WatchMask};
 use log::info;
@@ -16,6 +18,7 @@ use smol::future::FutureExt;
 
 use super::Message;
 use super::world::World;
+use crate::image::nameless_message;
 use crate::lifecycle::Event;
 
 /// Imports what is there, and then what comes, one after the other, for ever; `relisted` says when to look whether the
@@ -92,31 +95,52 @@ async fn import_all(world: &Arc<World>, sender: &Sender<Message>) {
     let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
 }
 
-/// What could not be taken in, and why, a sentence each.
+/// What of the directory is of no use, and why, a sentence each.
 async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Vec<String> {
-    let mut refused = Vec::new();
+    let mut unusable = BTreeMap::new();
+    let earlier = world.unusable.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let directory = world.data.archives();
-    let mut paths: Vec<_> =
-        fs::read_dir(&directory).into_iter().flatten().flatten().map(|it| it.path()).collect();
-    paths.sort();
-    for path in paths.into_iter().filter(|path| path.is_file()) {
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if hidden {
-            continue;
-        }
-        let (world, archive) = (world.clone(), path.clone());
-        match smol::unblock(move || world.store.import(&archive)).await {
-            Ok(imported) if imported.is_empty() => (),
+    for name in names(&directory) {
+        let path = directory.join(&name);
+        let (of_store, archive) = (world.clone(), path.clone());
+        let nameless = nameless_message(&name);
+        match smol::unblock(move || of_store.store.import(&archive)).await {
+            // Read before; what it holds has no name still.
+            Ok(imported) if imported.is_empty() => {
+                if earlier.get(&name) == Some(&nameless) {
+                    unusable.insert(name, nameless);
+                }
+            }
             Ok(imported) => {
-                for image in imported {
-                    info!("image {}: imported from {}", image.names.join(", "), path.display());
+                for image in &imported {
+                    let called = if image.names.is_empty() { &image.id } else { &image.names.join(", ") };
+                    info!("image {called}: imported from {}", path.display());
+                }
+                if imported.iter().any(|image| image.names.is_empty()) {
+                    unusable.insert(name, nameless);
                 }
                 let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
             }
+            // The outermost context is the path, which is told by whoever tells this.
             Err(error) => {
-                refused.push(format!("image archive {} was not imported: {error:#}", path.display()));
+                let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+                unusable.insert(name, causes.join(": "));
             }
         }
     }
-    refused
+    let told = unusable.iter();
+    let told = told.map(|(name, why)| format!("image archive {}: {why}", directory.join(name).display()));
+    let told = told.collect();
+    *world.unusable.lock().unwrap_or_else(PoisonError::into_inner) = unusable;
+    told
+}
+
+/// The files that may be archives, in the order in which they are taken in.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.path().is_file());
+    let names = files.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
 }

@@ -1,8 +1,8 @@
 //! One action, done. Each runs in a thread of its own and may block, within its own deadline.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::{Result, anyhow};
 use log::debug;
@@ -106,7 +106,9 @@ fn pull(world: &World, container: &Container) -> Result<Learnt, Failure> {
             format!("image {reference} is not here yet; image archives are being taken in"),
         )),
         (None, _) => {
-            Err(Failure::new(Reason::ErrImagePull, image::absent_message(&reference, &world.data.archives())))
+            let unusable = world.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+            let message = image::absent_message(&reference, &world.data.archives(), &unusable);
+            Err(Failure::new(Reason::ErrImagePull, message))
         }
     }
 }

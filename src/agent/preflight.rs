@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -62,6 +63,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     Ok(World {
         store: Store::open(&data.store()).context("open the image store")?,
         importing: AtomicBool::new(true),
+        unusable: Mutex::default(),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
         cpus: std::thread::available_parallelism().map_or(1, Into::into),
         config,

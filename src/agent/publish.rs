@@ -28,8 +28,8 @@ pub struct Publisher {
     refused_archives: Vec<String>,
     /// What was last written of each pod, by hash: its status, and its facts.
     written: BTreeMap<Uid, (u64, u64)>,
-    /// The latest event that the log was told, for each pod.
-    logged: BTreeMap<Uid, (Wall, usize)>,
+    /// The latest event that the log was told, for each pod, and the pod's full name.
+    logged: BTreeMap<Uid, (Wall, String)>,
     verdict: Option<u64>,
     /// What the log was told of each manifest file.
     files: BTreeMap<String, FileVerdict>,
@@ -100,7 +100,7 @@ impl Publisher {
     /// A pod of an earlier agent, whose log was told what had happened to it.
     pub fn adopted(&mut self, facts: &Facts) {
         if let Some(last) = facts.history.all().last() {
-            self.logged.insert(facts.pod.uid.clone(), (last.last, 0));
+            self.logged.insert(facts.pod.uid.clone(), (last.last, facts.pod.full_name()));
         }
     }
 
@@ -160,21 +160,22 @@ impl Publisher {
 
     /// A pod is gone: so is its place.
     pub fn gone(&mut self, uid: &Uid) {
-        self.logged.remove(uid);
+        let name = self.logged.remove(uid).map_or_else(|| uid.to_string(), |(_, name)| name);
         if self.written.remove(uid).is_some() {
             let directory = self.world.runtime.pod(&uid.0);
             match fs::remove_dir_all(directory.root()) {
                 Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
                     error!("remove {}: {cause}", directory.root().display());
                 }
-                _ => info!("pod {uid}: gone"),
+                _ => info!("pod {name}: gone"),
             }
         }
     }
 
     /// A pod's life in the log: each event once, its repetitions not at all.
     fn tell(&mut self, facts: &Facts, events: &[Event]) {
-        let told = self.logged.entry(facts.pod.uid.clone()).or_insert((facts.seen, 0));
+        let first = || (facts.seen, facts.pod.full_name());
+        let told = self.logged.entry(facts.pod.uid.clone()).or_insert_with(first);
         for event in events.iter().filter(|event| event.count == 1 && told.0 < event.last) {
             let of = event.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
             let (name, message) = (facts.pod.full_name(), &event.message);

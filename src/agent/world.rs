@@ -1,7 +1,9 @@
 //! What every effect needs to know of its surroundings.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use crate::bundle;
@@ -30,6 +32,8 @@ pub struct World {
     pub store: Store,
     /// Archives are being taken in: an image that is absent may be here in a moment.
     pub importing: AtomicBool,
+    /// File names of archives that give no image a pod can ask for, and why: for whoever misses one.
+    pub unusable: Mutex<BTreeMap<String, String>>,
     /// The binary that pod processes are started from.
     pub binary: Untouchable,
     /// Processors of the node.

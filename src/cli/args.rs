@@ -72,10 +72,19 @@ pub struct Agent {
 #[derive(Debug, Args)]
 pub struct PodName {
     /// The pod's name, with the node's name in it or without
-    #[arg(value_name = "POD")]
+    #[arg(value_name = "POD", value_parser = pod_name)]
     pub name: String,
     #[command(flatten)]
     pub namespace: Namespace,
+}
+
+/// A pod's name, also as kubectl takes it: `pod/NAME`.
+fn pod_name(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        None => Ok(text.to_string()),
+        Some(("pod" | "pods" | "po", name)) if !name.contains('/') => Ok(name.to_string()),
+        Some(_) => Err("write NAME or pod/NAME; the namespace is given by -n".to_string()),
+    }
 }
 
 /// A namespace.
@@ -177,6 +186,9 @@ pub struct Exec {
     /// Pass stdin on to the command
     #[arg(short = 'i', long)]
     pub stdin: bool,
+    /// Refused by name, since kubectl's users type it without thinking
+    #[arg(short = 't', long, hide = true)]
+    pub tty: bool,
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,

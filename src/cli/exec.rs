@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -26,6 +26,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Runs the command; its exit code is ours.
 pub fn exec(runtime: &Runtime, exec: &args::Exec) -> Result<ExitCode> {
+    ensure!(!exec.tty, "-t: terminals are not supported yet; leave it out, -i passes stdin on without one");
     let found = read::pod(runtime, &exec.pod.namespace.namespace, &exec.pod.name)?;
     let name = choose::container(&found, exec.container.as_deref())?;
     let client = Client::connect(&runtime.pod(&found.uid).socket())

@@ -60,9 +60,19 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            say(&format!("error: {error:#}{}", remedy(&error)));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What to do about an error that means the same wherever it comes from.
+fn remedy(error: &anyhow::Error) -> &'static str {
+    let denied = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let denied = denied.into_iter().any(|cause| cause.kind() == ErrorKind::PermissionDenied);
+    match denied && !nix::unistd::geteuid().is_root() {
+        true => "; run this as root",
+        false => "",
     }
 }
 

@@ -288,6 +288,24 @@ fn without_a_pod_process_nothing_runs() {
 }
 
 #[test]
+fn a_pod_may_be_named_as_kubectl_does() {
+    for (written, name) in [
+        ("web", Some("web")),
+        ("pod/web", Some("web")),
+        ("pods/web", Some("web")),
+        ("deploy/web", None),
+        ("a/b/c", None),
+    ] {
+        let parsed = Arguments::try_parse_from(["holdfast", "restart", written]).ok();
+        let parsed = parsed.map(|arguments| match arguments.verb {
+            Verb::Restart(pod) => pod.name,
+            _ => panic!("not restart"),
+        });
+        assert_eq!(parsed.as_deref(), name, "{written}");
+    }
+}
+
+#[test]
 fn flags_may_stand_before_and_after_the_verb() {
     let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
     for line in ["holdfast --runtime-dir /r/ get pods -A", "holdfast get pods -A --runtime-dir /r"] {

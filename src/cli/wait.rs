@@ -59,6 +59,22 @@ impl Wait {
         }
     }
 
+    /// As [`Wait::change`] without a deadline, and also until nobody reads `output` any more: `false` then.
+    pub fn change_while_read(&mut self, others: &[BorrowedFd<'_>], output: BorrowedFd<'_>) -> Result<bool> {
+        // A pipe without a reader is told of without being asked for.
+        let mut descriptors = vec![PollFd::new(output, PollFlags::empty())];
+        descriptors.push(PollFd::new(self.0.as_fd(), PollFlags::POLLIN));
+        descriptors.extend(others.iter().map(|other| PollFd::new(*other, PollFlags::POLLIN)));
+        while let Err(error) = poll(&mut descriptors, PollTimeout::NONE) {
+            if error != Errno::EINTR {
+                return Err(error).context("wait for a change");
+            }
+        }
+        let gone = descriptors[0].revents().is_some_and(|events| !events.is_empty());
+        drop(descriptors);
+        self.forget().map(|()| !gone)
+    }
+
     /// Takes out what was told.
     fn forget(&mut self) -> Result<()> {
         let mut buffer = [0; 16 * 1024];

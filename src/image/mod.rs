@@ -31,6 +31,7 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -77,8 +78,13 @@ pub struct Imported {
     pub moved: Vec<String>,
 }
 
-/// Which file to put where, for an image that is not here.
-pub fn absent_message(reference: &Reference, archives: &Path) -> String {
+/// Which file to put where, for an image that is not here, and which of the files there are of no use, and why.
+pub fn absent_message(reference: &Reference, archives: &Path, unusable: &BTreeMap<String, String>) -> String {
+    let of_no_use: Vec<String> = unusable.iter().map(|(file, why)| format!("{file} ({why})")).collect();
+    let of_no_use = match of_no_use.is_empty() {
+        true => String::new(),
+        false => format!("; of no use there: {}", of_no_use.join(", ")),
+    };
     let short = reference.repository.rsplit('/').next().unwrap_or_default();
     // An archive of docker's layout would not keep the digest.
     let (kind, name) = match &reference.digest {
@@ -89,8 +95,16 @@ pub fn absent_message(reference: &Reference, archives: &Path) -> String {
         Reference { tag: reference.tag.clone().filter(|_| reference.digest.is_none()), ..reference.clone() };
     format!(
         "image {reference} is not on this node and no registry is configured: put an archive of it into {}, for example \
-         by `skopeo copy docker://{source} {kind}:{short}.tar{name}`",
+         by `skopeo copy docker://{source} {kind}:{short}.tar{name}`{of_no_use}",
         archives.display()
+    )
+}
+
+/// Why an archive whose image has no name is of no use, and how to give it one.
+pub fn nameless_message(file: &str) -> String {
+    format!(
+        "its image has no name that a manifest could ask for: name it, for example by `skopeo copy \
+         docker-archive:{file} docker-archive:named.tar:docker.io/library/NAME:TAG`"
     )
 }
 

@@ -55,7 +55,7 @@ pub fn images(archive: &mut Archive, ours: &Platform) -> Result<Vec<Found>> {
     } else if !saved.is_empty() {
         docker(archive, ours, &saved, &mut others)?
     } else {
-        refuse!("is no image archive: it has neither index.json nor manifest.json");
+        refuse!("is no image archive, or not a whole one: it has neither index.json nor manifest.json");
     };
     if found.is_empty() {
         let others: Vec<String> = others.iter().map(Platform::to_string).collect();

@@ -165,7 +165,15 @@ fn other_kind(version: &str, kind: &str) -> (String, String) {
                 "write apiVersion: v1".to_owned(),
             );
         }
+        _ if close_to_pod(kind) => "write kind: Pod".to_owned(),
         _ => "remove it".to_owned(),
     };
     (format!("is {kind:?}: this agent runs Pods only"), fix)
+}
+
+/// Whether somebody who wrote `kind` meant a Pod: case, plural, a letter too many.
+fn close_to_pod(kind: &str) -> bool {
+    let mut letters: Vec<char> = kind.trim().to_lowercase().trim_end_matches('s').chars().collect();
+    letters.dedup();
+    letters.iter().eq(&['p', 'o', 'd'])
 }

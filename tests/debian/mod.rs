@@ -10,6 +10,11 @@ pub fn tool(name: &str) -> Command {
     Command::new(folder().join(name))
 }
 
+/// Where the packages are unpacked.
+pub fn root() -> PathBuf {
+    folder().join("../root").canonicalize().expect("tests/debian.sh made it")
+}
+
 /// The program busybox itself, which is static and may go into an image.
 pub fn busybox() -> PathBuf {
     let places = ["../root/bin/busybox", "../root/usr/bin/busybox"].map(|place| folder().join(place));

@@ -101,6 +101,19 @@ fn follow_shows_what_comes_and_ends_with_the_container() {
     assert_eq!(shown.lines().filter(|line| line.ends_with('x')).count(), 20, "{shown}");
 }
 
+/// As in `logs -f | head`, when nothing more is ever written.
+#[test]
+fn follow_ends_when_nobody_reads_it_any_more() {
+    let world = World::new();
+    world.write("quiet.yaml", &pod("quiet", &["trap-term"]));
+    world.running("quiet");
+    let mut follow = Command::new(binary());
+    follow.arg("--runtime-dir").arg(&world.runtime).args(["logs", "-f", &world.pod_name("quiet")]);
+    let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
+    drop(follow.stdout.take());
+    eventually(SOON, "logs -f ends", || follow.try_wait().unwrap());
+}
+
 /// 12 kB/s or a flood: a reader that never reads must not stop the container.
 #[test]
 fn a_flood_does_not_hold_up_the_pod() {

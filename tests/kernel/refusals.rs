@@ -55,6 +55,15 @@ fn who_is_not_root_is_refused() {
     assert!(said.contains("root"), "{said}");
 }
 
+#[test]
+fn who_is_not_root_and_looks_is_told_to_be() {
+    let world = World::new();
+    let mut get = Command::new(crate::harness::binary());
+    get.arg("--runtime-dir").arg(&world.runtime).args(["get", "pods"]).uid(65534).gid(65534);
+    let said = refused(get);
+    assert!(said.contains("run this as root"), "{said}");
+}
+
 /// Two supervisors of one directory would run everything twice, on the same data.
 #[test]
 fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {

@@ -97,27 +97,28 @@ spec:
 
 fn introduction(place: &Place, port: u16) -> String {
     let (program, runtime) = (place.program.display(), place.runtime.root().display());
-    let (manifest, log) = (place.manifest(), place.agent_log());
-    let (manifest, log) = (manifest.display(), log.display());
-    let manifests = place.manifests();
-    let manifests = manifests.display();
+    let (manifests, log) = (place.manifests(), place.agent_log());
+    let (manifests, log) = (manifests.display(), log.display());
     format!(
         "The Pods in this directory run:
 
   {manifests}
 
-Ctrl-C ends and removes everything. The agent's log is {log}. To try, in another terminal:
+Ctrl-C ends and removes everything. To try, in another terminal, as root:
 
+  cd {manifests}
   alias h='{program} --runtime-dir {runtime}'
 
-  curl http://127.0.0.1:{port}/              # the page
+  curl http://127.0.0.1:{port}/           # the page
   h get pods; h describe pod hello; h logs -f hello
-  sed -i 's/value: hello/value: servus/' {manifest}   # edit
-  sed -i 's/^spec:/spec/' {manifest}                  # break: it runs on; see h get manifests
-  sed -i 's/^spec$/spec:/' {manifest}                 # repair
-  curl http://127.0.0.1:{port}/crash         # kill: it is started again
+  sed -i 's/value: hello/value: servus/' hello.yaml    # edit: see the page
+  sed -i 's/^spec:/spec/' hello.yaml                   # break: it runs on
+  sed -i 's/^spec$/spec:/' hello.yaml                  # repair
+  curl http://127.0.0.1:{port}/crash      # kill: it is started again
   h restart hello
-  rm {manifest}                                       # remove: it ends
+  mv hello.yaml ..                        # remove: it ends
+  mv ../hello.yaml .                      # and begins anew
+  less {log}
 
 "
     )
@@ -144,7 +145,7 @@ fn watch(place: &Place, told: &SignalFd, agent: &mut Child) -> Result<()> {
     let mut screen = Screen::default();
     loop {
         screen.show(&place.runtime, &mut wait)?;
-        wait.change(&[told.as_fd()], None)?;
+        wait.change(&[told.as_fd()], screen.due())?;
         while let Some(signal) = told.read_signal()? {
             if signal.ssi_signo != Signal::SIGCHLD as u32 {
                 say("");

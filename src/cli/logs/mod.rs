@@ -59,8 +59,10 @@ pub fn logs(runtime: &Runtime, logs: &args::Logs) -> Result<()> {
         if !printer.flush()? || over {
             break;
         }
-        if let Some(follow) = &mut follow {
-            follow.wait()?;
+        if let Some(follow) = &mut follow
+            && !follow.wait()?
+        {
+            return Ok(());
         }
     }
     reader.joiner.rest(&mut |line| printer.line(line))?;
@@ -191,10 +193,13 @@ impl Follow {
         Ok(Follow { wait, client, container: container.to_string(), attempt, over: !runs })
     }
 
-    fn wait(&mut self) -> Result<()> {
-        let Some(client) = &self.client else { return Ok(()) };
+    /// `false` when nobody reads what is printed any more.
+    fn wait(&mut self) -> Result<bool> {
+        let Some(client) = &self.client else { return Ok(true) };
         // The log may have been written to, or the pod process have something to say, or both.
-        self.wait.change(&[client.as_fd()], None)?;
+        if !self.wait.change_while_read(&[client.as_fd()], std::io::stdout().as_fd())? {
+            return Ok(false);
+        }
         while readable(client)? {
             match client.receive()? {
                 Some(Reply::Notice(Notice::Exited(exited)))
@@ -209,7 +214,7 @@ impl Follow {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

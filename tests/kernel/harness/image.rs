@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::debian::root;
 pub use super::debian::{run, tool};
 
 /// The image that stories use.
@@ -58,6 +59,63 @@ fn archive(tag: &str) -> PathBuf {
     fs::rename(fresh, &archive).unwrap();
     fs::remove_dir_all(scratch).unwrap();
     archive
+}
+
+/// An archive of Debian's redis, called what the README's example asks for; made once.
+pub fn redis() -> &'static Path {
+    static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
+    ARCHIVE.get_or_init(|| {
+        let home = target().join("test-images");
+        let archive = home.join("redis.tar");
+        if !is_newer(&archive, &root().join("usr/bin/redis-server")) {
+            let scratch = home.join(format!("redis.{}", std::process::id()));
+            fs::create_dir_all(&scratch).unwrap();
+            fs::rename(make_redis(&scratch), &archive).unwrap();
+            fs::remove_dir_all(scratch).unwrap();
+        }
+        archive
+    })
+}
+
+fn make_redis(scratch: &Path) -> PathBuf {
+    let (programs, libraries) = (scratch.join("bin"), scratch.join("lib"));
+    fs::create_dir(&programs).unwrap();
+    fs::create_dir(&libraries).unwrap();
+    for name in ["redis-server", "redis-cli"] {
+        let program = root().join("usr/bin").join(name);
+        fs::copy(&program, programs.join(name)).unwrap();
+        for library in loaded_by(&program) {
+            fs::copy(&library, libraries.join(library.file_name().unwrap())).unwrap();
+        }
+    }
+    let layout = scratch.join("layout").display().to_string();
+    let image = format!("{layout}:redis");
+    let archive = scratch.join("image.tar");
+    run(tool("umoci").args(["init", "--layout", &layout]));
+    run(tool("umoci").args(["new", "--image", &image]));
+    run(tool("umoci").args(["insert", "--image", &image]).arg(&programs).arg("/usr/bin"));
+    // The loader is asked for by its own path, and looks into /lib by default.
+    for folder in ["/lib", "/lib64"] {
+        run(tool("umoci").args(["insert", "--image", &image]).arg(&libraries).arg(folder));
+    }
+    run(tool("umoci").args(["config", "--image", &image, "--config.entrypoint", "redis-server"]));
+    run(tool("skopeo")
+        .args(["--insecure-policy", "copy", "--quiet", &format!("oci:{image}")])
+        .arg(format!("docker-archive:{}:docker.io/library/redis:latest", archive.display())));
+    archive
+}
+
+/// The loader and the libraries of a Debian program.
+fn loaded_by(program: &Path) -> Vec<PathBuf> {
+    let of_packages = ["usr/lib", "lib"].map(|folder| root().join(folder)).into_iter();
+    let folders = of_packages.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let folders: Vec<_> = folders
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().ends_with("-linux-gnu"))
+        .map(|path| path.display().to_string())
+        .collect();
+    let told = run(Command::new("ldd").env("LD_LIBRARY_PATH", folders.join(":")).arg(program));
+    told.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
 
 /// Users and groups to be found by name.
