@@ -1,6 +1,6 @@
 //! Writes down what was learnt, and publishes what is the case; only what changed, and only on tmpfs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::DirBuilderExt;
@@ -28,8 +28,8 @@ pub struct Publisher {
     refused_archives: Vec<String>,
     /// What was last written of each pod, by hash: its status, and its facts.
     written: BTreeMap<Uid, (u64, u64)>,
-    /// The latest event that the log was told, for each pod, and the pod's full name.
-    logged: BTreeMap<Uid, (Wall, String)>,
+    /// The events of each pod that the log was told, by hash, and the pod's full name.
+    logged: BTreeMap<Uid, (BTreeSet<u64>, String)>,
     verdict: Option<u64>,
     /// What the log was told of each manifest file.
     files: BTreeMap<String, FileVerdict>,
@@ -99,9 +99,8 @@ impl Publisher {
 
     /// A pod of an earlier agent, whose log was told what had happened to it.
     pub fn adopted(&mut self, facts: &Facts) {
-        if let Some(last) = facts.history.all().last() {
-            self.logged.insert(facts.pod.uid.clone(), (last.last, facts.pod.full_name()));
-        }
+        let told = facts.history.all().iter().map(identity).collect();
+        self.logged.insert(facts.pod.uid.clone(), (told, facts.pod.full_name()));
     }
 
     /// What is known of a pod, and its status.
@@ -174,9 +173,9 @@ impl Publisher {
 
     /// A pod's life in the log: each event once, its repetitions not at all.
     fn tell(&mut self, facts: &Facts, events: &[Event]) {
-        let first = || (facts.seen, facts.pod.full_name());
+        let first = || (BTreeSet::new(), facts.pod.full_name());
         let told = self.logged.entry(facts.pod.uid.clone()).or_insert_with(first);
-        for event in events.iter().filter(|event| event.count == 1 && told.0 < event.last) {
+        for event in events.iter().filter(|event| event.count == 1 && !told.0.contains(&identity(event))) {
             let of = event.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
             let (name, message) = (facts.pod.full_name(), &event.message);
             match event.kind {
@@ -184,9 +183,7 @@ impl Publisher {
                 EventKind::Warning => warn!("pod {name}: {of}{}: {message}", event.reason),
             }
         }
-        if let Some(last) = events.last() {
-            told.0 = told.0.max(last.last);
-        }
+        told.0 = events.iter().map(identity).collect();
     }
 
     fn write_node(&self) {
@@ -207,6 +204,11 @@ impl Publisher {
             },
         );
     }
+}
+
+/// What makes an event the same one again. Its time does not: the wall clock jumps.
+fn identity(event: &Event) -> u64 {
+    hash(&(event.reason, &event.container, &event.message))
 }
 
 fn hash(value: &impl Serialize) -> u64 {
