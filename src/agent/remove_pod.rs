@@ -142,7 +142,12 @@ fn remove_logs(world: &World, uid: &Uid) -> Result<()> {
                 absent(fs::remove_file(&link)).with_context(|| format!("remove {}", link.display()))?;
             }
         }
-        volume::remove_tree(&path).with_context(|| format!("remove {}", path.display()))?;
+        let removed = match fs::symlink_metadata(&path) {
+            // A container that mounts the directory of all logs put something else there.
+            Ok(found) if !found.is_dir() => absent(fs::remove_file(&path)).map_err(anyhow::Error::from),
+            _ => volume::remove_tree(&path),
+        };
+        removed.with_context(|| format!("remove {}", path.display()))?;
     }
     Ok(())
 }

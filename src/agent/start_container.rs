@@ -1,6 +1,8 @@
 //! From a pod that is up and an image that is here to a running container.
 
 use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{LogFile, Overlay, Reply, Request, RunState, StartContainer, State};
 use crate::spec::{Container, Pod};
 use crate::status::{Failure, Reason, Wall};
+use crate::sys::beneath::Root;
 use crate::volume::{self, Etc, Volumes};
 
 /// A start takes some ten milliseconds. A worker that takes longer than this hangs, for instance on a dead NFS server.
@@ -229,19 +232,31 @@ fn forget_older(world: &World, pod: &Pod, container: &Container, attempt: u32) {
             }
         }
     }
-    let logs = world.logs(pod).join(&container.name);
-    let names = fs::read_dir(&logs).into_iter().flatten().flatten();
-    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
-        let number = name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
-        if number.is_some_and(|number| number + 1 < attempt) {
-            let removed = absent(fs::remove_file(logs.join(&name)));
-            removed.unwrap_or_else(|error| warn!("pod {}: remove log {name}: {error}", pod.full_name()));
-        }
-    }
+    forget_older_logs(world, pod, container, attempt)
+        .unwrap_or_else(|error| warn!("pod {}: remove older logs: {error}", pod.full_name()));
     if let Some(older) = attempt.checked_sub(2) {
         let link = world.links().join(link_name(pod, container, older));
         absent(fs::remove_file(&link)).unwrap_or_else(|error| warn!("remove {}: {error}", link.display()));
     }
+}
+
+/// Follows no link: the directory may be a container's volume.
+fn forget_older_logs(world: &World, pod: &Pod, container: &Container, attempt: u32) -> io::Result<()> {
+    let root = world.config.log_dir.as_path();
+    let logs = world.logs(pod).join(&container.name);
+    let folder = match Root::open(root)?.folder_without_links(logs.strip_prefix(root).unwrap_or(&logs)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        folder => folder?,
+    };
+    let path = PathBuf::from(format!("/proc/self/fd/{}", folder.file().as_raw_fd()));
+    let names = fs::read_dir(&path)?.flatten();
+    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let number = name.split_once(".log").and_then(|(number, _)| number.parse::<u32>().ok());
+        if number.is_some_and(|number| number + 1 < attempt) {
+            absent(fs::remove_file(path.join(&name)))?;
+        }
+    }
+    Ok(())
 }
 
 /// The kubelet's link `<pod>_<ns>_<container>-<id>.log` (reference B.9), for whoever collects logs.

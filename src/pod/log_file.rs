@@ -1,15 +1,18 @@
 //! A container's log file: appended to, rotated by bytes written, kept to so many.
 //!
 //! Invariant: a disk that is full, read-only or broken loses output and counts it; it never stops the container or us.
-//! Invariant: no link is followed: the directory may be a container's volume.
+//! Invariant: below the directory of all logs, whose place is the operator's, no link is followed: it may be a container's
+//! volume.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::protocol::LogFile;
+use crate::sys::beneath::{Folder, Root};
 use crate::sys::clock;
 
 /// The log of one run.
@@ -18,8 +21,10 @@ pub struct Log {
     file: Option<File>,
     /// Length of the current file.
     length: u64,
-    /// What was rotated away and still exists, the oldest first.
-    older: VecDeque<PathBuf>,
+    /// The directory that it is in.
+    directory: Option<Folder>,
+    /// Names of what was rotated away and still exists, the oldest first.
+    older: VecDeque<String>,
     /// The second of the latest rotation, and how many there were before it in that second.
     latest: (String, u32),
     /// Whether the last write failed, so that only the first failure is told.
@@ -33,6 +38,7 @@ impl Log {
             limits,
             file: None,
             length: 0,
+            directory: None,
             older: VecDeque::new(),
             latest: Default::default(),
             failing: false,
@@ -79,7 +85,7 @@ impl Log {
     /// Begins a new file and removes the oldest. Where the disk does not let it, the current one is emptied.
     pub fn rotate(&mut self) {
         let rotated = self.free_name();
-        match fs::rename(&self.limits.path, &rotated) {
+        match fs::rename(self.at(&self.name()), self.at(&rotated)) {
             Ok(()) => {
                 self.older.push_back(rotated);
                 self.file = None;
@@ -94,8 +100,8 @@ impl Log {
         let keep = self.limits.max_files.saturating_sub(1) as usize;
         while self.older.len() > keep {
             let Some(oldest) = self.older.pop_front() else { break };
-            if let Err(error) = fs::remove_file(&oldest) {
-                log::warn!("remove {}: {error}", oldest.display());
+            if let Err(error) = fs::remove_file(self.at(&oldest)) {
+                log::warn!("remove {oldest} beside {}: {error}", self.limits.path);
             }
         }
     }
@@ -110,7 +116,8 @@ impl Log {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(0o640);
         // A FIFO in its place must not make us wait.
-        let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&self.limits.path)?;
+        self.directory = Some(directory(Path::new(&self.limits.path))?);
+        let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(self.at(&self.name()))?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
@@ -123,20 +130,32 @@ impl Log {
     }
 
     /// `<n>.log.<YYYYMMDD-hhmmss>` as kubelet names them; what follows within the second gets a number, and sorts after.
-    fn free_name(&mut self) -> PathBuf {
+    fn free_name(&mut self) -> String {
         let now = jiff::Timestamp::from_nanosecond(clock::wall().0.into()).unwrap_or_default();
         let second = now.strftime("%Y%m%d-%H%M%S").to_string();
         let mut number = if self.latest.0 == second { self.latest.1 + 1 } else { 0 };
+        let present = self.name();
         let name = |number: u32| match number {
-            0 => PathBuf::from(format!("{}.{second}", self.limits.path)),
-            _ => PathBuf::from(format!("{}.{second}-{number:03}", self.limits.path)),
+            0 => format!("{present}.{second}"),
+            _ => format!("{present}.{second}-{number:03}"),
         };
-        while fs::symlink_metadata(name(number)).is_ok() && number < 10_000 {
+        while fs::symlink_metadata(self.at(&name(number))).is_ok() && number < 10_000 {
             number += 1;
         }
         let free = name(number);
         self.latest = (second, number);
         free
+    }
+
+    /// The file's own name.
+    fn name(&self) -> String {
+        self.limits.path.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// A path to `name` in the directory, whatever took its place; to nothing before it was opened.
+    fn at(&self, name: &str) -> PathBuf {
+        let number = self.directory.as_ref().map_or(-1, |directory| directory.file().as_raw_fd());
+        PathBuf::from(format!("/proc/self/fd/{number}/{name}"))
     }
 
     fn failed(&mut self, error: &io::Error) {
@@ -145,4 +164,11 @@ impl Log {
         }
         self.failing = true;
     }
+}
+
+/// The directory of the log at `path`, which is `<directory of all logs>/<pod>/<container>/<n>.log`.
+fn directory(path: &Path) -> io::Result<Folder> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let all = path.ancestors().nth(3).unwrap_or(Path::new("/"));
+    Root::open(all)?.folder_without_links(folder.strip_prefix(all).unwrap_or(folder))
 }

@@ -3,16 +3,20 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use super::lifecycle::main_process;
 use super::survival::imitate_power_cut;
 use crate::harness::image::IMAGE_2;
+use crate::harness::kernel::signal;
 use crate::harness::pod::{container, pod, with, with_main};
-use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
+use crate::harness::{A_WHILE, SOON, Seen, World, eventually, stays_true_for};
 
 /// A pod whose container writes `text` into a volume of its own.
 fn keeper(name: &str, text: &str) -> Value {
@@ -273,4 +277,36 @@ fn an_agent_that_dies_over_down_is_followed_by_one_that_goes_on_with_it() {
     world.forget_agent();
     world.start_agent();
     world.running("idle");
+}
+
+/// Threat 22: a container that mounts the directory of all logs leads neither the writer nor the remover astray.
+#[test]
+fn links_in_the_directory_of_logs_are_not_followed_and_stop_no_removal() {
+    let world = World::new();
+    let elsewhere = world.shared().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for number in 0..3 {
+        fs::write(elsewhere.join(format!("{number}.log")), "precious").unwrap();
+    }
+    world.write("web.yaml", &pod("web", &["trap-term", "1"]));
+    world.write("other.yaml", &pod("other", &["trap-term"]));
+    let (web, other) = (world.running("web"), world.running("other"));
+    let logs = |seen: &Seen| world.logs().join(format!("default_{}_{}", seen.name(), seen.uid()));
+    fs::remove_dir_all(logs(&web).join("main")).unwrap();
+    symlink(&elsewhere, logs(&web).join("main")).unwrap();
+    fs::rename(logs(&other), world.shared().join("away")).unwrap();
+    symlink(&elsewhere, logs(&other)).unwrap();
+    for restarts in 1..=3 {
+        signal(main_process(&world, &web.uid(), "main"), Signal::SIGTERM);
+        eventually(Duration::from_secs(50), "it runs again", || {
+            world.pod("web").filter(|pod| pod.restarts() == restarts && pod.is("Ready"))
+        });
+    }
+    let text = |number: u32| fs::read_to_string(elsewhere.join(format!("{number}.log"))).unwrap_or_default();
+    assert_eq!([0, 1, 2, 3].map(text), ["precious", "precious", "precious", ""]);
+    for name in ["web", "other"] {
+        world.remove(&format!("{name}.yaml"));
+        world.gone(name);
+    }
+    assert_eq!([0, 1, 2, 3].map(text), ["precious", "precious", "precious", ""]);
 }
