@@ -29,7 +29,7 @@ pub struct Publisher {
     /// What was last written of each pod, by hash: its status, and its facts.
     written: BTreeMap<Uid, (u64, u64)>,
     /// The latest event that the log was told, for each pod.
-    logged: BTreeMap<Uid, (Wall, usize)>,
+    logged: BTreeMap<Uid, Wall>,
     verdict: Option<u64>,
     /// What the log was told of each manifest file.
     files: BTreeMap<String, FileVerdict>,
@@ -167,8 +167,8 @@ impl Publisher {
 
     /// A pod's life in the log: each event once, its repetitions not at all.
     fn tell(&mut self, facts: &Facts, events: &[Event]) {
-        let told = self.logged.entry(facts.pod.uid.clone()).or_insert((facts.seen, 0));
-        for event in events.iter().filter(|event| event.count == 1 && told.0 < event.last) {
+        let told = self.logged.entry(facts.pod.uid.clone()).or_insert(facts.seen);
+        for event in events.iter().filter(|event| event.count == 1 && *told < event.last) {
             let of = event.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
             let (name, message) = (facts.pod.full_name(), &event.message);
             match event.kind {
@@ -177,7 +177,7 @@ impl Publisher {
             }
         }
         if let Some(last) = events.last() {
-            told.0 = told.0.max(last.last);
+            *told = (*told).max(last.last);
         }
     }
 

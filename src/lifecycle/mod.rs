@@ -191,11 +191,6 @@ impl Node {
             Event::ManifestSet(pod) => self.manifest_set(now, pod),
             Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
-            Event::Started { uid, sandbox, container, attempt, started } => self.of(&uid, |facts| {
-                if facts.is_up(sandbox) {
-                    facts.container(&container).into_iter().for_each(|known| known.started(attempt, started));
-                }
-            }),
             Event::Exited { uid, sandbox, end } => self.exited(now, &uid, sandbox, &end),
             Event::ImagesChanged => self.images_changed(),
             Event::Restart(uid) => self.of(&uid, |facts| {
