@@ -29,19 +29,6 @@ pub enum Event {
         /// Number of the sandbox.
         sandbox: u32,
     },
-    /// A run began; told by the pod process where the asking agent is no more.
-    Started {
-        /// The pod.
-        uid: Uid,
-        /// Number of the sandbox.
-        sandbox: u32,
-        /// The container.
-        container: String,
-        /// Number of the run.
-        attempt: u32,
-        /// When.
-        started: Wall,
-    },
     /// A run ended. Runs that ended before are ignored.
     Exited {
         /// The pod.

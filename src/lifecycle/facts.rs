@@ -342,12 +342,8 @@ impl Container {
 
     /// Nothing stands in the way of the coming run any more, as far as images go.
     pub fn look_for_image_now(&mut self) {
-        let image = |failure: &Failure| {
-            matches!(
-                failure.reason,
-                Reason::ContainerCreating | Reason::ErrImagePull | Reason::ErrImageNeverPull
-            )
-        };
+        let reasons = [Reason::ContainerCreating, Reason::ErrImagePull, Reason::ErrImageNeverPull];
+        let image = |failure: &Failure| reasons.contains(&failure.reason);
         match &mut self.state {
             State::Waiting { due } | State::Terminated { due, .. }
                 if self.failure.as_ref().is_some_and(image) =>

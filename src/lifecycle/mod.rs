@@ -127,7 +127,8 @@ impl Node {
             let uid = &facts.pod.uid;
             let room = self.max_starting == 0 || starting.len() < self.max_starting || starting.contains(uid);
             let circumstances = plan::Circumstances {
-                name_taken: self.name_is_taken(facts),
+                // Only a sandbox that is to come asks: with hundreds of pods the question is dear.
+                name_taken: facts.sandbox.state == facts::SandboxState::Absent && self.name_is_taken(facts),
                 busy: self.under_way.iter().any(|action| action.uid() == uid),
                 queued: !room,
                 keep_logs: facts.again || self.going_down,
@@ -191,11 +192,6 @@ impl Node {
             Event::ManifestSet(pod) => self.manifest_set(now, pod),
             Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
-            Event::Started { uid, sandbox, container, attempt, started } => self.of(&uid, |facts| {
-                if facts.is_up(sandbox) {
-                    facts.container(&container).into_iter().for_each(|known| known.started(attempt, started));
-                }
-            }),
             Event::Exited { uid, sandbox, end } => self.exited(now, &uid, sandbox, &end),
             Event::ImagesChanged => self.images_changed(),
             Event::Restart(uid) => self.of(&uid, |facts| {

@@ -189,12 +189,15 @@ fn a_full_disk_loses_output_counts_it_and_stops_nobody() {
     let tmpfs = Tmpfs { path: place.to_str().unwrap().to_owned(), options: "size=64k,mode=755".to_owned() };
     let world = World::with(|sandbox| sandbox.tmpfs = vec![tmpfs]);
     let mut request = world.request("c", 0, &config(&["/bin/seq", "1", "20000"]));
-    request.log.path = place.join("0.log").to_str().unwrap().to_owned();
+    let logs = place.join("pod/c");
+    let seen = |path: &Path| format!("/proc/{}/root{}", world.pid, path.display());
+    fs::create_dir_all(seen(&logs)).unwrap();
+    request.log.path = logs.join("0.log").to_str().unwrap().to_owned();
     let mut watcher = world.watch();
     world.start(request);
     assert_eq!(watcher.exited("c", 0).code, 0);
     let dropped = world.state().dropped;
-    let kept = fs::read(format!("/proc/{}/root{}/0.log", world.pid, place.display())).unwrap();
+    let kept = fs::read(seen(&logs.join("0.log"))).unwrap();
     assert!(kept.ends_with(b"\n") && kept.len() <= 64 << 10, "{}", kept.len());
     // Each record is its number and 40 bytes around it.
     let all: u64 = (1..=20000u32).map(|number| 41 + u64::from(number.ilog10()) + 1).sum();
