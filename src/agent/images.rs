@@ -51,8 +51,9 @@ pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Mes
                 Err(_) => std::future::pending().await,
             }
         };
-        told = ready.or(relisted).await;
-        watch.forget();
+        let woken = ready.or(relisted).await;
+        // What came while the re-list was told is taken out here too: it counts.
+        told = watch.forget() || woken;
     }
 }
 
@@ -79,10 +80,14 @@ impl Watch {
         other
     }
 
-    /// Takes out what was told.
-    fn forget(&mut self) {
+    /// Takes out what was told; whether that was anything.
+    fn forget(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        while self.inotify.read_events(&mut buffer).is_ok_and(|events| 0 < events.count()) {}
+        let mut any = false;
+        while self.inotify.read_events(&mut buffer).is_ok_and(|events| 0 < events.count()) {
+            any = true;
+        }
+        any
     }
 }
 
