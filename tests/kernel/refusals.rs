@@ -46,6 +46,18 @@ fn a_second_agent_on_the_same_data_runtime_or_cgroup_root_is_refused() {
     }
 }
 
+/// The locks are apart, and every pod would run twice all the same.
+#[test]
+fn a_second_agent_on_the_same_manifests_is_refused() {
+    let world = World::new();
+    world.write("web.yaml", &crate::harness::pod::pod("web", &["trap-term"]));
+    world.running("web");
+    let other = World::without_agent();
+    let manifests = world.manifests().display().to_string();
+    let said = refused(other.agent_command(&[("--pod-manifest-path", &manifests)]));
+    assert!(said.contains("--force"), "{said}");
+}
+
 #[test]
 fn who_is_not_root_is_refused() {
     let world = World::without_agent();
