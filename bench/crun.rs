@@ -40,7 +40,8 @@ impl Crun {
     pub fn with_bundle_of(world: &World, uid: &str) -> Crun {
         let of_pod = world.runtime.join("pods").join(uid).join("containers/main-0/config.json");
         let mut config: Value = serde_json::from_slice(&fs::read(of_pod).unwrap()).unwrap();
-        let bundle = world.dir.join("crun");
+        // On tmpfs, as holdfast's own bundles are, and as `/run/crun` would be.
+        let bundle = world.runtime.join("crun");
         let file = world.shared().join("crun");
         fs::create_dir_all(bundle.join("rootfs/etc")).unwrap();
         fs::copy(workload(), bundle.join("rootfs/workload")).unwrap();
