@@ -177,6 +177,7 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
             lower: image.lower.clone(),
             upper: text(&upper)?,
             work: text(&work)?,
+            no_devices: world.cgroups.unified(),
         },
         user: image.config.user.clone(),
         cgroup: String::new(),

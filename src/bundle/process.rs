@@ -15,7 +15,7 @@ pub const CAPABILITIES: [&str; 14] = [
     "CAP_DAC_OVERRIDE",
     "CAP_FSETID",
     "CAP_FOWNER",
-    "CAP_MKNOD",
+    MKNOD,
     "CAP_NET_RAW",
     "CAP_SETGID",
     "CAP_SETUID",
@@ -26,6 +26,9 @@ pub const CAPABILITIES: [&str; 14] = [
     "CAP_KILL",
     "CAP_AUDIT_WRITE",
 ];
+
+/// Left out on cgroup v2: libcontainer ignores device rules there, so that who makes the node of a disk could read it.
+const MKNOD: &str = "CAP_MKNOD";
 
 /// The OCI `process` object, for root: the worker looks up the image's USER.
 ///
@@ -40,6 +43,8 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         let message = format!("a command, argument, variable or directory contains a NUL byte: {text:?}");
         return Err(Failure::new(Reason::CreateContainerConfigError, message));
     }
+    let capabilities: Vec<&str> =
+        CAPABILITIES.into_iter().filter(|name| *name != MKNOD || !inputs.node.cgroup.unified).collect();
     let mut process = json!({
         "terminal": false,
         "user": { "uid": 0, "gid": 0, "additionalGids": [0] },
@@ -47,9 +52,9 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         "env": env,
         "cwd": cwd,
         "capabilities": {
-            "bounding": CAPABILITIES,
-            "effective": CAPABILITIES,
-            "permitted": CAPABILITIES,
+            "bounding": capabilities,
+            "effective": capabilities,
+            "permitted": capabilities,
             "inheritable": [],
             "ambient": [],
         },

@@ -111,6 +111,20 @@ impl World {
 // --- the whole ---------------------------------------------------------------------------------------------------
 
 #[test]
+fn nobody_makes_device_nodes_where_no_rule_keeps_them_from_working() {
+    for unified in [false, true] {
+        let mut world = world();
+        world.node.cgroup.unified = unified;
+        let document = world.json();
+        for set in ["bounding", "effective", "permitted"] {
+            let names = document["process"]["capabilities"][set].as_array().unwrap();
+            assert_eq!(names.contains(&json!("CAP_MKNOD")), !unified, "{set}");
+            assert_eq!(names.len(), if unified { 13 } else { 14 }, "{set}");
+        }
+    }
+}
+
+#[test]
 fn a_plain_container_on_cgroup_v1() {
     let mut document = world().json();
     // Sets without an order in oci_spec.

@@ -58,6 +58,9 @@ pub struct Overlay {
     pub upper: String,
     /// overlayfs' own directory, on the same file system as `upper`.
     pub work: String,
+    /// Device nodes in it do not work: nothing else restricts devices here.
+    #[serde(default)]
+    pub no_devices: bool,
 }
 
 /// A container's log.

@@ -135,6 +135,7 @@ impl World {
             attempt,
             bundle,
             overlay: Overlay {
+                no_devices: false,
                 layers: image().parent().unwrap().to_str().unwrap().to_owned(),
                 lower: vec![image().file_name().unwrap().to_str().unwrap().to_owned()],
                 upper: place(writable.join("upper")),

@@ -18,8 +18,8 @@ pub fn mount(overlay: &Overlay, target: &Path) -> Result<()> {
     let options = options(overlay)?;
     // Layers are named relative to their directory, so that a hundred of them fit.
     std::env::set_current_dir(&overlay.layers).with_context(|| format!("enter {}", overlay.layers))?;
-    let mounted =
-        mount_at(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_os_str()));
+    let flags = if overlay.no_devices { MsFlags::MS_NODEV } else { MsFlags::empty() };
+    let mounted = mount_at(Some("overlay"), target, Some("overlay"), flags, Some(options.as_os_str()));
     std::env::set_current_dir("/").context("enter /")?;
     mounted.with_context(|| {
         format!("mount an overlay of {} layers at {}", overlay.lower.len(), target.display())

@@ -4,6 +4,7 @@ use super::*;
 
 fn check(lower: &[&str], upper: &str, expected: Result<&str, &str>) {
     let overlay = Overlay {
+        no_devices: false,
         layers: "/l".to_owned(),
         lower: lower.iter().map(|&name| name.to_owned()).collect(),
         upper: upper.to_owned(),
