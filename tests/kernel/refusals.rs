@@ -76,6 +76,21 @@ fn who_is_not_root_and_looks_is_told_to_be() {
     assert!(said.contains("run this as root"), "{said}");
 }
 
+/// As the agent sees it, in a mount namespace of its own: what the kernel says it has is a file of ours.
+#[test]
+fn a_kernel_without_overlays_is_refused_by_name() {
+    let world = World::without_agent();
+    let known = world.shared().join("filesystems");
+    std::fs::write(&known, "nodev\ttmpfs\n\text4\n").unwrap();
+    let agent = world.agent_command(&[]);
+    let mut poorer = Command::new("unshare");
+    poorer.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    poorer.arg("mount --bind \"$0\" /proc/filesystems && exec \"$@\"").arg(&known);
+    poorer.arg(agent.get_program()).args(agent.get_args()).stdin(Stdio::null());
+    let said = refused(poorer);
+    assert!(said.contains("CONFIG_OVERLAY_FS"), "{said}");
+}
+
 /// Two supervisors of one directory would run everything twice, on the same data.
 #[test]
 fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
