@@ -69,13 +69,8 @@ impl Directory {
     }
 
     /// Reads everything for the first time.
-    pub async fn first_listing(mut self) -> (Directory, Listing) {
-        smol::unblock(move || {
-            self.list(Duration::ZERO);
-            let listing = self.listing();
-            (self, listing)
-        })
-        .await
+    pub async fn first_listing(self) -> (Directory, Listing) {
+        self.after(|directory| directory.list(Duration::ZERO)).await
     }
 
     /// Tells the loop whatever changes, for ever; `relisted` is told of each look at everything.
@@ -103,17 +98,11 @@ impl Directory {
                 // One that was not heard yet is enough.
                 let _ = relisted.try_send(());
             }
-            let (directory, listing) = smol::unblock(move || {
-                match told.files {
-                    None => self.list(SETTLED),
-                    Some(names) => names.iter().for_each(|name| self.look(name)),
-                }
-                let listing = self.listing();
-                (self, listing)
-            })
-            .await;
-            self = directory;
-            let _ = sender.send(Message::Wanted { pods: listing.pods, verdict: listing.verdict }).await;
+            let look = |directory: &mut Directory| match told.files {
+                None => directory.list(SETTLED),
+                Some(names) => names.iter().for_each(|name| directory.look(name)),
+            };
+            self = self.tell_after(look, &sender).await;
         }
     }
 
@@ -122,19 +111,29 @@ impl Directory {
             Timer::after(RELIST).await;
             let _ = relisted.try_send(());
             self.obey(&sender).await;
-            let (directory, listing) = smol::unblock(move || {
-                self.list(SETTLED);
-                let listing = self.listing();
-                (self, listing)
-            })
-            .await;
-            self = directory;
-            let _ = sender.send(Message::Wanted { pods: listing.pods, verdict: listing.verdict }).await;
+            self = self.tell_after(|directory| directory.list(SETTLED), &sender).await;
         }
     }
 
-    fn listing(&self) -> Listing {
-        Listing { pods: self.state.wanted(), verdict: self.state.verdict() }
+    /// Looks, and tells the loop what the directory asks for then.
+    async fn tell_after(
+        self,
+        look: impl FnOnce(&mut Directory) + Send + 'static,
+        sender: &Sender<Message>,
+    ) -> Directory {
+        let (directory, listing) = self.after(look).await;
+        let _ = sender.send(Message::Wanted { pods: listing.pods, verdict: listing.verdict }).await;
+        directory
+    }
+
+    /// Looks, in a thread that may block, and what the directory asks for then.
+    async fn after(mut self, look: impl FnOnce(&mut Directory) + Send + 'static) -> (Directory, Listing) {
+        smol::unblock(move || {
+            look(&mut self);
+            let listing = Listing { pods: self.state.wanted(), verdict: self.state.verdict() };
+            (self, listing)
+        })
+        .await
     }
 
     /// Reads what changed since the last listing and forgets what is gone. A directory that is not there orders nothing.
