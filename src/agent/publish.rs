@@ -30,9 +30,8 @@ pub struct Publisher {
     written: BTreeMap<Uid, (u64, u64)>,
     /// The events of each pod that the log was told, by hash, and the pod's full name.
     logged: BTreeMap<Uid, (BTreeSet<u64>, String)>,
-    verdict: Option<u64>,
-    /// What the log was told of each manifest file.
-    files: BTreeMap<String, FileVerdict>,
+    /// What was last written of the manifests, and told to the log.
+    verdict: Option<Verdict>,
 }
 
 impl Publisher {
@@ -47,7 +46,6 @@ impl Publisher {
             written: BTreeMap::new(),
             logged: BTreeMap::new(),
             verdict: None,
-            files: BTreeMap::new(),
         }
     }
 
@@ -78,23 +76,20 @@ impl Publisher {
 
     /// What became of the manifests directory.
     pub fn verdict(&mut self, verdict: &Verdict) {
-        let hash = hash(verdict);
-        if self.verdict == Some(hash) {
+        if self.verdict.as_ref() == Some(verdict) {
             return;
         }
-        self.verdict = Some(hash);
-        for file in &verdict.files {
-            if self.files.get(&file.name) != Some(file) {
-                for problem in &file.problems {
-                    warn!("{}/{}:{problem}", verdict.directory, file.name);
-                }
+        let told = |file: &&FileVerdict| self.verdict.iter().any(|last| last.files.contains(file));
+        for file in verdict.files.iter().filter(|file| !told(file)) {
+            for problem in &file.problems {
+                warn!("{}/{}:{problem}", verdict.directory, file.name);
             }
         }
-        self.files = verdict.files.iter().map(|file| (file.name.clone(), file.clone())).collect();
         if let Some(problem) = &verdict.problem {
             error!("{}: {problem}", verdict.directory);
         }
-        write(&self.world.runtime.manifests(), verdict);
+        write(&self.world.runtime.manifests(), &words(verdict));
+        self.verdict = Some(verdict.clone());
     }
 
     /// A pod of an earlier agent, whose log was told what had happened to it.
@@ -113,7 +108,7 @@ impl Publisher {
             if let Err(cause) = made {
                 error!("make directory {}: {cause}", directory.root().display());
             }
-            write(&directory.spec(), &**pod);
+            write(&directory.spec(), &words(&**pod));
         }
         let status = lifecycle::status(facts, &self.back_off, None);
         self.tell(facts, &status.events);
@@ -133,13 +128,14 @@ impl Publisher {
             }),
         };
         // `next` is left out: its time is told anew by every step, to the second.
-        let hashes = (hash(&(&published.object, &published.events)), hash(facts));
+        let facts = words(facts);
+        let hashes = (hash(&words(&(&published.object, &published.events))), hash(&facts));
         let last = self.written.insert(pod.uid.clone(), hashes);
         if last.is_none_or(|last| last.1 != hashes.1) {
-            write(&directory.facts(), facts);
+            write(&directory.facts(), &facts);
         }
         if last.is_none_or(|last| last != hashes) {
-            write(&directory.status(), &published);
+            write(&directory.status(), &words(&published));
         }
     }
 
@@ -189,20 +185,18 @@ impl Publisher {
     fn write_node(&self) {
         let (world, config) = (&self.world, &self.world.config);
         let text = |path: &Path| path.display().to_string();
-        write(
-            &world.runtime.node(),
-            &published::Node {
-                version: published::VERSION,
-                name: world.node_name.clone(),
-                pid: std::process::id(),
-                started: self.started,
-                cgroup_root: config.cgroup_root.clone(),
-                data_dir: text(&config.data_dir),
-                manifests_dir: text(&config.pod_manifest_path),
-                log_dir: text(&config.log_dir),
-                warnings: [&self.warnings[..], &self.refused_archives].concat(),
-            },
-        );
+        let node = published::Node {
+            version: published::VERSION,
+            name: world.node_name.clone(),
+            pid: std::process::id(),
+            started: self.started,
+            cgroup_root: config.cgroup_root.clone(),
+            data_dir: text(&config.data_dir),
+            manifests_dir: text(&config.pod_manifest_path),
+            log_dir: text(&config.log_dir),
+            warnings: [&self.warnings[..], &self.refused_archives].concat(),
+        };
+        write(&world.runtime.node(), &words(&node));
     }
 }
 
@@ -211,17 +205,20 @@ fn identity(event: &Event) -> u64 {
     hash(&(event.reason, &event.container, &event.message))
 }
 
-fn hash(value: &impl Serialize) -> u64 {
+fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    serde_json::to_vec(value).unwrap_or_default().hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 
+/// As it is written.
+fn words(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data, with strings for keys and no number that JSON lacks")
+}
+
 /// A full tmpfs must not end the agent: what is published then is old, and the log says so.
-fn write(path: &Path, value: &impl Serialize) {
-    let written =
-        serde_json::to_vec(value).map_err(Into::into).and_then(|words| atomic::replace(path, &words, 0o600));
-    if let Err(cause) = written {
+fn write(path: &Path, words: &[u8]) {
+    if let Err(cause) = atomic::replace(path, words, 0o600) {
         error!("write {}: {cause}", path.display());
     }
 }

@@ -47,7 +47,7 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
 pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {
     clean_pod(world, pod)?;
     let data = world.data.pods().join(&pod.uid.0);
-    volume::remove_tree(&data).with_context(|| format!("remove {}", data.display()))?;
+    volume::remove(&world.data, &pod.uid.0)?;
     match keep_logs {
         true => fs::create_dir(&data).with_context(|| format!("make directory {}", data.display()))?,
         false => remove_logs(world, &pod.uid)?,

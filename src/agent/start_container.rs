@@ -25,7 +25,7 @@ use crate::sys::beneath::Root;
 use crate::volume::{self, Etc, Volumes};
 
 /// A start takes some ten milliseconds. A worker that takes longer than this hangs, for instance on a dead NFS server.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// `containerLogMaxSize` and `containerLogMaxFiles` (reference B.9).
 const LOG_BYTES: u64 = 10 << 20;
 const LOG_FILES: u32 = 5;

@@ -5,12 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Why something is as it is. Shown to people and decided upon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is the word itself; reference B.4 tells when")]
 pub enum Reason {
     // Waiting
     ContainerCreating,
-    PodInitializing,
     CrashLoopBackOff,
     ErrImagePull,
     ImagePullBackOff,
@@ -32,8 +31,6 @@ pub enum Reason {
     PodCompleted,
     PodFailed,
     // Events
-    Scheduled,
-    Pulling,
     Pulled,
     Created,
     Started,
@@ -43,7 +40,6 @@ pub enum Reason {
     SandboxChanged,
     FailedKillPod,
     FailedCreatePodSandBox,
-    Adopted,
 }
 
 impl fmt::Display for Reason {
