@@ -39,15 +39,19 @@ pub struct Found {
 ///
 /// A cgroup without a directory belongs to a pod whose directory was lost: whatever runs there is killed before another
 /// pod of the same UID begins.
-pub fn find(world: &World) -> Vec<Found> {
+///
+/// Fails where cgroups or directories cannot be listed: an agent that does not know what runs would run it twice.
+pub fn find(world: &World) -> Result<Vec<Found>> {
     let mut found = Vec::new();
-    for uid in world.cgroups.pods_present().unwrap_or_default().into_keys() {
+    let present = world.cgroups.pods_present().context("list the cgroups of pods")?;
+    for uid in present.into_keys() {
         if !world.runtime.pod(&uid).spec().exists() {
             warn!("cgroup of pod {uid}, which nobody knows: killed");
             super::remove_pod::remnant(world, &uid);
         }
     }
-    let names = fs::read_dir(world.runtime.pods()).into_iter().flatten().flatten();
+    let pods = world.runtime.pods();
+    let names = fs::read_dir(&pods).with_context(|| format!("list {}", pods.display()))?.flatten();
     let names: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     // Side by side: a pod process that does not answer, its disk being dead, must not cost each other one its time.
     for some in names.chunks(AT_ONCE) {
@@ -56,7 +60,7 @@ pub fn find(world: &World) -> Vec<Found> {
             each.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect::<Vec<_>>()
         }));
     }
-    found
+    Ok(found)
 }
 
 fn adopt_or_remove(world: &World, name: &str) -> Option<Found> {

@@ -118,7 +118,7 @@ impl Agent {
         self.down_at_once |= order.exists();
         let found = {
             let world = self.world.clone();
-            smol::unblock(move || adopt::find(&world)).await
+            smol::unblock(move || adopt::find(&world)).await?
         };
         if self.down_at_once {
             self.adopt(found, &[]);

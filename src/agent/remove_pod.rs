@@ -60,8 +60,10 @@ pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {
 /// Removes what is in the runtime directory under `uid` and is no pod, or no longer.
 pub fn remnant(world: &World, uid: &str) {
     let directory = world.runtime.pod(uid);
-    let present = world.cgroups.pods_present().unwrap_or_default();
-    let killed = present.get(uid).map_or(Ok(()), |cgroup| kill(world, &directory, cgroup));
+    let killed = world
+        .cgroups
+        .pods_present()
+        .and_then(|present| present.get(uid).map_or(Ok(()), |cgroup| kill(world, &directory, cgroup)));
     killed.unwrap_or_else(|error| warn!("remove what is left of pod {uid}: {error:#}"));
     if let Err(error) = volume::remove_tree(directory.root()) {
         warn!("remove what is left of pod {uid}: {error:#}");
