@@ -17,6 +17,7 @@ mod field;
 mod get;
 mod harmless;
 mod hello;
+mod jsonpath;
 mod live;
 mod logs;
 mod order;
