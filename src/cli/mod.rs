@@ -21,6 +21,7 @@ mod hello;
 mod jsonpath;
 mod live;
 mod logs;
+mod node;
 mod order;
 mod read;
 mod row;
