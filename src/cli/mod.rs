@@ -25,6 +25,7 @@ mod node;
 mod order;
 mod read;
 mod row;
+mod select;
 mod sink;
 mod start;
 mod table;
@@ -96,7 +97,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     let runtime = Runtime::new(arguments.runtime_dir);
     match arguments.verb {
         Verb::Agent(flags) => start::agent(flags, &runtime)?,
-        Verb::Get(get) => get::get(&runtime, &get)?,
+        Verb::Get(get) => return get::get(&runtime, &get),
+        Verb::Events(events) => return get::events(&runtime, &events),
         Verb::Describe(describe) => describe::describe(&runtime, &describe)?,
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),

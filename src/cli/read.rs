@@ -167,7 +167,7 @@ pub fn file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 /// Asks the pod process, where nobody else does any more.
-fn correct(runtime: &Runtime, found: &mut Found) {
+pub fn correct(runtime: &Runtime, found: &mut Found) {
     let directory = runtime.pod(&found.uid);
     let state = match Client::connect(&directory.socket()) {
         Err(_) if !alive(&directory) => None,

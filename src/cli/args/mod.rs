@@ -2,6 +2,7 @@
 
 mod agent;
 mod describe;
+mod events;
 mod exec;
 mod get;
 mod logs;
@@ -12,8 +13,9 @@ use clap::{Args, Parser, Subcommand};
 
 pub use agent::Agent;
 pub use describe::{Describe, DescribeKind, Target};
+pub use events::{EventType, Events};
 pub use exec::Exec;
-pub use get::{Get, Kind, Output};
+pub use get::Get;
 pub use logs::Logs;
 
 use super::colour::When;
@@ -39,8 +41,10 @@ pub struct Arguments {
 pub enum Verb {
     /// Run the pods whose manifests are in the manifests directory
     Agent(Agent),
-    /// List pods, or the files of the manifests directory
+    /// List pods, manifests, events, images, or the node
     Get(Get),
+    /// Show what happened, the latest last
+    Events(Events),
     /// Show everything about a pod, or about a file of the manifests directory
     Describe(Describe),
     /// Print what a container wrote

@@ -20,6 +20,7 @@ use std::borrow::Cow;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+pub use compare::numbers;
 use eval::Eval;
 use parse::Piece;
 
