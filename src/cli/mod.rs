@@ -10,6 +10,7 @@
 mod age;
 mod args;
 mod choose;
+mod colour;
 mod demo;
 mod describe;
 mod exec;
@@ -17,11 +18,14 @@ mod field;
 mod get;
 mod harmless;
 mod hello;
+mod jsonpath;
 mod live;
 mod logs;
+mod node;
 mod order;
 mod read;
 mod row;
+mod select;
 mod sink;
 mod start;
 mod table;
@@ -51,19 +55,32 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are such errors too, and they go to stdout. There is nobody left to tell of a failure.
-            let _ = error.print();
-            return ExitCode::from(u8::from(error.use_stderr()));
-        }
+        Err(error) => return explain(&error),
     };
+    colour::decide(arguments.color);
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            say(&format!("error: {error:#}{}", remedy(&error)));
+            let error = harmless::line(&format!("{error:#}{}", remedy(&error)));
+            // There is nobody left to tell of a failure.
+            let _ = writeln!(io::stderr(), "{} {error}", colour::Ink::Bad.paint_error("error:"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What clap has to say instead of arguments: help and version, to stdout, or an error.
+fn explain(error: &clap::Error) -> ExitCode {
+    // What was typed may be another flag's fault, `--color` included: help looks as the terminal allows.
+    colour::decide(colour::When::Auto);
+    let text = harmless::Stream::default().text(error.render().to_string().as_bytes());
+    let text = colour::help(&text, error.use_stderr());
+    // There is nobody left to tell of a failure.
+    let _ = match error.use_stderr() {
+        true => io::stderr().write_all(text.as_bytes()),
+        false => io::stdout().write_all(text.as_bytes()),
+    };
+    ExitCode::from(u8::from(error.use_stderr()))
 }
 
 /// What to do about an error that means the same wherever it comes from.
@@ -80,7 +97,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     let runtime = Runtime::new(arguments.runtime_dir);
     match arguments.verb {
         Verb::Agent(flags) => start::agent(flags, &runtime)?,
-        Verb::Get(get) => get::get(&runtime, &get)?,
+        Verb::Get(get) => return get::get(&runtime, &get),
+        Verb::Events(events) => return get::events(&runtime, &events),
         Verb::Describe(describe) => describe::describe(&runtime, &describe)?,
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),

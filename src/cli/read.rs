@@ -38,7 +38,7 @@ impl Found {
     }
 
     /// Whether a person who types `name` means this pod: with the node's name appended or without.
-    fn is_called(&self, name: &str) -> bool {
+    pub fn is_called(&self, name: &str) -> bool {
         let node = text(&self.pod.object, "/spec/nodeName");
         let own = self.name();
         own == name || own.strip_suffix(node).and_then(|own| own.strip_suffix('-')) == Some(name)
@@ -167,7 +167,7 @@ pub fn file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
 }
 
 /// Asks the pod process, where nobody else does any more.
-fn correct(runtime: &Runtime, found: &mut Found) {
+pub fn correct(runtime: &Runtime, found: &mut Found) {
     let directory = runtime.pod(&found.uid);
     let state = match Client::connect(&directory.socket()) {
         Err(_) if !alive(&directory) => None,

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::read::Found;
-use super::table::Columns;
 use super::*;
-use crate::api::published;
 use crate::protocol::{Exited, Hello, RunState, State};
 use crate::status::{Failure, Reason, Wall};
 
@@ -33,7 +30,8 @@ fn running(name: &str) -> Value {
 }
 
 fn terminated(name: &str, reason: &str) -> Value {
-    json!({"name": name, "restartCount": 0, "state": {"terminated": {"reason": reason, "exitCode": 3}}})
+    let code = if reason == "Completed" { 0 } else { 3 };
+    json!({"name": name, "restartCount": 0, "state": {"terminated": {"reason": reason, "exitCode": code}}})
 }
 
 fn waiting(name: &str, reason: &str) -> Value {
@@ -41,12 +39,6 @@ fn waiting(name: &str, reason: &str) -> Value {
         "name": name, "restartCount": 2, "state": {"waiting": {"reason": reason}},
         "lastState": {"terminated": {"finishedAt": "2026-11-21T21:59:50Z"}},
     })
-}
-
-fn found(object: Value) -> Found {
-    let (version, manifest, log_directory) = (1, String::new(), String::new());
-    let pod = published::Pod { version, object, events: Vec::new(), manifest, log_directory, next: None };
-    Found { uid: "0".into(), pod }
 }
 
 #[track_caller]
@@ -94,47 +86,6 @@ fn a_pod_that_is_deleted_terminates_until_it_is_over() {
     object["status"]["phase"] = json!("Succeeded");
     object["status"]["reason"] = json!("Evicted");
     check_row(&object, "1/1", "Evicted", "0");
-}
-
-#[test]
-fn the_table_is_kubectls() {
-    let pods = [
-        found(pod("web-edge-1", "Running", json!([running("a"), waiting("b", "CrashLoopBackOff")]))),
-        found(pod("a-edge-1", "Running", json!([running("a")]))),
-    ];
-    let usual = "\
-NAME         READY   STATUS             RESTARTS      AGE
-web-edge-1   1/2     CrashLoopBackOff   2 (10s ago)   2m
-a-edge-1     1/1     Running            0             2m
-";
-    assert_eq!(table::pods(&pods, Columns::default(), at(NOW)), usual);
-    let wide = "\
-NAMESPACE   NAME       READY   STATUS    RESTARTS   AGE   IP         NODE     NOMINATED NODE   READINESS GATES
-default     a-edge-1   1/1     Running   0          2m    10.0.0.7   edge-1   <none>           <none>
-";
-    assert_eq!(table::pods(&pods[1..], Columns { namespace: true, wide: true }, at(NOW)), wide);
-}
-
-#[test]
-fn each_file_of_the_manifests_directory_has_its_line() {
-    let verdict = json!({"directory": "/m", "files": [
-        {"name": "a.yaml", "state": "accepted", "pods": [{"namespace": "default", "name": "a-edge", "uid": "1"}]},
-        {"name": "b.yaml", "state": "last-good",
-         "pods": [{"namespace": "default", "name": "b-edge", "uid": "2", "last_good": true}],
-         "problems": [
-            {"severity": "error", "line": 3, "column": 7, "path": "spec.x", "message": "is bad", "fix": "mend it"},
-            {"severity": "warning", "line": 4, "column": 1, "path": "", "message": "odd\u{1b}[2J"}]},
-        {"name": ".x\n", "state": "ignored", "ignored": "a dot file"},
-    ]});
-    let expected = "\
-NAME     STATE      PODS                         MESSAGE
-a.yaml   Accepted   default/a-edge
-b.yaml   LastGood   default/b-edge (as it was)   3:7: error: spec.x: is bad; mend it
-                                                 4:1: warning: odd^[[2J
-.x^J     Ignored    <none>                       a dot file
-";
-    assert_eq!(table::manifests(&verdict, None), expected);
-    assert_eq!(table::manifests(&verdict, Some("a.yaml")).lines().count(), 2);
 }
 
 #[test]
@@ -321,9 +272,7 @@ fn flags_may_stand_before_and_after_the_verb() {
         panic!()
     };
     assert_eq!((agent.node_name.as_deref(), agent.verbose), (Some("edge-1"), 2));
-    for wrong in
-        ["holdfast", "holdfast get", "holdfast get nodes", "holdfast exec web", "holdfast agent --data-dir d"]
-    {
+    for wrong in ["holdfast", "holdfast get", "holdfast exec web", "holdfast agent --data-dir d"] {
         assert!(parse(wrong).is_err(), "{wrong}");
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::cli::field::{list, text};
 use crate::cli::harmless;
 use crate::cli::read;
-use crate::cli::table::{self, Columns};
+use crate::cli::table;
 use crate::cli::wait::{self, Wait};
 use crate::cli::{now, print};
 use crate::host::Runtime;
@@ -44,13 +44,13 @@ impl Screen {
         let terminal = std::io::stdout().is_terminal();
         // Seen from 1970, every age is the same.
         let seen_from = if terminal { now() } else { Timestamp::UNIX_EPOCH };
-        let compared = format!("{}{problems}", table::pods(&pods, Columns::default(), seen_from));
+        let compared = format!("{}{problems}", table::pods(&pods, seen_from));
         if self.drawn.as_ref() == Some(&compared) {
             return Ok(());
         }
         let table = match pods.is_empty() {
             true => "No pods.\n".to_string(),
-            false => table::pods(&pods, Columns::default(), now()),
+            false => table::pods(&pods, now()),
         };
         let table = format!("{table}{problems}");
         let over = match self.drawn.is_some() {
