@@ -1,12 +1,15 @@
 //! What manifests mean: each `tests/manifests/*` has beside it a `.txt` of what becomes of it.
 //!
+//! `kubernetes-docs/` has what the public documentation of Kubernetes shows of Pods, `kubeadm/` a control plane, both
+//! written down from their description.
+//!
 //! `BLESS=1 cargo test --test manifests` writes these anew; review the difference.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use holdfast::manifest::verdict::FileState;
 use holdfast::manifest::{self, Context, Directory, FileContent, Reading};
@@ -109,7 +112,9 @@ fn context() -> Context {
 }
 
 fn corpus() -> Vec<PathBuf> {
-    let files = fs::read_dir("tests/manifests").unwrap().map(|entry| entry.unwrap().path());
+    let folders = ["", "kubernetes-docs", "kubeadm"].map(|folder| Path::new("tests/manifests").join(folder));
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_none_or(|end| end != "txt")).collect();
     files.sort();
     assert!(!files.is_empty());

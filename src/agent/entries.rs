@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use nix::dir::Dir;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
 
@@ -31,8 +32,12 @@ pub fn is_younger(look: &Metadata, age: Duration) -> bool {
 ///
 /// Without O_NOATIME the kernel would note each reading on the disk.
 pub fn names(path: &Path) -> io::Result<(u64, Vec<String>)> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOATIME;
-    let mut directory = Dir::open(path, flags, Mode::empty())?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut directory = match Dir::open(path, flags | OFlag::O_NOATIME, Mode::empty()) {
+        // Only root and the owner may ask for that.
+        Err(Errno::EPERM) => Dir::open(path, flags, Mode::empty())?,
+        other => other?,
+    };
     let device = fstat(directory.as_raw_fd())?.st_dev;
     let mut names = Vec::new();
     for entry in directory.iter() {
@@ -59,8 +64,11 @@ pub fn read(path: &Path, look: &Metadata) -> FileContent {
         FileContent::TooLarge(look.size())
     } else {
         // It may have become a FIFO meanwhile: never wait for one.
-        let opened =
-            File::options().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOATIME).open(path);
+        let open = |flags| File::options().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
+        let opened = match open(libc::O_NOATIME) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => open(0),
+            other => other,
+        };
         let mut bytes = Vec::new();
         let read = opened.and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
         match read {

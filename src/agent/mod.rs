@@ -11,7 +11,7 @@
 
 mod adopt;
 mod client;
-mod entries;
+pub mod entries;
 mod images;
 mod link;
 mod news;

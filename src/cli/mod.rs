@@ -5,10 +5,11 @@
 //! small file.
 //!
 //! Invariant: nothing that a manifest or a container says reaches a terminal raw ([`harmless`]).
-//! Invariant: exit code 0, 1 on any error, or that of the command `exec` ran; an error is one line on stderr.
+//! Invariant: exit code 0, 1 on any error, 2 for a command line that cannot be read, or that of the command `exec` ran; an error is one line on stderr.
 
 mod age;
 mod args;
+mod check;
 mod choose;
 mod colour;
 mod demo;
@@ -48,6 +49,9 @@ use args::{Arguments, Verb};
 
 use crate::host::Runtime;
 
+/// Exit code for a command line that cannot be read, as of most programs.
+const UNREADABLE: u8 = 2;
+
 /// How long a pod process may take to say what runs: it has one thread and nothing that blocks, so a second is long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -80,7 +84,7 @@ fn explain(error: &clap::Error) -> ExitCode {
         true => io::stderr().write_all(text.as_bytes()),
         false => io::stdout().write_all(text.as_bytes()),
     };
-    ExitCode::from(u8::from(error.use_stderr()))
+    ExitCode::from(if error.use_stderr() { UNREADABLE } else { 0 })
 }
 
 /// What to do about an error that means the same wherever it comes from.
@@ -100,6 +104,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Get(get) => return get::get(&runtime, &get),
         Verb::Events(events) => return get::events(&runtime, &events),
         Verb::Describe(describe) => describe::describe(&runtime, &describe)?,
+        Verb::Check(judge) => return check::check(&judge),
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,

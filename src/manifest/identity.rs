@@ -15,6 +15,9 @@ use crate::spec::Uid;
 /// Bytes of the hash that a uid shows: 128 bits, as kubelet's.
 const UID_BYTES: usize = 16;
 
+/// Length of a uid.
+pub const UID_LENGTH: usize = 2 * UID_BYTES;
+
 /// The uid of the pod that `document` describes: the same for the same file name, node and content, whatever the order
 /// of its keys, its comments, or what else is in the file.
 pub fn uid(file: &str, node: &str, document: &Value) -> Uid {
@@ -25,7 +28,7 @@ pub fn uid(file: &str, node: &str, document: &Value) -> Uid {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let mut digits = String::with_capacity(2 * UID_BYTES);
+    let mut digits = String::with_capacity(UID_LENGTH);
     for byte in hash.finalize().iter().take(UID_BYTES) {
         // Writing into a String cannot fail.
         let _ = write!(digits, "{byte:02x}");

@@ -1,6 +1,7 @@
 //! The command line's grammar: what is common here, each verb's own in its file.
 
 mod agent;
+mod check;
 mod describe;
 mod events;
 mod exec;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use agent::Agent;
+pub use check::{Check, CheckOutput};
 pub use describe::{Describe, DescribeKind, Target};
 pub use events::{EventType, Events};
 pub use exec::Exec;
@@ -47,6 +49,8 @@ pub enum Verb {
     Events(Events),
     /// Show everything about a pod, or about a file of the manifests directory
     Describe(Describe),
+    /// Judge manifests as the agent would, without one: on a laptop, in CI
+    Check(Check),
     /// Print what a container wrote
     Logs(Logs),
     /// Run a command in a container

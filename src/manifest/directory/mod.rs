@@ -71,6 +71,11 @@ impl Directory {
         entry::ignored(name).is_none()
     }
 
+    /// Why what is called `name` is not read.
+    pub fn ignores(name: &str) -> Option<String> {
+        entry::ignored(name)
+    }
+
     /// Takes in what is under `name` now. Says whether anything changed.
     pub fn set(&mut self, name: &str, content: &FileContent) -> bool {
         let seen = seen(name, content);

@@ -8,6 +8,7 @@ mod volume;
 
 use k8s_openapi::api::core::v1 as core;
 
+use super::identity::UID_LENGTH;
 use super::names::{self, Complaint};
 use super::problems::Problems;
 use super::tree::Path;
@@ -21,6 +22,9 @@ const MAX_GRACE: i64 = 366 * 24 * 3600;
 /// Most containers of a pod: what a pod process tells of all of them must fit into one packet
 /// (128 KiB). The API server has no limit, and nobody comes near this one.
 const MAX_CONTAINERS: usize = 100;
+
+/// Longest name of a file (NAME_MAX). The API server does not ask, and a kubelet fails to start such a pod.
+const MAX_FILE_NAME: usize = 255;
 
 /// Checks `pod`, which was defaulted and named.
 pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
@@ -79,6 +83,15 @@ fn metadata(pod: &core::Pod, problems: &mut Problems<'_>) {
     }
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     complain(&root.key("namespace"), names::dns_label(namespace), problems);
+    let directory = namespace.len() + name.len() + UID_LENGTH + "__".len();
+    if name.len() <= names::MAX_SUBDOMAIN && MAX_FILE_NAME < directory {
+        let message = format!(
+            "makes the name of the log directory, <namespace>_<name>-<node>_<uid>, {directory} bytes long, and file \
+             systems take {MAX_FILE_NAME}"
+        );
+        let fix = format!("shorten it by {}", directory - MAX_FILE_NAME);
+        problems.error(&root.key("name"), message, fix);
+    }
     for (key, value) in metadata.labels.iter().flatten() {
         let path = root.key("labels").key(key);
         complain(&path, names::qualified(key), problems);
