@@ -7,6 +7,7 @@
 //! Invariant: nothing here touches the world; times are given.
 
 mod event;
+mod node;
 mod pod;
 pub mod published;
 mod time;
@@ -14,6 +15,7 @@ mod time;
 #[cfg(test)]
 mod tests;
 
-pub use event::event;
+pub use event::{NodeEvent, event, node_event};
+pub use node::{Machine, Named, Pressure, Strain, node};
 pub use pod::pod;
 pub use time::{nanoseconds, seconds};

@@ -1,6 +1,10 @@
 //! The files that the agent writes and everybody reads, in the runtime directory: `pods/<uid>/status.json` ([`Pod`]) and
 //! `node.json` ([`Node`]). `manifests.json` is the manifest area's, of the same versions.
 //!
+//! Beside them is `events`: one core/v1 Event a line, as it happened, of pods that are gone too and of the node itself. A
+//! later line with the same namespace and name replaces the earlier one, since it happened again; a last line may be half.
+//! Before it come the lines of `events.1`.
+//!
 //! They outlive the agent: a reader tells by the lock of the runtime directory whether they are still kept up to date.
 //!
 //! Invariant: fields are only added, with `#[serde(default)]`; what an older reader would misunderstand raises the
@@ -56,6 +60,9 @@ pub struct Node {
     /// What this node cannot do and why, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The core/v1 Node ([`super::node()`]); null in a file of an agent that wrote none.
+    #[serde(default)]
+    pub object: Value,
 }
 
 /// Reads a published file.

@@ -258,3 +258,119 @@ fn a_published_file_with_fields_to_come_is_read() {
     let pod: published::Pod = published::read(text.to_string().as_bytes()).unwrap();
     assert_eq!((pod.manifest.as_str(), pod.next), ("/m", None));
 }
+
+/// What [`Machine`] is behind `node-by-kubelet.json`.
+fn machine() -> Machine {
+    Machine {
+        address: Some("10.99.0.1".into()),
+        cpus: 2,
+        memory: 24_684_084 << 10,
+        storage: 264_212_084 << 10,
+        huge_pages: vec![(2 << 20, 0), (1 << 30, 0)],
+        architecture: "x86_64".into(),
+        boot_id: "2875c58f-efad-47c4-9291-82e98d2b4ffe".into(),
+        machine_id: "3d1219c7c4c5404aaa1f6d2a48adfda4".into(),
+        system_uuid: "3d1219c7c4c5404aaa1f6d2a48adfda4".into(),
+        kernel: "6.18.44-fc-v669".into(),
+        os_image: "Debian GNU/Linux 12 (bookworm)".into(),
+    }
+}
+
+/// The core/v1 Node, after it was seen to lose nothing in the hands of a client.
+fn check_node(machine: &Machine, short: [bool; 3]) -> Value {
+    let (created, ready) = (wall("2026-11-21T21:18:24Z"), wall("2026-11-21T21:18:25Z"));
+    let named = Named { name: "edge-1", created, ready, version: "0.1.0" };
+    let strain = |short| Strain { short, since: created, message: "as it is".into() };
+    let object = node(&named, machine, &short.map(strain));
+    let client: v1::Node = serde_json::from_value(object.clone()).unwrap();
+    assert_eq!(serde_json::to_value(client).unwrap(), object);
+    object
+}
+
+#[test]
+fn a_node_is_published_as_a_kubelet_publishes_it_but_for_what_it_is_not() {
+    let mut theirs: Value = serde_json::from_str(include_str!("node-by-kubelet.json")).unwrap();
+    let without = |object: &mut Value, pointer: &str, keys: &[&str]| {
+        let object = object.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+        keys.iter().for_each(|key| drop(object.remove(*key).unwrap()));
+    };
+    // Given by an API server and by controllers that read it; there are none.
+    without(&mut theirs, "/metadata", &["resourceVersion", "uid", "annotations"]);
+    // No kubelet's port answers, no feature of a kubelet is here, and images are listed from the store by who asks.
+    without(&mut theirs, "/status", &["daemonEndpoints", "declaredFeatures", "images"]);
+    // Pods are not counted: every manifest runs.
+    without(&mut theirs, "/status/capacity", &["pods"]);
+    // Nothing is kept back for the system, and nothing is evicted: all that there is may be used.
+    theirs["status"]["allocatable"] = theirs["status"]["capacity"].clone();
+    // An idle node writes nothing, so there is no heartbeat; and the sentences are our own.
+    for condition in theirs["status"]["conditions"].as_array_mut().unwrap() {
+        without(condition, "", &["lastHeartbeatTime"]);
+        condition["message"] =
+            json!(if condition["type"] == "Ready" { "the agent runs" } else { "as it is" });
+    }
+    // Not a kubelet, and not containerd: semver's build metadata tells whose version it is.
+    theirs["status"]["nodeInfo"]["kubeletVersion"] = json!("v0.1.0+holdfast");
+    theirs["status"]["nodeInfo"]["containerRuntimeVersion"] = json!("holdfast://0.1.0");
+    theirs.sort_all_objects();
+    let ours = check_node(&machine(), [false; 3]);
+    assert_eq!(serde_json::to_string_pretty(&ours).unwrap(), serde_json::to_string_pretty(&theirs).unwrap());
+}
+
+#[test]
+fn a_node_says_what_it_is_short_of_in_the_kubelets_words() {
+    let object = check_node(&machine(), [true; 3]);
+    let conditions = object["status"]["conditions"].as_array().unwrap();
+    let told: Vec<_> = conditions.iter().map(|it| (it["status"].as_str(), it["reason"].as_str())).collect();
+    let words = [
+        "KubeletHasInsufficientMemory",
+        "KubeletHasDiskPressure",
+        "KubeletHasInsufficientPID",
+        "KubeletReady",
+    ];
+    assert_eq!(told, words.map(|word| (Some("True"), Some(word))));
+}
+
+#[test]
+fn a_machine_that_says_nothing_of_itself_is_a_node() {
+    let object = check_node(&Machine::default(), [false; 3]);
+    assert_eq!(object["status"]["addresses"], json!([{"address": "edge-1", "type": "Hostname"}]));
+    let arm = Machine {
+        architecture: "aarch64".into(),
+        huge_pages: vec![(64 << 10, 3 << 16)],
+        ..Machine::default()
+    };
+    let object = check_node(&arm, [false; 3]);
+    assert_eq!(object["metadata"]["labels"]["kubernetes.io/arch"], "arm64");
+    assert_eq!(object["status"]["capacity"]["hugepages-64Ki"], "192Ki");
+}
+
+#[test]
+fn what_happens_to_the_node_is_an_event_for_kubectl() {
+    let event = NodeEvent {
+        kind: EventKind::Warning,
+        reason: "ManifestRefused".into(),
+        message: "web.yaml:3:7: error: spec.containers: must not be empty".into(),
+        first: wall("2026-11-21T21:18:24.9Z"),
+        last: wall("2026-11-21T21:19:24Z"),
+        count: 4,
+    };
+    let object = node_event("edge-1", &event);
+    let client: v1::Event = serde_json::from_value(object.clone()).unwrap();
+    assert_eq!(client.involved_object.kind.as_deref(), Some("Node"));
+    assert_eq!(client.metadata.namespace.as_deref(), Some("default"));
+    assert_eq!((client.type_.as_deref(), client.count), (Some("Warning"), Some(4)));
+    let other = node_event("edge-1", &NodeEvent { message: "other".into(), ..event.clone() });
+    assert_ne!(object["metadata"]["name"], other["metadata"]["name"], "of one instant");
+    let again = node_event("edge-1", &NodeEvent { last: event.first, count: 9, ..event });
+    assert_eq!(object["metadata"]["name"], again["metadata"]["name"], "the same again");
+}
+
+#[test]
+fn a_published_node_of_an_earlier_version_is_read() {
+    let text = json!({
+        "version": 1, "name": "edge-1", "pid": 1, "started": 0, "cgroup_root": "/", "data_dir": "/d",
+        "manifests_dir": "/m", "log_dir": "/l",
+    });
+    let node: published::Node = published::read(text.to_string().as_bytes()).unwrap();
+    assert_eq!(node.object, Value::Null);
+}

@@ -3,6 +3,8 @@
 //! Two trees. The data directory is on flash and outlives the power; the runtime directory is on tmpfs and dies with the
 //! boot, as the containers do.
 
+pub mod machine;
+
 use std::path::{Path, PathBuf};
 
 /// Name of the log of run `attempt` in its container's directory. Rotated, it gets a suffix: `0.log.1`.
@@ -55,6 +57,16 @@ impl Runtime {
     /// The number of the file system that the manifests directory was last on, for the next agent.
     pub fn manifests_device(&self) -> PathBuf {
         self.0.join("manifests-device")
+    }
+
+    /// Published by the agent: what happened, one core/v1 Event a line ([`crate::api::published`]).
+    pub fn events(&self) -> PathBuf {
+        self.0.join("events")
+    }
+
+    /// What happened before the first line of [`Runtime::events`].
+    pub fn older_events(&self) -> PathBuf {
+        self.0.join("events.1")
     }
 
     /// Orders that are no manifests: `down`, `restart-<uid>`; taken in by the agent's inotify loop.

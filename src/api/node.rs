@@ -1,0 +1,192 @@
+//! core/v1 Nodes: the machine as a kubelet would tell an API server of it.
+//!
+//! Nothing in it changes while nothing happens, so that an idle node writes nothing: there is no heartbeat. Whoever reads
+//! it tells by the lock of the runtime directory whether it is still kept up to date.
+
+use serde_json::{Value, json};
+
+use super::seconds;
+use crate::status::Wall;
+
+/// What is the case with a machine that runs pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// The address that it has on the way to others, if it has one.
+    pub address: Option<String>,
+    /// Processors that are on.
+    pub cpus: u64,
+    /// Memory, in bytes.
+    pub memory: u64,
+    /// Size of the file system that holds volumes and images, in bytes.
+    pub storage: u64,
+    /// Huge pages, a size in bytes and how many bytes there are of it.
+    pub huge_pages: Vec<(u64, u64)>,
+    /// What this program was compiled for, in Rust's words: `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// Of this boot.
+    pub boot_id: String,
+    /// `/etc/machine-id`; empty where there is none.
+    pub machine_id: String,
+    /// The firmware's name for this board; the machine's where there is none.
+    pub system_uuid: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// `PRETTY_NAME` of os-release.
+    pub os_image: String,
+}
+
+/// What a node may be short of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each is the word itself")]
+pub enum Pressure {
+    Memory,
+    Disk,
+    Pid,
+}
+
+impl Pressure {
+    /// All there are, in the kubelet's order.
+    pub const ALL: [Pressure; 3] = [Pressure::Memory, Pressure::Disk, Pressure::Pid];
+
+    /// The kubelet's word for being short of it, or not.
+    pub fn reason(self, short: bool) -> &'static str {
+        match (self, short) {
+            (Pressure::Memory, false) => "HasSufficientMemory",
+            (Pressure::Memory, true) => "HasInsufficientMemory",
+            (Pressure::Disk, false) => "HasNoDiskPressure",
+            (Pressure::Disk, true) => "HasDiskPressure",
+            (Pressure::Pid, false) => "HasSufficientPID",
+            (Pressure::Pid, true) => "HasInsufficientPID",
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Pressure::Memory => "MemoryPressure",
+            Pressure::Disk => "DiskPressure",
+            Pressure::Pid => "PIDPressure",
+        }
+    }
+}
+
+/// Whether a node is short of something, since when, and what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Strain {
+    /// Whether it is short of it.
+    pub short: bool,
+    /// Since when.
+    pub since: Wall,
+    /// A sentence; it must not name what changes all the time.
+    pub message: String,
+}
+
+/// What of a node is no fact of its machine.
+#[derive(Debug, Clone)]
+pub struct Named<'a> {
+    /// The node's name.
+    pub name: &'a str,
+    /// When it was given its name.
+    pub created: Wall,
+    /// When the agent that runs began.
+    pub ready: Wall,
+    /// The program's version, without `v`.
+    pub version: &'a str,
+}
+
+/// The core/v1 Node of `machine`. `strains` are of each [`Pressure`], in that order.
+pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Value {
+    let (name, architecture) = (named.name, architecture(&machine.architecture));
+    let mut conditions: Vec<Value> =
+        Pressure::ALL.iter().zip(strains).map(|(kind, it)| strained(*kind, it)).collect();
+    conditions.push(json!({
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": seconds(named.ready),
+        "reason": "KubeletReady",
+        "message": "the agent runs",
+    }));
+    let mut addresses: Vec<Value> = Vec::new();
+    addresses
+        .extend(machine.address.as_ref().map(|address| json!({"type": "InternalIP", "address": address})));
+    addresses.push(json!({"type": "Hostname", "address": name}));
+    let capacity = capacity(machine);
+    let mut object = json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "creationTimestamp": seconds(named.created),
+            "labels": {
+                "beta.kubernetes.io/arch": architecture,
+                "beta.kubernetes.io/os": "linux",
+                "kubernetes.io/arch": architecture,
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+            },
+        },
+        "spec": {},
+        "status": {
+            "addresses": addresses,
+            // Nothing is kept back for the system, and nothing is evicted.
+            "allocatable": capacity,
+            "capacity": capacity,
+            "conditions": conditions,
+            "nodeInfo": {
+                "architecture": architecture,
+                "bootID": machine.boot_id,
+                "containerRuntimeVersion": format!("holdfast://{}", named.version),
+                "kernelVersion": machine.kernel,
+                "kubeProxyVersion": "",
+                "kubeletVersion": format!("v{}+holdfast", named.version),
+                "machineID": machine.machine_id,
+                "operatingSystem": "linux",
+                "osImage": machine.os_image,
+                "systemUUID": machine.system_uuid,
+            },
+        },
+    });
+    object.sort_all_objects();
+    object
+}
+
+/// In Go's words, as everywhere in Kubernetes.
+fn architecture(ours: &str) -> &str {
+    match ours {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    }
+}
+
+fn capacity(machine: &Machine) -> Value {
+    let kib = |bytes: u64| format!("{}Ki", bytes / 1024);
+    let mut capacity = json!({
+        "cpu": machine.cpus.to_string(),
+        "memory": kib(machine.memory),
+        "ephemeral-storage": kib(machine.storage),
+    });
+    for (size, bytes) in &machine.huge_pages {
+        // A resource without any is written as a plain 0.
+        let amount = if *bytes == 0 { "0".to_owned() } else { binary(*bytes) };
+        capacity[format!("hugepages-{}", binary(*size))] = json!(amount);
+    }
+    capacity
+}
+
+/// With the largest unit that leaves no rest.
+fn binary(bytes: u64) -> String {
+    let units = [(1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
+    let unit = units.iter().find(|(unit, _)| 0 < bytes && bytes % unit == 0);
+    unit.map_or_else(|| bytes.to_string(), |(unit, word)| format!("{}{word}", bytes / unit))
+}
+
+fn strained(kind: Pressure, strain: &Strain) -> Value {
+    json!({
+        "type": kind.kind(),
+        "status": if strain.short { "True" } else { "False" },
+        "lastTransitionTime": seconds(strain.since),
+        "reason": format!("Kubelet{}", kind.reason(strain.short)),
+        "message": strain.message,
+    })
+}
