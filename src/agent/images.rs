@@ -17,9 +17,11 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::Message;
+use super::publish::Note;
 use super::world::World;
 use crate::image::nameless_message;
 use crate::lifecycle::Event;
+use crate::status::EventKind;
 
 /// Imports what is there, and then what comes, one after the other, for ever; `relisted` says when to look whether the
 /// directory is another one.
@@ -119,7 +121,10 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Vec<String
             Ok(imported) => {
                 for image in &imported {
                     let called = if image.names.is_empty() { &image.id } else { &image.names.join(", ") };
-                    info!("image {called}: imported from {}", path.display());
+                    let message = format!("image {called}: imported from {}", path.display());
+                    info!("{message}");
+                    let note = Note { kind: EventKind::Normal, reason: "ImageImported", message };
+                    let _ = sender.send(Message::Note(note)).await;
                 }
                 if imported.iter().any(|image| image.names.is_empty()) {
                     unusable.insert(name, nameless);

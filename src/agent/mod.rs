@@ -14,11 +14,14 @@ mod client;
 mod entries;
 mod images;
 mod link;
+mod news;
+mod node;
 mod perform;
 mod preflight;
 mod publish;
 mod remove_pod;
-mod rival;
+mod ring;
+pub mod rival;
 mod start_container;
 mod start_pod;
 mod watch;
@@ -44,7 +47,8 @@ use crate::manifest::verdict::Verdict;
 use crate::spec::{Pod, Uid};
 use crate::status::Failure;
 use crate::sys::clock;
-use publish::Publisher;
+use node::Look;
+use publish::{Note, Publisher};
 use world::World;
 
 /// Something the loop is told.
@@ -57,6 +61,10 @@ enum Message {
     Done { action: Action, result: Result<Learnt, Failure>, link: Option<OwnedFd> },
     /// Something a person should know, once.
     Warning(String),
+    /// Something happened to the node.
+    Note(Note),
+    /// The machine was looked at.
+    Looked(Look),
     /// The image archives that lie there and were not taken in, a sentence each.
     RefusedArchives(Vec<String>),
 }
@@ -91,6 +99,8 @@ struct Agent {
     /// The manifests directory was read at least once, without anything wrong in it.
     listed: bool,
     down_at_once: bool,
+    /// The machine is being looked at.
+    looking: bool,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
 }
@@ -102,24 +112,25 @@ impl Agent {
         Agent {
             executor,
             node: Node::new(back_off, 2 * world.cpus),
-            publisher: Publisher::new(world.clone(), back_off),
+            publisher: Publisher::new(world.clone(), back_off, Look::at(&world.config.data_dir)),
             world,
             wanted: BTreeMap::new(),
             listed: false,
             down_at_once: false,
+            looking: false,
             sender,
             receiver,
         }
     }
 
     async fn run(mut self) -> Result<()> {
-        self.publisher.node(&self.world.warnings);
         let order = self.world.runtime.order_down();
         self.down_at_once |= order.exists();
         let found = {
             let world = self.world.clone();
             smol::unblock(move || adopt::find(&world)).await?
         };
+        self.publisher.took_over(found.len());
         if self.down_at_once {
             self.adopt(found, &[]);
             self.event(Event::Down);
@@ -139,15 +150,18 @@ impl Agent {
                 Some(message) => self.take(message),
                 None => self.event(Event::Tick),
             }
+            self.publisher.flush();
         }
+        self.publisher.end("all pods are down, as was ordered");
         info!("all pods are down");
         remove_pod::absent(fs::remove_file(&order)).with_context(|| format!("remove {}", order.display()))
     }
 
-    /// The next message; `None` when the core's deadline came first.
+    /// The next message; `None` when the core's deadline came first, or that of what is to be written.
     async fn next(&self) -> Option<Message> {
         let message = async { self.receiver.recv().await.ok() };
-        match self.node.next_deadline() {
+        let deadline = self.node.next_deadline().into_iter().chain(self.publisher.due()).min();
+        match deadline {
             None => message.await,
             Some(deadline) => {
                 let wait = deadline.saturating_sub(clock::boottime());
@@ -165,7 +179,13 @@ impl Agent {
             Message::Wanted { pods, verdict } => {
                 self.publisher.verdict(&verdict);
                 self.wanted(pods, verdict);
+                self.look();
             }
+            Message::Looked(look) => {
+                self.looking = false;
+                self.publisher.look(look);
+            }
+            Message::Note(note) => self.publisher.note(&note),
             Message::Event(event) => self.event(event),
             Message::Warning(warning) => self.publisher.warn(warning),
             Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),
@@ -213,6 +233,17 @@ impl Agent {
             // Here and now, so that a pod that comes back next finds nothing of its former life, and loses nothing of the new.
             let aside = remove_pod::set_orphans_aside(&self.world, &known);
             self.spawn(smol::unblock(move || remove_pod::orphans(&aside)));
+        }
+    }
+
+    /// Looks at the machine, with each look at the manifests: in a thread that a dead disk may block.
+    fn look(&mut self) {
+        if !std::mem::replace(&mut self.looking, true) {
+            let (data, sender) = (self.world.config.data_dir.clone(), self.sender.clone());
+            self.spawn(async move {
+                let look = smol::unblock(move || Look::at(&data)).await;
+                let _ = sender.send(Message::Looked(look)).await;
+            });
         }
     }
 

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use log::{info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::rival;
 use super::world::World;
+use super::{remove_pod, rival};
 use crate::bundle;
 use crate::cgroup::Hierarchy;
 use crate::config;
@@ -123,6 +123,10 @@ fn this_boot(runtime: &Runtime) -> Result<()> {
     }
     for entry in fs::read_dir(runtime.pods()).context("list the pods of an earlier boot")?.flatten() {
         volume::remove_tree(&entry.path()).context("remove a pod of an earlier boot")?;
+    }
+    for events in [runtime.events(), runtime.older_events()] {
+        let removed = remove_pod::absent(fs::remove_file(&events));
+        removed.with_context(|| format!("remove {}", events.display()))?;
     }
     atomic::replace(&path, boot_id.as_bytes(), 0o600).with_context(|| format!("write {}", path.display()))
 }

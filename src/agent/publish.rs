@@ -1,19 +1,23 @@
-//! Writes down what was learnt, and publishes what is the case; only what changed, and only on tmpfs.
+//! Writes down what was learnt, and publishes what is the case and what happened; only what changed, and only on tmpfs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use log::{error, info, warn};
 use serde::Serialize;
 
+use super::news;
+use super::node::{Look, NodeFile};
+use super::ring::Ring;
 use super::world::World;
-use crate::api::{self, published};
+use crate::api::{self, Pressure, published};
 use crate::lifecycle::{self, BackOff, Facts, Node, Now, RunEnd};
-use crate::manifest::verdict::{FileVerdict, Verdict};
+use crate::manifest::verdict::Verdict;
 use crate::spec::Uid;
 use crate::status::{Event, EventKind, Reason, Wall};
 use crate::sys::{atomic, clock};
@@ -22,54 +26,127 @@ use crate::sys::{atomic, clock};
 pub struct Publisher {
     world: Arc<World>,
     back_off: BackOff,
-    started: Wall,
-    warnings: Vec<String>,
-    /// Of image archives; as long as they are there.
-    refused_archives: Vec<String>,
+    node: NodeFile,
+    ring: Ring,
+    /// By how much the wall clock was ahead of the time since boot, when it was last looked at.
+    offset: i64,
     /// What was last written of each pod, by hash: its status, and its facts.
     written: BTreeMap<Uid, (u64, u64)>,
-    /// The events of each pod that the log was told, by hash, and the pod's full name.
-    logged: BTreeMap<Uid, (BTreeSet<u64>, String)>,
+    /// What was told of each pod.
+    told: BTreeMap<Uid, Told>,
     /// What was last written of the manifests, and told to the log.
     verdict: Option<Verdict>,
 }
 
+/// What was told of a pod.
+struct Told {
+    full_name: String,
+    /// The events that the log was told, by hash, and how often the ring was told that they happened.
+    events: BTreeMap<u64, u32>,
+}
+
+/// The wall clock jumped if it moved by this much against the time since boot.
+const JUMP: i64 = 5_000_000_000;
+
+/// Something that happened to the node.
+#[derive(Debug)]
+pub struct Note {
+    /// Whether a person should look.
+    pub kind: EventKind,
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
 impl Publisher {
     /// Publishes into the runtime directory of `world`.
-    pub fn new(world: Arc<World>, back_off: BackOff) -> Publisher {
-        Publisher {
+    pub fn new(world: Arc<World>, back_off: BackOff, look: Look) -> Publisher {
+        let now = Now { boot: clock::boottime(), wall: clock::wall() };
+        let mut node = NodeFile::new(&world, look, now);
+        let mut ring = Ring::open(&world.runtime, &world.node_name);
+        ring.begin(now.wall);
+        node.warnings = world.warnings.clone();
+        let mut publisher = Publisher {
             world,
             back_off,
-            started: clock::wall(),
-            warnings: Vec::new(),
-            refused_archives: Vec::new(),
+            node,
+            ring,
+            offset: offset(now),
             written: BTreeMap::new(),
-            logged: BTreeMap::new(),
+            told: BTreeMap::new(),
             verdict: None,
+        };
+        for warning in publisher.node.warnings.clone() {
+            publisher.ring.note(now.wall, EventKind::Warning, "NodeWarning", &warning);
+        }
+        for kind in publisher.node.strained().collect::<Vec<_>>() {
+            publisher.strain(kind, true, now);
+        }
+        publisher.write_node();
+        publisher
+    }
+
+    /// Another look at the machine.
+    pub fn look(&mut self, look: Look) {
+        let now = Now { boot: clock::boottime(), wall: clock::wall() };
+        self.clock(now);
+        let (turned, changed) = self.node.look(look, now);
+        for (kind, short) in turned {
+            self.strain(kind, short, now);
+        }
+        if changed {
+            self.write_node();
         }
     }
 
-    /// The agent itself, with what the node cannot do.
-    pub fn node(&mut self, warnings: &[String]) {
-        self.warnings = warnings.to_vec();
-        self.write_node();
+    /// Something that happened to the node.
+    pub fn note(&mut self, note: &Note) {
+        self.ring.note(clock::wall(), note.kind, note.reason, &note.message);
+    }
+
+    /// So many pods of an earlier agent go on.
+    pub fn took_over(&mut self, pods: usize) {
+        if pods != 0 {
+            let message = format!("took over {pods} pod{}", if pods == 1 { "" } else { "s" });
+            self.ring.note(clock::wall(), EventKind::Normal, "Adopted", &message);
+        }
+    }
+
+    /// The agent is about to end.
+    pub fn end(&mut self, why: &str) {
+        self.ring.end(clock::wall(), why);
+        self.ring.flush_all();
+    }
+
+    /// When what happened is to be written; `None` where nothing waits.
+    pub fn due(&self) -> Option<Duration> {
+        self.ring.due()
+    }
+
+    /// Writes what happened.
+    pub fn flush(&mut self) {
+        self.ring.flush(clock::boottime());
     }
 
     /// One more thing that a person should know; each is told once.
     pub fn warn(&mut self, warning: String) {
-        if !self.warnings.contains(&warning) {
+        if !self.node.warnings.contains(&warning) {
             warn!("{warning}");
-            self.warnings.push(warning);
+            self.ring.note(clock::wall(), EventKind::Warning, "NodeWarning", &warning);
+            self.node.warnings.push(warning);
             self.write_node();
         }
     }
 
     /// The image archives that were not taken in, in place of those told before.
     pub fn refused_archives(&mut self, refused: Vec<String>) {
-        if refused != self.refused_archives {
-            let new = refused.iter().filter(|warning| !self.refused_archives.contains(warning));
-            new.for_each(|warning| warn!("{warning}"));
-            self.refused_archives = refused;
+        if refused != self.node.refused_archives {
+            let known = std::mem::replace(&mut self.node.refused_archives, refused);
+            for warning in self.node.refused_archives.iter().filter(|warning| !known.contains(warning)) {
+                warn!("{warning}");
+                self.ring.note(clock::wall(), EventKind::Warning, "ImageRefused", warning);
+            }
             self.write_node();
         }
     }
@@ -79,14 +156,9 @@ impl Publisher {
         if self.verdict.as_ref() == Some(verdict) {
             return;
         }
-        let told = |file: &&FileVerdict| self.verdict.iter().any(|last| last.files.contains(file));
-        for file in verdict.files.iter().filter(|file| !told(file)) {
-            for problem in &file.problems {
-                warn!("{}/{}:{problem}", verdict.directory, file.name);
-            }
-        }
-        if let Some(problem) = &verdict.problem {
-            error!("{}: {problem}", verdict.directory);
+        news::log(self.verdict.as_ref(), verdict);
+        for note in news::notes(self.verdict.as_ref(), verdict) {
+            self.note(&note);
         }
         write(&self.world.runtime.manifests(), &words(verdict));
         self.verdict = Some(verdict.clone());
@@ -94,8 +166,9 @@ impl Publisher {
 
     /// A pod of an earlier agent, whose log was told what had happened to it.
     pub fn adopted(&mut self, facts: &Facts) {
-        let told = facts.history.all().iter().map(identity).collect();
-        self.logged.insert(facts.pod.uid.clone(), (told, facts.pod.full_name()));
+        let events = facts.history.all().iter();
+        let events = events.map(|event| (identity(event), self.ring.told(&facts.pod, event))).collect();
+        self.told.insert(facts.pod.uid.clone(), Told { full_name: facts.pod.full_name(), events });
     }
 
     /// What is known of a pod, and its status.
@@ -110,6 +183,7 @@ impl Publisher {
             }
             write(&directory.spec(), &words(&**pod));
         }
+        self.clock(now);
         let status = lifecycle::status(facts, &self.back_off, None);
         self.tell(facts, &status.events);
         let object = api::pod(pod, &status, facts.seen).unwrap_or_else(|cause| {
@@ -155,7 +229,7 @@ impl Publisher {
 
     /// A pod is gone: so is its place.
     pub fn gone(&mut self, uid: &Uid) {
-        let name = self.logged.remove(uid).map_or_else(|| uid.to_string(), |(_, name)| name);
+        let name = self.told.remove(uid).map_or_else(|| uid.to_string(), |told| told.full_name);
         if self.written.remove(uid).is_some() {
             let directory = self.world.runtime.pod(&uid.0);
             match fs::remove_dir_all(directory.root()) {
@@ -167,37 +241,69 @@ impl Publisher {
         }
     }
 
-    /// A pod's life in the log: each event once, its repetitions not at all.
+    /// A pod's life: in the log each event once, its repetitions not at all; in the ring all that is new.
     fn tell(&mut self, facts: &Facts, events: &[Event]) {
-        let first = || (BTreeSet::new(), facts.pod.full_name());
-        let told = self.logged.entry(facts.pod.uid.clone()).or_insert_with(first);
-        for event in events.iter().filter(|event| event.count == 1 && !told.0.contains(&identity(event))) {
+        let pod = &facts.pod;
+        let first = || Told { full_name: pod.full_name(), events: BTreeMap::new() };
+        let told = self.told.entry(pod.uid.clone()).or_insert_with(first);
+        for event in events {
+            let known = told.events.get(&identity(event)).copied();
+            if known != Some(event.count) {
+                self.ring.pod(pod, event);
+            }
+            if event.count != 1 || known.is_some() {
+                continue;
+            }
             let of = event.container.as_deref().map(|name| format!("container {name}: ")).unwrap_or_default();
-            let (name, message) = (facts.pod.full_name(), &event.message);
+            let (name, message) = (&told.full_name, &event.message);
             match event.kind {
                 EventKind::Normal => info!("pod {name}: {of}{message}"),
                 EventKind::Warning => warn!("pod {name}: {of}{}: {message}", event.reason),
             }
         }
-        told.0 = events.iter().map(identity).collect();
+        told.events = events.iter().map(|event| (identity(event), event.count)).collect();
+    }
+
+    /// The node is short of something, or no longer, in the kubelet's words.
+    fn strain(&mut self, kind: Pressure, short: bool, now: Now) {
+        let message = format!("Node {} status is now: Node{}", self.world.node_name, kind.reason(short));
+        let (event, reason) = match short {
+            true => (EventKind::Warning, format!("Node{}", kind.reason(true))),
+            false => (EventKind::Normal, format!("Node{}", kind.reason(false))),
+        };
+        if short {
+            warn!("{message}");
+        }
+        self.ring.note(now.wall, event, &reason, &message);
+    }
+
+    /// Notices that the wall clock was set.
+    fn clock(&mut self, now: Now) {
+        let offset = offset(now);
+        if JUMP < offset.saturating_sub(self.offset).saturating_abs() {
+            let before = Wall(self.offset.saturating_add(boot_nanos(now)));
+            let message = format!(
+                "the clock was set from {} to {}: times and ages of what happened before are off by as much",
+                api::seconds(before),
+                api::seconds(now.wall)
+            );
+            info!("{message}");
+            self.ring.note(now.wall, EventKind::Warning, "ClockJumped", &message);
+            self.offset = offset;
+        }
     }
 
     fn write_node(&self) {
-        let (world, config) = (&self.world, &self.world.config);
-        let text = |path: &Path| path.display().to_string();
-        let node = published::Node {
-            version: published::VERSION,
-            name: world.node_name.clone(),
-            pid: std::process::id(),
-            started: self.started,
-            cgroup_root: config.cgroup_root.clone(),
-            data_dir: text(&config.data_dir),
-            manifests_dir: text(&config.pod_manifest_path),
-            log_dir: text(&config.log_dir),
-            warnings: [&self.warnings[..], &self.refused_archives].concat(),
-        };
-        write(&world.runtime.node(), &words(&node));
+        write(&self.world.runtime.node(), &words(&self.node.published(&self.world)));
     }
+}
+
+fn offset(now: Now) -> i64 {
+    now.wall.0.saturating_sub(boot_nanos(now))
+}
+
+fn boot_nanos(now: Now) -> i64 {
+    i64::try_from(now.boot.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// What makes an event the same one again. Its time does not: the wall clock jumps.

@@ -1,0 +1,112 @@
+//! The agent's own published file, `node.json`: what the machine is and has left, and what a person should know of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::world::World;
+use crate::api::{self, Machine, Named, Pressure, Strain, published};
+use crate::host::machine::{self, Left};
+use crate::lifecycle::Now;
+use crate::status::Wall;
+
+/// For how long a node that was short of something is still said to be: kubelet's `evictionPressureTransitionPeriod`.
+/// Without it, whatever is at the edge of being short would be written with every look.
+const CALM: Duration = Duration::from_secs(300);
+
+/// What was seen of the machine in one look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    machine: Machine,
+    left: Left,
+}
+
+impl Look {
+    /// Looks; may block for as long as the disk of `data` does.
+    pub fn at(data: &Path) -> Look {
+        Look { machine: machine::machine(data), left: machine::left(data) }
+    }
+}
+
+/// What is published of the node.
+pub struct NodeFile {
+    started: Wall,
+    created: Wall,
+    /// Sentences of the node that stay, and those of image archives, for as long as they are there.
+    pub warnings: Vec<String>,
+    /// Of image archives; as long as they are there.
+    pub refused_archives: Vec<String>,
+    look: Look,
+    strains: [Strain; 3],
+    /// When the node was last seen to be short of each.
+    seen: [Duration; 3],
+}
+
+impl NodeFile {
+    /// The node of an agent that begins now.
+    pub fn new(world: &World, look: Look, now: Now) -> NodeFile {
+        let created = std::fs::metadata(world.data.node_name()).and_then(|file| file.modified()).ok();
+        let created = created.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let created = created.and_then(|since| i64::try_from(since.as_nanos()).ok());
+        let strain = |kind| {
+            let (short, message) = machine::short_of(kind, &look.left);
+            Strain { short, since: now.wall, message }
+        };
+        NodeFile {
+            started: now.wall,
+            created: created.map_or(now.wall, Wall),
+            warnings: Vec::new(),
+            refused_archives: Vec::new(),
+            strains: Pressure::ALL.map(strain),
+            look,
+            seen: [now.boot; 3],
+        }
+    }
+
+    /// Takes in another look. What changed for the worse or the better, in the kubelet's words; and whether anything did.
+    pub fn look(&mut self, look: Look, now: Now) -> (Vec<(Pressure, bool)>, bool) {
+        let mut turned = Vec::new();
+        for (at, kind) in Pressure::ALL.into_iter().enumerate() {
+            let (short, message) = machine::short_of(kind, &look.left);
+            let strain = &mut self.strains[at];
+            if short {
+                self.seen[at] = now.boot;
+            }
+            if short != strain.short && (short || CALM <= now.boot.saturating_sub(self.seen[at])) {
+                *strain = Strain { short, since: now.wall, message };
+                turned.push((kind, short));
+            }
+        }
+        let changed = !turned.is_empty() || look.machine != self.look.machine;
+        self.look = look;
+        (turned, changed)
+    }
+
+    /// What the node is short of.
+    pub fn strained(&self) -> impl Iterator<Item = Pressure> {
+        Pressure::ALL.into_iter().zip(&self.strains).filter(|(_, strain)| strain.short).map(|(kind, _)| kind)
+    }
+
+    /// The file.
+    pub fn published(&self, world: &World) -> published::Node {
+        let config = &world.config;
+        let text = |path: &Path| path.display().to_string();
+        let named = Named {
+            name: &world.node_name,
+            created: self.created,
+            ready: self.started,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        published::Node {
+            version: published::VERSION,
+            name: world.node_name.clone(),
+            pid: std::process::id(),
+            started: self.started,
+            cgroup_root: config.cgroup_root.clone(),
+            data_dir: text(&config.data_dir),
+            manifests_dir: text(&config.pod_manifest_path),
+            log_dir: text(&config.log_dir),
+            warnings: [&self.warnings[..], &self.refused_archives].concat(),
+            object: api::node(&named, &self.look.machine, &self.strains),
+        }
+    }
+}
