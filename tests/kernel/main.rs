@@ -18,6 +18,7 @@ mod isolation;
 mod lifecycle;
 mod logs;
 mod manifests;
+mod node;
 mod redis;
 mod refusals;
 mod resources;

@@ -1,0 +1,139 @@
+//! What the agent publishes of its node, and what happened on it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Instant;
+
+use k8s_openapi::api::core::v1;
+use serde_json::{Value, json};
+
+use crate::harness::pod::{pod, with_main};
+use crate::harness::{SOON, World, eventually};
+
+/// The events of the ring: of several lines with one name the last.
+fn events(world: &World) -> Vec<Value> {
+    let mut latest = BTreeMap::new();
+    for file in ["events.1", "events"] {
+        let text = fs::read_to_string(world.runtime.join(file)).unwrap_or_default();
+        for line in text.lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let name = event["metadata"]["name"].as_str().unwrap().to_owned();
+            latest.insert((event["metadata"]["namespace"].as_str().unwrap().to_owned(), name), event);
+        }
+    }
+    latest.into_values().collect()
+}
+
+fn text<'v>(event: &'v Value, pointer: &str) -> &'v str {
+    event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The event of `about` (the beginning of a name) with `reason` in whose message is `words`, once it is there.
+fn event(world: &World, about: &str, reason: &str, words: &str) -> Value {
+    eventually(SOON, &format!("event {reason} of {about}: {words}"), || {
+        events(world).into_iter().find(|event| {
+            text(event, "/involvedObject/name").starts_with(about)
+                && text(event, "/reason") == reason
+                && text(event, "/message").contains(words)
+        })
+    })
+}
+
+#[test]
+fn the_node_is_published_as_kubernetes_knows_it_and_not_again_while_nothing_happens() {
+    let world = World::new();
+    let published: Value =
+        serde_json::from_slice(&fs::read(world.runtime.join("node.json")).unwrap()).unwrap();
+    let object = published["object"].clone();
+    let node: v1::Node = serde_json::from_value(object.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&node).unwrap(), object, "a client loses nothing");
+    assert_eq!(node.metadata.name.as_ref(), Some(&world.name));
+    let info = node.status.unwrap().node_info.unwrap();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(info.kernel_version, kernel.trim());
+    assert_eq!(info.kubelet_version, format!("v{}+holdfast", env!("CARGO_PKG_VERSION")));
+    // Each change of a manifest is a look at the machine.
+    let written = fs::metadata(world.runtime.join("node.json")).unwrap().modified().unwrap();
+    world.write("a.yaml", &pod("a", &["trap-term"]));
+    world.running("a");
+    assert_eq!(fs::metadata(world.runtime.join("node.json")).unwrap().modified().unwrap(), written);
+}
+
+#[test]
+fn what_happened_outlives_the_pod_and_the_agent_and_is_counted_on() {
+    let mut world = World::new();
+    world.write("a.yaml", &pod("a", &["exit", "3"]));
+    world.once("a", "crashes twice", |pod| 2 <= pod.restarts());
+    let before = event(&world, "a-", "BackOff", "restarting");
+    world.kill_agent();
+    world.start_agent();
+    event(&world, &world.name, "AgentDied", "without a word");
+    let starting = event(&world, &world.name, "Starting", "holdfast");
+    assert_eq!(starting["count"], 2, "one event, told by two agents");
+    event(&world, &world.name, "Adopted", "took over 1 pod");
+    eventually(SOON, "the next agent counts on", || {
+        let now = event(&world, "a-", "BackOff", "restarting");
+        assert_eq!(now["metadata"], before["metadata"], "it is the same event");
+        (before["count"].as_u64() < now["count"].as_u64()).then_some(())
+    });
+    // What the pod itself tells is what the ring tells: nothing is doubled, nothing is lost.
+    let uid = world.pod("a").unwrap().uid();
+    eventually(SOON, "the ring and the pod tell the same", || {
+        let status = fs::read(world.runtime.join("pods").join(&uid).join("status.json")).unwrap();
+        let status: Value = serde_json::from_slice(&status).unwrap();
+        let sorted = |mut events: Vec<Value>| {
+            events.sort_by_key(|event| text(event, "/metadata/name").to_owned());
+            events
+        };
+        let of_pod = events(&world).into_iter().filter(|event| text(event, "/involvedObject/uid") == uid);
+        let ring = sorted(of_pod.collect());
+        (ring == sorted(status["events"].as_array().unwrap().clone())).then_some(())
+    });
+    world.remove("a.yaml");
+    world.gone("a");
+    let gone = event(&world, "a-", "BackOff", "restarting");
+    assert_eq!(gone["involvedObject"]["uid"], json!(uid));
+}
+
+#[test]
+fn what_happens_to_no_pod_is_an_event_of_the_node() {
+    let world = World::new();
+    event(&world, &world.name, "ImageImported", "workload");
+    fs::write(world.archives().join("broken.tar"), "no archive").unwrap();
+    event(&world, &world.name, "ImageRefused", "broken.tar");
+    world.write("a.yaml", &pod("a", &["trap-term"]));
+    world.running("a");
+    world.write_text("a.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {}\n");
+    let refused = event(&world, &world.name, "ManifestRefused", "a.yaml:4:");
+    assert_eq!(refused["type"], "Warning");
+    assert!(text(&refused, "/message").contains("its pods go on"), "{refused}");
+    world.write("a.yaml", &pod("a", &["trap-term"]));
+    event(&world, &world.name, "ManifestAccepted", "a.yaml: is right again");
+}
+
+#[test]
+fn a_hundred_crashing_containers_are_few_lines_in_few_writes() {
+    let world = World::new();
+    let begun = Instant::now();
+    let containers: Vec<Value> = (0..50)
+        .map(|number| with_main(pod("x", &["exit", "1"]), json!({"name": format!("c{number}")})))
+        .map(|pod| pod["spec"]["containers"][0].clone())
+        .collect();
+    for name in ["a", "b"] {
+        let mut pod = pod(name, &[]);
+        pod["spec"]["containers"] = json!(containers);
+        world.write(&format!("{name}.yaml"), &pod);
+    }
+    for name in ["a", "b"] {
+        world.once(name, "every container crashed", |pod| {
+            let statuses = pod.0["status"]["containerStatuses"].as_array();
+            statuses.is_some_and(|all| all.iter().all(|one| 1 <= one["restartCount"].as_u64().unwrap_or(0)))
+        });
+    }
+    // A hundred at once and ten a second, as the ring promises; not one for each of the thousand things that happened.
+    let text = |file: &str| fs::read_to_string(world.runtime.join(file)).unwrap_or_default();
+    let lines = text("events").lines().count() + text("events.1").lines().count();
+    let allowed = 100 + 10 * usize::try_from(begun.elapsed().as_secs() + 2).unwrap();
+    assert!(lines <= allowed, "{lines} lines, {allowed} allowed");
+    event(&world, "a-", "BackOff", "restarting");
+}
