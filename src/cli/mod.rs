@@ -20,6 +20,7 @@ mod harmless;
 mod hello;
 mod live;
 mod logs;
+mod node;
 mod order;
 mod read;
 mod row;

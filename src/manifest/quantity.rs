@@ -44,6 +44,15 @@ impl Quantity {
         Some(Quantity { milli: if negative { -magnitude } else { magnitude }, format })
     }
 
+    /// None of anything.
+    pub const ZERO: Quantity = Quantity { milli: 0, format: Format::Decimal };
+
+    /// The sum, written as this one is; as the other where this is nothing.
+    pub fn plus(self, other: Quantity) -> Quantity {
+        let format = if self.milli == 0 { other.format } else { self.format };
+        Quantity { milli: self.milli.saturating_add(other.milli), format }
+    }
+
     /// Thousandths of one.
     pub fn milli(self) -> i128 {
         self.milli

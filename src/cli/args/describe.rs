@@ -65,6 +65,9 @@ pub enum DescribeKind {
     /// Files of the manifests directory
     #[value(aliases = ["manifests"])]
     Manifest,
+    /// The node
+    #[value(aliases = ["nodes", "no"])]
+    Node,
 }
 
 impl DescribeKind {

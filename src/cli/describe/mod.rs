@@ -8,6 +8,7 @@ mod container;
 mod environment;
 mod events;
 mod manifest;
+mod node;
 mod page;
 mod pod;
 mod probe;
@@ -32,7 +33,7 @@ pub fn describe(runtime: &Runtime, describe: &Describe) -> Result<()> {
     let targets = describe.targets()?;
     let mut missing = Vec::new();
     let mut pages = Vec::new();
-    for kind in [DescribeKind::Pod, DescribeKind::Manifest] {
+    for kind in [DescribeKind::Pod, DescribeKind::Manifest, DescribeKind::Node] {
         let targets: Vec<&Target> = targets.iter().filter(|target| target.kind == kind).collect();
         if targets.is_empty() {
             continue;
@@ -41,6 +42,7 @@ pub fn describe(runtime: &Runtime, describe: &Describe) -> Result<()> {
         pages.extend(match kind {
             DescribeKind::Pod => pods(runtime, describe, &names, &mut missing)?,
             DescribeKind::Manifest => manifest::pages(runtime, &names, &mut missing)?,
+            DescribeKind::Node => node::pages(runtime, &names, &mut missing, describe.show_events, now())?,
         });
     }
     print(&pages.join("\n\n"))?;

@@ -76,3 +76,45 @@ fn no_line_is_shown_of_a_file_that_may_hold_a_secret() {
     assert!(marked("secretName: x", 1, 1).is_some());
     assert!(marked("kind: SecretList", 1, 1).is_some());
 }
+
+/// As published, an agent that runs, and what a page says of it at `now`.
+fn node_page(change: impl Fn(&mut Value), agent_runs: bool, now: &str) -> String {
+    let mut told: Value = serde_json::from_str(include_str!("node.json")).unwrap();
+    change(&mut told);
+    let published: published::Node = published::read(told["node"].to_string().as_bytes()).unwrap();
+    let node = crate::cli::node::Node { published, agent_runs };
+    let (pods, events) = (told["pods"].as_array().unwrap(), told["events"].as_array().unwrap());
+    let runtime = Runtime::new("/run/holdfast");
+    node::page(&node::Told {
+        node: &node,
+        pods,
+        events: Some(events),
+        runtime: &runtime,
+        now: now.parse().unwrap(),
+    })
+}
+
+#[test]
+fn a_node_is_described_as_kubectl_does() {
+    assert_eq!(node_page(|_| (), true, "2026-11-21T22:39:24Z"), include_str!("node.txt"));
+}
+
+#[test]
+fn a_node_of_any_shape_is_described_without_a_panic() {
+    let shapes = [
+        json!(null),
+        json!([]),
+        json!({"status": 3, "metadata": {"labels": [1], "name": "\u{1b}[2J"}}),
+        json!({"status": {"conditions": [1, {"type": 3}], "allocatable": {"cpu": "x", "memory": {}}}}),
+    ];
+    for shape in shapes {
+        let change = |told: &mut Value| {
+            told["node"]["object"] = shape.clone();
+            told["pods"] = json!([shape, {"spec": {"containers": [{"resources": {"limits": {"cpu": -1}}}]}}]);
+            told["events"] = json!([shape]);
+        };
+        let page = node_page(change, false, "2026-11-21T22:39:24Z");
+        assert!(page.starts_with("Name:") && page.contains("not running"), "{page}");
+        assert!(!page.contains('\u{1b}'), "{page}");
+    }
+}
