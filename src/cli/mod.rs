@@ -28,6 +28,7 @@ mod sink;
 mod start;
 mod table;
 mod tabs;
+mod top;
 mod wait;
 mod yaml;
 
@@ -99,6 +100,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Describe(describe) => describe::describe(&runtime, &describe)?,
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
+        Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
         Verb::Demo => demo::demo()?,

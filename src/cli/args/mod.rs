@@ -5,6 +5,7 @@ mod describe;
 mod exec;
 mod get;
 mod logs;
+mod top;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub use describe::{Describe, DescribeKind, Target};
 pub use exec::Exec;
 pub use get::{Get, Kind, Output};
 pub use logs::Logs;
+pub use top::{Sort, Top, TopNode, TopPods};
 
 use super::colour::When;
 use crate::config;
@@ -47,6 +49,9 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in a container
     Exec(Exec),
+    /// Show what pods or the node use now
+    #[command(subcommand)]
+    Top(Top),
     /// End a pod's containers and start them anew
     Restart(PodName),
     /// End all pods, in order, and the agent
