@@ -23,12 +23,16 @@ mod logs;
 mod node;
 mod order;
 mod read;
+mod report;
 mod row;
 mod sink;
+mod space;
 mod start;
+mod status;
 mod table;
 mod tabs;
 mod top;
+mod trust;
 mod wait;
 mod yaml;
 
@@ -100,6 +104,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Describe(describe) => describe::describe(&runtime, &describe)?,
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
+        Verb::Status(asked) => return status::status(&runtime, &asked),
         Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,

@@ -5,6 +5,7 @@ mod describe;
 mod exec;
 mod get;
 mod logs;
+mod status;
 mod top;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use describe::{Describe, DescribeKind, Target};
 pub use exec::Exec;
 pub use get::{Get, Kind, Output};
 pub use logs::Logs;
+pub use status::{Report, Status};
 pub use top::{Sort, Top, TopNode, TopPods};
 
 use super::colour::When;
@@ -49,6 +51,8 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in a container
     Exec(Exec),
+    /// Show the whole node on one screen; exit code 1 where something needs a person
+    Status(Status),
     /// Show what pods or the node use now
     #[command(subcommand)]
     Top(Top),
