@@ -5,7 +5,8 @@
 //! small file.
 //!
 //! Invariant: nothing that a manifest or a container says reaches a terminal raw ([`harmless`]).
-//! Invariant: exit code 0, 1 on any error, or that of the command `exec` ran; an error is one line on stderr.
+//! Invariant: exit code 0, 1 on any error, or that of the command `exec` ran; `status` and `doctor` tell by theirs how the
+//! node is; an error is one line on stderr.
 
 mod age;
 mod args;
@@ -13,6 +14,7 @@ mod choose;
 mod colour;
 mod demo;
 mod describe;
+mod doctor;
 mod exec;
 mod field;
 mod get;
@@ -105,6 +107,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
         Verb::Status(asked) => return status::status(&runtime, &asked),
+        Verb::Doctor(asked) => return doctor::doctor(&runtime, &asked),
         Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,

@@ -2,6 +2,7 @@
 
 mod agent;
 mod describe;
+mod doctor;
 mod exec;
 mod get;
 mod logs;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use agent::Agent;
 pub use describe::{Describe, DescribeKind, Target};
+pub use doctor::Doctor;
 pub use exec::Exec;
 pub use get::{Get, Kind, Output};
 pub use logs::Logs;
@@ -53,6 +55,8 @@ pub enum Verb {
     Exec(Exec),
     /// Show the whole node on one screen; exit code 1 where something needs a person
     Status(Status),
+    /// Look for whatever keeps pods from running well, and say what to do; exit code 1 with warnings, 2 with problems
+    Doctor(Doctor),
     /// Show what pods or the node use now
     #[command(subcommand)]
     Top(Top),
