@@ -58,9 +58,8 @@ impl Trust {
             Trust::Synchronised => "synchronised".to_string(),
             Trust::Free => "not synchronised; times and ages may be off".to_string(),
             Trust::Wrong { after } => {
-                let after =
-                    Timestamp::from_second(after).map_or_else(|_| "now".to_string(), |at| at.to_string());
-                format!("wrong: it was {after} before; times and ages are off")
+                let after = Timestamp::from_second(after).unwrap_or_default();
+                format!("wrong: {} has been; times and ages are off", after.strftime("%Y-%m-%d"))
             }
         }
     }

@@ -23,7 +23,7 @@ pub fn synchronised() -> Option<bool> {
     let mut asked: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a whole `timex` that lives until the call returns.
     let state = unsafe { libc::adjtimex(&mut asked) };
-    (0 <= state).then(|| state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0)
+    (0 <= state).then_some(state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0)
 }
 
 /// Zero where the kernel does not know the clock, which no kernel since 2.6.39 does.
