@@ -65,11 +65,15 @@ fn what_happened_outlives_the_pod_and_the_agent_and_is_counted_on() {
     world.write("a.yaml", &pod("a", &["exit", "3"]));
     world.once("a", "crashes twice", |pod| 2 <= pod.restarts());
     let before = event(&world, "a-", "BackOff", "restarting");
+    world.stop_agent();
+    event(&world, &world.name, "Stopping", "stopped by SIGTERM");
+    world.start_agent();
+    let starting = event(&world, &world.name, "Starting", "holdfast");
+    assert_eq!(starting["count"], 2, "one event, told by two agents");
+    assert!(!events(&world).iter().any(|event| event["reason"] == "AgentDied"), "it ended in order");
     world.kill_agent();
     world.start_agent();
     event(&world, &world.name, "AgentDied", "without a word");
-    let starting = event(&world, &world.name, "Starting", "holdfast");
-    assert_eq!(starting["count"], 2, "one event, told by two agents");
     event(&world, &world.name, "Adopted", "took over 1 pod");
     eventually(SOON, "the next agent counts on", || {
         let now = event(&world, "a-", "BackOff", "restarting");
