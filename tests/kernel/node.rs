@@ -241,3 +241,43 @@ fn status_tells_by_its_exit_code_whether_somebody_should_look() {
     assert!(needs.iter().any(|need| need.starts_with("the agent is not running")), "{needs:?}");
     world.start_agent();
 }
+
+/// Fills the runtime directory to the last byte.
+fn fill(world: &World) -> std::path::PathBuf {
+    let path = world.runtime.join("filler");
+    let mut file = fs::File::create(&path).unwrap();
+    for size in [4096, 1] {
+        while std::io::Write::write(&mut file, &vec![0; size]).is_ok_and(|written| 0 < written) {}
+    }
+    path
+}
+
+#[test]
+fn a_runtime_directory_that_is_full_harms_nobody_and_leaves_no_half_line() {
+    let mut world = World::without_agent();
+    fs::create_dir_all(&world.runtime).unwrap();
+    let small = nix::mount::MsFlags::empty();
+    let (source, kind, size) = (Some("none"), Some("tmpfs"), Some("size=1M"));
+    nix::mount::mount(source, &world.runtime, kind, small, size).unwrap();
+    world.start_agent();
+    world.write("a.yaml", &pod("a", &["trap-term"]));
+    world.running("a");
+    let filler = fill(&world);
+    // Each is an event, of some 600 bytes: more than the rest of the last page holds.
+    for number in 0..20 {
+        world.write_text(&format!("wrong{number}.yaml"), "kind: Pod\n");
+    }
+    eventually(SOON, "the log tells that events are lost", || {
+        world.agent_log().contains("what happens meanwhile is not kept").then_some(())
+    });
+    assert!(world.agent_lives());
+    fs::remove_file(filler).unwrap();
+    for number in 0..20 {
+        world.remove(&format!("wrong{number}.yaml"));
+    }
+    world.write_text("last.yaml", "kind: Pod\n");
+    // Each line is whole: `events` reads them all.
+    event(&world, &world.name, "ManifestRefused", "last.yaml");
+    world.down();
+    nix::mount::umount2(&world.runtime, nix::mount::MntFlags::MNT_DETACH).unwrap();
+}
