@@ -24,6 +24,7 @@ mod ring;
 pub mod rival;
 mod start_container;
 mod start_pod;
+mod stop;
 mod watch;
 mod world;
 
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use log::info;
+use nix::sys::signal::Signal;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::FutureExt;
 use smol::{LocalExecutor, Timer};
@@ -49,6 +51,7 @@ use crate::status::Failure;
 use crate::sys::clock;
 use node::Look;
 use publish::{Note, Publisher};
+use stop::Signals;
 use world::World;
 
 /// Something the loop is told.
@@ -65,6 +68,8 @@ enum Message {
     Note(Note),
     /// The machine was looked at.
     Looked(Look),
+    /// A signal asks the agent to end.
+    Signal(Signal),
     /// The image archives that lie there and were not taken in, a sentence each.
     RefusedArchives(Vec<String>),
 }
@@ -74,8 +79,9 @@ enum Message {
 /// Fails where it may not or cannot run, with a sentence that says what to do.
 pub fn run(config: config::Agent) -> Result<()> {
     let world = preflight::prepare(config)?;
+    let signals = Signals::take().context("take signals")?;
     let executor = Rc::new(LocalExecutor::new());
-    smol::block_on(executor.run(Agent::new(executor.clone(), Arc::new(world)).run()))
+    smol::block_on(executor.run(Agent::new(executor.clone(), Arc::new(world)).run(signals)))
 }
 
 /// Ends all pods of an agent that is not running, as the order `down` would.
@@ -83,10 +89,11 @@ pub fn run(config: config::Agent) -> Result<()> {
 /// Fails as [`run`] does.
 pub fn down(config: config::Agent) -> Result<()> {
     let world = preflight::prepare(config)?;
+    let signals = Signals::take().context("take signals")?;
     let executor = Rc::new(LocalExecutor::new());
     let mut agent = Agent::new(executor.clone(), Arc::new(world));
     agent.down_at_once = true;
-    smol::block_on(executor.run(agent.run()))
+    smol::block_on(executor.run(agent.run(signals)))
 }
 
 struct Agent {
@@ -123,7 +130,8 @@ impl Agent {
         }
     }
 
-    async fn run(mut self) -> Result<()> {
+    async fn run(mut self, signals: Signals) -> Result<()> {
+        self.spawn(signals.tell(self.sender.clone()));
         let order = self.world.runtime.order_down();
         self.down_at_once |= order.exists();
         let found = {
@@ -147,6 +155,11 @@ impl Agent {
         }
         while !self.node.is_down() {
             match self.next().await {
+                Some(Message::Signal(signal)) => {
+                    info!("{signal}: the agent ends, its pods go on");
+                    self.publisher.end(&format!("stopped by {signal}; pods go on"));
+                    return stop::obey(signal).with_context(|| format!("end by {signal}"));
+                }
                 Some(message) => self.take(message),
                 None => self.event(Event::Tick),
             }
@@ -186,6 +199,8 @@ impl Agent {
                 self.publisher.look(look);
             }
             Message::Note(note) => self.publisher.note(&note),
+            // The loop has seen to it.
+            Message::Signal(_) => {}
             Message::Event(event) => self.event(event),
             Message::Warning(warning) => self.publisher.warn(warning),
             Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),

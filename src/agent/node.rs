@@ -27,46 +27,28 @@ impl Look {
     }
 }
 
-/// What is published of the node.
-pub struct NodeFile {
-    started: Wall,
-    created: Wall,
-    /// Sentences of the node that stay, and those of image archives, for as long as they are there.
-    pub warnings: Vec<String>,
-    /// Of image archives; as long as they are there.
-    pub refused_archives: Vec<String>,
-    look: Look,
+/// What the node is short of, and has been.
+pub struct Strains {
     strains: [Strain; 3],
     /// When the node was last seen to be short of each.
     seen: [Duration; 3],
 }
 
-impl NodeFile {
-    /// The node of an agent that begins now.
-    pub fn new(world: &World, look: Look, now: Now) -> NodeFile {
-        let created = std::fs::metadata(world.data.node_name()).and_then(|file| file.modified()).ok();
-        let created = created.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        let created = created.and_then(|since| i64::try_from(since.as_nanos()).ok());
+impl Strains {
+    /// As they are at the agent's start.
+    fn new(left: &Left, now: Now) -> Strains {
         let strain = |kind| {
-            let (short, message) = machine::short_of(kind, &look.left);
+            let (short, message) = machine::short_of(kind, left);
             Strain { short, since: now.wall, message }
         };
-        NodeFile {
-            started: now.wall,
-            created: created.map_or(now.wall, Wall),
-            warnings: Vec::new(),
-            refused_archives: Vec::new(),
-            strains: Pressure::ALL.map(strain),
-            look,
-            seen: [now.boot; 3],
-        }
+        Strains { strains: Pressure::ALL.map(strain), seen: [now.boot; 3] }
     }
 
-    /// Takes in another look. What changed for the worse or the better, in the kubelet's words; and whether anything did.
-    pub fn look(&mut self, look: Look, now: Now) -> (Vec<(Pressure, bool)>, bool) {
+    /// Takes in another look. What changed, for the worse or the better.
+    fn look(&mut self, left: &Left, now: Now) -> Vec<(Pressure, bool)> {
         let mut turned = Vec::new();
         for (at, kind) in Pressure::ALL.into_iter().enumerate() {
-            let (short, message) = machine::short_of(kind, &look.left);
+            let (short, message) = machine::short_of(kind, left);
             let strain = &mut self.strains[at];
             if short {
                 self.seen[at] = now.boot;
@@ -76,14 +58,50 @@ impl NodeFile {
                 turned.push((kind, short));
             }
         }
-        let changed = !turned.is_empty() || look.machine != self.look.machine;
-        self.look = look;
+        turned
+    }
+}
+
+/// What is published of the node.
+pub struct NodeFile {
+    started: Wall,
+    created: Wall,
+    /// Sentences of the node that stay.
+    pub warnings: Vec<String>,
+    /// Of image archives; as long as they are there.
+    pub refused_archives: Vec<String>,
+    machine: Machine,
+    strains: Strains,
+}
+
+impl NodeFile {
+    /// The node of an agent that begins now.
+    pub fn new(world: &World, look: Look, now: Now) -> NodeFile {
+        let created = std::fs::metadata(world.data.node_name()).and_then(|file| file.modified()).ok();
+        let created = created.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let created = created.and_then(|since| i64::try_from(since.as_nanos()).ok());
+        NodeFile {
+            started: now.wall,
+            created: created.map_or(now.wall, Wall),
+            warnings: Vec::new(),
+            refused_archives: Vec::new(),
+            strains: Strains::new(&look.left, now),
+            machine: look.machine,
+        }
+    }
+
+    /// Takes in another look. What the node is short of now, or no longer; and whether anything is to be published.
+    pub fn look(&mut self, look: Look, now: Now) -> (Vec<(Pressure, bool)>, bool) {
+        let turned = self.strains.look(&look.left, now);
+        let changed = !turned.is_empty() || look.machine != self.machine;
+        self.machine = look.machine;
         (turned, changed)
     }
 
     /// What the node is short of.
     pub fn strained(&self) -> impl Iterator<Item = Pressure> {
-        Pressure::ALL.into_iter().zip(&self.strains).filter(|(_, strain)| strain.short).map(|(kind, _)| kind)
+        let strains = Pressure::ALL.into_iter().zip(&self.strains.strains);
+        strains.filter(|(_, strain)| strain.short).map(|(kind, _)| kind)
     }
 
     /// The file.
@@ -106,7 +124,10 @@ impl NodeFile {
             manifests_dir: text(&config.pod_manifest_path),
             log_dir: text(&config.log_dir),
             warnings: [&self.warnings[..], &self.refused_archives].concat(),
-            object: api::node(&named, &self.look.machine, &self.strains),
+            object: api::node(&named, &self.machine, &self.strains.strains),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

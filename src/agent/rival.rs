@@ -17,13 +17,18 @@ const INSTANT: Duration = Duration::from_secs(1);
 ///
 /// Seen by the inotify watches in `/proc/<pid>/fdinfo`, since a supervisor may have learnt its directory from a file.
 pub fn find(directory: &Path) -> Option<String> {
+    find_but(directory, None)
+}
+
+/// As [`find`], for who knows of one process that may watch it.
+pub fn find_but(directory: &Path, ours: Option<u32>) -> Option<String> {
     let look = fs::metadata(directory).ok()?;
     // The kernel's own way to write a device, which `stat` does not have.
     let device = nix::sys::stat::major(look.dev()) << 20 | nix::sys::stat::minor(look.dev());
     let wanted = format!(" ino:{:x} sdev:{device:x} ", look.ino());
     let deadline = Instant::now() + INSTANT;
     loop {
-        let rival = rival(&wanted)?;
+        let rival = rival(&wanted, ours)?;
         if deadline <= Instant::now() {
             return Some(rival);
         }
@@ -31,13 +36,14 @@ pub fn find(directory: &Path) -> Option<String> {
     }
 }
 
-fn rival(wanted: &str) -> Option<String> {
+fn rival(wanted: &str, ours: Option<u32>) -> Option<String> {
+    let ours = ours.map(|pid| pid.to_string());
     let processes = fs::read_dir("/proc").ok()?.flatten();
     processes.map(|entry| entry.path()).find_map(|process| {
         let name = fs::read_to_string(process.join("comm")).ok()?;
-        let watches = NAMES.contains(&name.trim()) && watches(&process, wanted);
         let pid = process.file_name()?.to_str()?;
-        watches.then(|| format!("{} (process {pid})", name.trim()))
+        let other = ours.as_deref() != Some(pid) && NAMES.contains(&name.trim());
+        (other && watches(&process, wanted)).then(|| format!("{} (process {pid})", name.trim()))
     })
 }
 

@@ -18,6 +18,7 @@ mod limits;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 pub use limits::PodLimits;
+pub use usage::Usage;
 
 use crate::spec::{Pod, Qos};
 

@@ -5,7 +5,8 @@
 //! small file.
 //!
 //! Invariant: nothing that a manifest or a container says reaches a terminal raw ([`harmless`]).
-//! Invariant: exit code 0, 1 on any error, 2 for a command line that cannot be read, or that of the command `exec` ran; an error is one line on stderr.
+//! Invariant: exit code 0, 1 on any error, 2 for a command line that cannot be read, or that of the command `exec` ran;
+//! `status`, `doctor` and `check` tell by theirs what they found; an error is one line on stderr.
 
 mod age;
 mod args;
@@ -14,6 +15,7 @@ mod choose;
 mod colour;
 mod demo;
 mod describe;
+mod doctor;
 mod exec;
 mod field;
 mod get;
@@ -25,12 +27,17 @@ mod logs;
 mod node;
 mod order;
 mod read;
+mod report;
 mod row;
 mod select;
 mod sink;
+mod space;
 mod start;
+mod status;
 mod table;
 mod tabs;
+mod top;
+mod trust;
 mod wait;
 mod yaml;
 
@@ -107,6 +114,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Check(judge) => return check::check(&judge),
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
+        Verb::Status(asked) => return status::status(&runtime, &asked),
+        Verb::Doctor(asked) => return doctor::doctor(&runtime, &asked),
+        Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
         Verb::Demo => demo::demo()?,

@@ -17,6 +17,15 @@ pub fn wall() -> Wall {
     Wall(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
 }
 
+/// Whether somebody keeps the wall clock right, as far as the kernel was told; `None` where it does not say.
+pub fn synchronised() -> Option<bool> {
+    // SAFETY: plain numbers, of which all zero are the request to change nothing.
+    let mut asked: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a whole `timex` that lives until the call returns.
+    let state = unsafe { libc::adjtimex(&mut asked) };
+    (0 <= state).then_some(state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0)
+}
+
 /// Zero where the kernel does not know the clock, which no kernel since 2.6.39 does.
 fn read(clock: ClockId) -> Duration {
     clock_gettime(clock).map(Duration::from).unwrap_or_default()

@@ -3,10 +3,13 @@
 mod agent;
 mod check;
 mod describe;
+mod doctor;
 mod events;
 mod exec;
 mod get;
 mod logs;
+mod status;
+mod top;
 
 use std::path::PathBuf;
 
@@ -15,10 +18,13 @@ use clap::{Args, Parser, Subcommand};
 pub use agent::Agent;
 pub use check::{Check, CheckOutput};
 pub use describe::{Describe, DescribeKind, Target};
+pub use doctor::Doctor;
 pub use events::{EventType, Events};
 pub use exec::Exec;
 pub use get::Get;
 pub use logs::Logs;
+pub use status::{Report, Status};
+pub use top::{Sort, Top, TopNode, TopPods};
 
 use super::colour::When;
 use crate::config;
@@ -55,6 +61,13 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in a container
     Exec(Exec),
+    /// Show the whole node on one screen; exit code 1 where something needs a person
+    Status(Status),
+    /// Look for whatever keeps pods from running well, and say what to do; exit code 1 with warnings, 2 with problems
+    Doctor(Doctor),
+    /// Show what pods or the node use now
+    #[command(subcommand)]
+    Top(Top),
     /// End a pod's containers and start them anew
     Restart(PodName),
     /// End all pods, in order, and the agent

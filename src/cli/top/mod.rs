@@ -1,0 +1,224 @@
+//! `top`: what pods and the node use, read from the kernel's own counts; the agent is not asked.
+//!
+//! Processor time is what was used between two looks that are [`INTERVAL`] apart; memory is that of the second look. A
+//! kubelet's figures are the mean of ten seconds and more, and late by as much.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::args::{Top, TopNode, TopPods};
+use super::field::{list, named, number, text};
+use super::read::{self, Found, Selection};
+use super::{node, print, say};
+use crate::cgroup::{self, Hierarchy, Usage};
+use crate::host::Runtime;
+use crate::host::machine::kib;
+use crate::manifest::Quantity;
+
+/// Between the two looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows what `top` asks for.
+pub fn top(runtime: &Runtime, top: &Top) -> Result<()> {
+    match top {
+        Top::Pods(asked) => pods(runtime, asked),
+        Top::Node(asked) => node_use(runtime, asked),
+    }
+}
+
+/// What one container uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// `metadata.namespace` of its pod.
+    pub namespace: String,
+    /// `metadata.name` of its pod.
+    pub pod: String,
+    /// Its name.
+    pub container: String,
+    /// What it uses.
+    pub used: Used,
+}
+
+/// Amounts; what the kernel does not count is 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Thousandths of a processor, rounded up.
+    pub millicores: u64,
+    /// Bytes.
+    pub memory: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// Bytes read and written.
+    pub io: (u64, u64),
+}
+
+impl Used {
+    /// Both together.
+    pub fn plus(self, other: Used) -> Used {
+        Used {
+            millicores: self.millicores + other.millicores,
+            memory: self.memory + other.memory,
+            pids: self.pids + other.pids,
+            io: (self.io.0 + other.io.0, self.io.1 + other.io.1),
+        }
+    }
+
+    /// Of two looks that were `apart`; `None` where the second found nothing any more.
+    fn between(first: Usage, second: Usage, apart: Duration) -> Option<Used> {
+        if second == Usage::default() {
+            return None;
+        }
+        let cpu = second.cpu.unwrap_or_default().saturating_sub(first.cpu.unwrap_or_default());
+        let millicores = (cpu.as_nanos() * 1000).div_ceil(apart.as_nanos().max(1));
+        Some(Used {
+            millicores: u64::try_from(millicores).unwrap_or(u64::MAX),
+            memory: second.memory.unwrap_or(0),
+            pids: second.pids.unwrap_or(0),
+            io: second.io.unwrap_or_default(),
+        })
+    }
+}
+
+fn pods(runtime: &Runtime, asked: &TopPods) -> Result<()> {
+    let namespace = (!asked.all_namespaces).then(|| asked.namespace.namespace.clone());
+    let selection = Selection { namespace: namespace.clone(), name: asked.name.clone() };
+    let mut found = read::pods(runtime, &selection)?;
+    if let Some(selector) = &asked.selector {
+        let wanted = labels(selector)?;
+        found.retain(|found| wanted.iter().all(|wanted| wanted.fits(&found.pod.object)));
+    }
+    let root = node::node_or_fail(runtime)?.published.cgroup_root;
+    let rows = measure(&found, &Hierarchy::detect(&root)?)?;
+    if rows.is_empty() {
+        if let Some(name) = &asked.name {
+            bail!("nothing of pod {name:?} runs that could be measured; `holdfast describe pod` tells why");
+        }
+        match namespace {
+            Some(namespace) => say(&format!("No resources found in {namespace} namespace.")),
+            None => say("No resources found"),
+        }
+        return Ok(());
+    }
+    print(&table::pods(rows, asked))
+}
+
+/// Every container of `found` that runs, with what it uses.
+fn measure(found: &[Found], hierarchy: &Hierarchy) -> Result<Vec<Row>> {
+    let groups = hierarchy.pods_present()?;
+    let mut looks = Vec::new();
+    for found in found {
+        let Some(group) = groups.get(&found.uid) else { continue };
+        let object = &found.pod.object;
+        let statuses = list(object, "/status/containerStatuses");
+        for container in list(object, "/spec/containers") {
+            let name = text(container, "/name");
+            let Some(status) = named(statuses, name) else { continue };
+            let attempt = u32::try_from(number(status, "/restartCount")).unwrap_or(0);
+            let path = cgroup::container_path(group, name, attempt);
+            let used = hierarchy.usage(&path);
+            if status.pointer("/state/running").is_some() && used != Usage::default() {
+                looks.push((found, name, path, used, Instant::now()));
+            }
+        }
+    }
+    if !looks.is_empty() {
+        sleep(INTERVAL);
+    }
+    let rows = looks.into_iter().filter_map(|(found, name, path, first, at)| {
+        let used = Used::between(first, hierarchy.usage(&path), at.elapsed())?;
+        let (namespace, pod) = (found.namespace().to_string(), found.name().to_string());
+        Some(Row { namespace, pod, container: name.to_string(), used })
+    });
+    Ok(rows.collect())
+}
+
+fn node_use(runtime: &Runtime, asked: &TopNode) -> Result<()> {
+    let node = node::node_or_fail(runtime)?.published;
+    if let Some(name) = &asked.name {
+        ensure!(*name == node.name, "node {name:?} not found; this one is called {:?}", node.name);
+    }
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let first = busy(&read("/proc/stat")?);
+    sleep(INTERVAL);
+    let second = busy(&read("/proc/stat")?);
+    let meminfo = read("/proc/meminfo")?;
+    let allocatable = |what: &str| {
+        let amount = Quantity::parse(text(&node.object, &format!("/status/allocatable/{what}")));
+        amount.map_or(0, |amount| u64::try_from(amount.milli()).unwrap_or(0))
+    };
+    let (cpu, memory) = (allocatable("cpu"), allocatable("memory") / 1000);
+    let used =
+        Used { millicores: share_of(first, second, cpu), memory: working_set(&meminfo), ..Used::default() };
+    print(&table::node(&node.name, used, (cpu, memory), asked.no_headers))
+}
+
+/// Ticks that all processors together were busy, and ticks altogether, of `/proc/stat`.
+fn busy(stat: &str) -> (u64, u64) {
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().map(|word| word.parse().unwrap_or(0)).collect();
+    let of = |places: &[usize]| places.iter().filter_map(|place| ticks.get(*place)).sum::<u64>();
+    // user, nice, system, irq, softirq, steal; guests are counted in user, idle and iowait are rest.
+    let busy = of(&[0, 1, 2, 5, 6, 7]);
+    (busy, busy + of(&[3, 4]))
+}
+
+/// Thousandths of a processor that were used between two looks, of `all` that there are.
+fn share_of(first: (u64, u64), second: (u64, u64), all: u64) -> u64 {
+    let (busy, ticks) = (second.0.saturating_sub(first.0), second.1.saturating_sub(first.1));
+    (busy * all).div_ceil(ticks.max(1))
+}
+
+/// Memory that the kernel cannot take back at once, as the kubelet counts a whole node (reference: cAdvisor's root group
+/// on cgroup v2): all that is not free, less the file cache that was not used lately.
+fn working_set(meminfo: &str) -> u64 {
+    let of = |name: &str| kib(meminfo, name);
+    of("MemTotal").saturating_sub(of("MemFree")).saturating_sub(of("Inactive(file)"))
+}
+
+/// One condition on a label.
+#[derive(Debug, PartialEq, Eq)]
+struct Label {
+    key: String,
+    /// The value; any where absent.
+    value: Option<String>,
+    /// Whether it is to hold, or not.
+    holds: bool,
+}
+
+impl Label {
+    fn fits(&self, object: &Value) -> bool {
+        let found = object["metadata"]["labels"].get(&self.key);
+        let same = match &self.value {
+            Some(value) => found.is_some_and(|found| found == value.as_str()),
+            None => found.is_some(),
+        };
+        same == self.holds
+    }
+}
+
+/// `a=b,c!=d,e,!f`.
+fn labels(selector: &str) -> Result<Vec<Label>> {
+    let parts = selector.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let label = |part: &str| {
+        let (key, value, holds) = match (part.split_once("!="), part.split_once('=')) {
+            (Some((key, value)), _) => (key, Some(value), false),
+            (_, Some((key, value))) => (key, Some(value.strip_prefix('=').unwrap_or(value)), true),
+            _ => (part.trim_start_matches('!'), None, !part.starts_with('!')),
+        };
+        let (key, value) = (key.trim().to_string(), value.map(|value| value.trim().to_string()));
+        let odd = |text: &str| text.contains([' ', '(', ')', '!']);
+        if key.is_empty() || odd(&key) || value.as_deref().is_some_and(odd) {
+            bail!("selector {selector:?}: write it as key=value,key!=value,key,!key");
+        }
+        Ok(Label { key, value, holds })
+    };
+    parts.map(label).collect()
+}
