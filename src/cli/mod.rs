@@ -10,6 +10,7 @@
 mod age;
 mod args;
 mod choose;
+mod colour;
 mod demo;
 mod describe;
 mod exec;
@@ -51,19 +52,32 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are such errors too, and they go to stdout. There is nobody left to tell of a failure.
-            let _ = error.print();
-            return ExitCode::from(u8::from(error.use_stderr()));
-        }
+        Err(error) => return explain(&error),
     };
+    colour::decide(arguments.color);
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            say(&format!("error: {error:#}{}", remedy(&error)));
+            let error = harmless::line(&format!("{error:#}{}", remedy(&error)));
+            // There is nobody left to tell of a failure.
+            let _ = writeln!(io::stderr(), "{} {error}", colour::Ink::Bad.paint_error("error:"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What clap has to say instead of arguments: help and version, to stdout, or an error.
+fn explain(error: &clap::Error) -> ExitCode {
+    // What was typed may be another flag's fault, `--color` included: help looks as the terminal allows.
+    colour::decide(colour::When::Auto);
+    let text = harmless::Stream::default().text(error.render().to_string().as_bytes());
+    let text = colour::help(&text, error.use_stderr());
+    // There is nobody left to tell of a failure.
+    let _ = match error.use_stderr() {
+        true => io::stderr().write_all(text.as_bytes()),
+        false => io::stdout().write_all(text.as_bytes()),
+    };
+    ExitCode::from(u8::from(error.use_stderr()))
 }
 
 /// What to do about an error that means the same wherever it comes from.

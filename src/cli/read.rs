@@ -38,7 +38,7 @@ impl Found {
     }
 
     /// Whether a person who types `name` means this pod: with the node's name appended or without.
-    fn is_called(&self, name: &str) -> bool {
+    pub fn is_called(&self, name: &str) -> bool {
         let node = text(&self.pod.object, "/spec/nodeName");
         let own = self.name();
         own == name || own.strip_suffix(node).and_then(|own| own.strip_suffix('-')) == Some(name)

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::colour;
 use super::field::{list, number, text};
 use super::harmless::line;
 use super::read::Found;
@@ -38,7 +39,8 @@ pub fn pods(pods: &[Found], columns: Columns, now: Timestamp) -> String {
 fn cells(found: &Found, columns: Columns, now: Timestamp) -> Vec<String> {
     let object = &found.pod.object;
     let row = row(object, now);
-    let mut cells = vec![line(found.name()), row.ready, line(&row.status), row.restarts, row.age];
+    let mut cells =
+        vec![line(found.name()), row.ready, colour::status(&line(&row.status)), row.restarts, row.age];
     if columns.namespace {
         cells.insert(0, line(found.namespace()));
     }

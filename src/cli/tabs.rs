@@ -3,6 +3,8 @@
 //! Cells end with a tab; what follows a line's last tab is text that belongs to no column. A column is as wide as its
 //! widest cell in consecutive lines that have it, so that each paragraph of a description finds its own width.
 
+use super::colour::width;
+
 /// `text` with its tabs made blanks: each column at least `min` wide, `padding` between its widest cell and the next.
 pub fn align(text: &str, min: usize, padding: usize) -> String {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
@@ -33,9 +35,9 @@ impl Table<'_> {
             while at < to && self.has(at, column) {
                 at += 1;
             }
-            let cells = self.lines[from..at].iter().map(|line| line[column].chars().count() + self.padding);
-            let width = cells.max().unwrap_or(0).max(self.min);
-            widths.push(width);
+            let cells = self.lines[from..at].iter().map(|line| width(line[column]) + self.padding);
+            let wide = cells.max().unwrap_or(0).max(self.min);
+            widths.push(wide);
             self.format(from, at, widths);
             widths.pop();
             from = at;
@@ -51,8 +53,8 @@ impl Table<'_> {
         for line in &self.lines[from..to] {
             for (column, cell) in line.iter().enumerate() {
                 self.out.push_str(cell);
-                if let Some(width) = widths.get(column) {
-                    let blanks = width.saturating_sub(cell.chars().count());
+                if let Some(wide) = widths.get(column) {
+                    let blanks = wide.saturating_sub(width(cell));
                     self.out.extend(std::iter::repeat_n(' ', blanks));
                 }
             }

@@ -27,6 +27,7 @@ pub mod verdict;
 mod yaml;
 
 pub use directory::{Directory, FileContent};
+pub use quantity::Quantity;
 pub use tree::{MAX_BYTES, Position};
 
 use std::sync::Arc;

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use agent::Agent;
-pub use describe::Describe;
+pub use describe::{Describe, DescribeKind, Target};
 pub use exec::Exec;
 pub use get::{Get, Kind, Output};
 pub use logs::Logs;
 
+use super::colour::When;
 use crate::config;
 
 /// Runs the Pods found in a directory: no cluster, no containerd, no kubelet.
@@ -25,6 +26,9 @@ pub struct Arguments {
     /// State that dies with the boot: one instance of the agent, for every command
     #[arg(long, global = true, value_name = "DIR", default_value = config::RUNTIME_DIR, value_parser = config::directory)]
     pub runtime_dir: PathBuf,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
@@ -37,7 +41,7 @@ pub enum Verb {
     Agent(Agent),
     /// List pods, or the files of the manifests directory
     Get(Get),
-    /// Show everything about a pod
+    /// Show everything about a pod, or about a file of the manifests directory
     Describe(Describe),
     /// Print what a container wrote
     Logs(Logs),

@@ -1,173 +1,104 @@
-//! `describe pod`: kubectl's layout, and at its end what only a node knows: the manifest, the logs, what happens next.
+//! `describe`: kubectl's layout, and at its end what only a node knows: the manifest, the logs, what happens next.
+//!
+//! Each kind has a file, which writes on a [`page::Page`]; this one finds what is meant.
+//!
+//! Invariant: what is written of an object is a function of the object, published files and a time: it asks nobody.
 
 mod container;
+mod environment;
+mod events;
+mod manifest;
 mod page;
+mod pod;
+mod probe;
+mod source;
+mod volume;
 
-use anyhow::Result;
-use jiff::Timestamp;
+use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::age::{long, since};
-use super::args::Describe;
-use super::field::{list, number, pairs, text};
+use super::args::{Describe, DescribeKind, Target};
 use super::read::{self, Found, Selection};
 use super::{now, print, say};
 use crate::host::Runtime;
-use page::Page;
 
 #[cfg(test)]
 mod tests;
 
 /// Describes what `describe` asks for.
+///
+/// Fails where something that was named is not there, after what is there was described.
 pub fn describe(runtime: &Runtime, describe: &Describe) -> Result<()> {
-    let namespace = describe.namespace.namespace.clone();
-    let selection = Selection { namespace: Some(namespace.clone()), name: describe.name.clone() };
-    let found = read::pods(runtime, &selection)?;
-    if found.is_empty() {
-        say(&format!("No resources found in {namespace} namespace."));
+    let targets = describe.targets()?;
+    let mut missing = Vec::new();
+    let mut pages = Vec::new();
+    for kind in [DescribeKind::Pod, DescribeKind::Manifest] {
+        let targets: Vec<&Target> = targets.iter().filter(|target| target.kind == kind).collect();
+        if targets.is_empty() {
+            continue;
+        }
+        let names: Vec<&str> = targets.iter().filter_map(|target| target.name.as_deref()).collect();
+        pages.extend(match kind {
+            DescribeKind::Pod => pods(runtime, describe, &names, &mut missing)?,
+            DescribeKind::Manifest => manifest::pages(runtime, &names, &mut missing)?,
+        });
     }
-    let pages: Vec<String> = found.iter().map(|found| pod(found, now())).collect();
-    print(&pages.join("\n\n"))
-}
-
-/// The description of one pod.
-pub fn pod(found: &Found, now: Timestamp) -> String {
-    let object = &found.pod.object;
-    let mut page = Page::default();
-    head(&mut page, object, now);
-    page.line(0, "Containers:");
-    let statuses = list(object, "/status/containerStatuses");
-    for wanted in list(object, "/spec/containers") {
-        container::container(&mut page, wanted, statuses);
-    }
-    conditions(&mut page, object);
-    volumes(&mut page, object);
-    page.row(0, "QoS Class", text(object, "/status/qosClass"));
-    page.rows(0, "Node-Selectors", joined(&pairs(object, "/spec/nodeSelector"), "="));
-    page.rows(0, "Tolerations", list(object, "/spec/tolerations").iter().map(toleration).collect());
-    page.row(0, "Manifest", &found.pod.manifest);
-    page.row(0, "Logs", &found.pod.log_directory);
-    page.row(0, "Next", found.pod.next.as_deref().unwrap_or("<none>"));
-    events(&mut page, &found.pod.events, now);
-    page.finish()
-}
-
-fn head(page: &mut Page, object: &Value, now: Timestamp) {
-    page.row(0, "Name", text(object, "/metadata/name"));
-    page.row(0, "Namespace", text(object, "/metadata/namespace"));
-    page.row(0, "Priority", &number(object, "/spec/priority").to_string());
-    page.row_unless_empty(0, "Priority Class Name", text(object, "/spec/priorityClassName"));
-    page.row(0, "Node", &format!("{}/{}", text(object, "/spec/nodeName"), text(object, "/status/hostIP")));
-    page.row_unless_empty(0, "Start Time", &long(text(object, "/status/startTime")));
-    page.rows(0, "Labels", joined(&pairs(object, "/metadata/labels"), "="));
-    page.rows(0, "Annotations", joined(&pairs(object, "/metadata/annotations"), ": "));
-    let phase = text(object, "/status/phase");
-    let deletion = text(object, "/metadata/deletionTimestamp");
-    if deletion.is_empty() || matches!(phase, "Succeeded" | "Failed") {
-        page.row(0, "Status", phase);
-    } else {
-        // It begins in the future; kubectl then says `<invalid>`.
-        let lasts = match since(deletion, now).as_str() {
-            "<invalid>" => format!("until {}", long(deletion)),
-            lasts => format!("lasts {lasts}"),
-        };
-        page.row(0, "Status", &format!("Terminating ({lasts})"));
-        let grace = number(object, "/metadata/deletionGracePeriodSeconds");
-        page.row(0, "Termination Grace Period", &format!("{grace}s"));
-    }
-    page.row_unless_empty(0, "Reason", text(object, "/status/reason"));
-    page.row_unless_empty(0, "Message", text(object, "/status/message"));
-    page.row(0, "IP", text(object, "/status/podIP"));
-    let addresses = list(object, "/status/podIPs");
-    if addresses.is_empty() {
-        page.row(0, "IPs", "<none>");
-    } else {
-        page.line(0, "IPs:");
-        addresses.iter().for_each(|address| page.row(1, "IP", text(address, "/ip")));
-    }
-}
-
-/// Names and values as one text each; `<none>` where there are none.
-fn joined(pairs: &[(&str, String)], between: &str) -> Vec<String> {
-    pairs.iter().map(|(key, value)| format!("{key}{between}{value}")).collect()
-}
-
-fn conditions(page: &mut Page, object: &Value) {
-    let conditions = list(object, "/status/conditions");
-    if conditions.is_empty() {
-        return;
-    }
-    page.line(0, "Conditions:");
-    page.cells(1, &["Type", "Status"]);
-    for condition in conditions {
-        page.cells(1, &[&format!("{} ", text(condition, "/type")), text(condition, "/status")]);
-    }
-}
-
-fn volumes(page: &mut Page, object: &Value) {
-    let volumes = list(object, "/spec/volumes");
-    if volumes.is_empty() {
-        page.row(0, "Volumes", "<none>");
-        return;
-    }
-    page.line(0, "Volumes:");
-    for volume in volumes {
-        page.line(1, &format!("{}:", text(volume, "/name")));
-        if let Some(path) = volume.get("hostPath") {
-            page.row(2, "Type", "HostPath (bare host directory volume)");
-            page.row(2, "Path", text(path, "/path"));
-            page.row(2, "HostPathType", text(path, "/type"));
-        } else if let Some(directory) = volume.get("emptyDir") {
-            page.row(2, "Type", "EmptyDir (a temporary directory that shares a pod's lifetime)");
-            page.row(2, "Medium", text(directory, "/medium"));
-            let limit = text(directory, "/sizeLimit");
-            page.row(2, "SizeLimit", if limit.is_empty() { "<unset>" } else { limit });
-        } else {
-            let kinds = volume.as_object().into_iter().flat_map(|volume| volume.keys());
-            page.row(2, "Type", kinds.map(String::as_str).find(|kind| *kind != "name").unwrap_or_default());
+    print(&pages.join("\n\n"))?;
+    match missing.pop() {
+        None => Ok(()),
+        Some(last) => {
+            missing.iter().for_each(|missing| say(&format!("error: {missing}")));
+            bail!(last)
         }
     }
 }
 
-/// `key=value:effect op=operator for seconds`, as far as it has them.
-fn toleration(toleration: &Value) -> String {
-    let mut out = text(toleration, "/key").to_string();
-    let (value, effect) = (text(toleration, "/value"), text(toleration, "/effect"));
-    if !value.is_empty() {
-        out.push('=');
-        out.push_str(value);
+/// A page for each pod that is meant: of all namespaces or one, by label, by name or by the beginning of it.
+fn pods(
+    runtime: &Runtime,
+    describe: &Describe,
+    names: &[&str],
+    missing: &mut Vec<String>,
+) -> Result<Vec<String>> {
+    let namespace = (!describe.all_namespaces).then(|| describe.namespace.namespace.clone());
+    let mut found = read::pods(runtime, &Selection { namespace: namespace.clone(), name: None })?;
+    let place = match &namespace {
+        Some(namespace) => format!(" in namespace {namespace:?}"),
+        None => String::new(),
+    };
+    if !names.is_empty() {
+        found = named(found, names, |name| {
+            missing.push(format!("pod {name:?} not found{place}; `holdfast get pods -A` lists all"));
+        });
+    } else if found.is_empty() {
+        match &namespace {
+            Some(namespace) => say(&format!("No resources found in {namespace} namespace.")),
+            None => say("No resources found"),
+        }
     }
-    if !effect.is_empty() {
-        out.push(':');
-        out.push_str(effect);
-    }
-    if text(toleration, "/operator") == "Exists" {
-        let all = text(toleration, "/key").is_empty() && effect.is_empty();
-        out.push_str(if all { "op=Exists" } else { " op=Exists" });
-    }
-    if let Some(seconds) = toleration["tolerationSeconds"].as_i64() {
-        out.push_str(&format!(" for {seconds}s"));
-    }
-    out
+    let verdict = manifest::verdict(runtime)?.unwrap_or(Value::Null);
+    let show =
+        |found| pod::page(&pod::Told { found, verdict: &verdict, now: now(), events: describe.show_events });
+    Ok(found.iter().map(show).collect())
 }
 
-fn events(page: &mut Page, events: &[Value], now: Timestamp) {
-    if events.is_empty() {
-        page.row(0, "Events", "<none>");
-        return;
-    }
-    let mut events: Vec<&Value> = events.iter().collect();
-    events.sort_by_key(|event| text(event, "/lastTimestamp"));
-    page.line(0, "Events:");
-    page.cells(1, &["Type", "Reason", "Age", "From", "Message"]);
-    page.cells(1, &["----", "------", "----", "----", "-------"]);
-    for event in events {
-        let (first, last) = (text(event, "/firstTimestamp"), text(event, "/lastTimestamp"));
-        let age = match number(event, "/count") {
-            ..=1 => since(first, now),
-            count => format!("{} (x{count} over {})", since(last, now), since(first, now)),
+/// Those of `found` that are called so, in the order of `names`. As kubectl does, a name that nobody has is the beginning
+/// of one; one that nobody has then is `missing`.
+fn named(mut found: Vec<Found>, names: &[&str], mut missing: impl FnMut(&str)) -> Vec<Found> {
+    let mut chosen = Vec::new();
+    for name in names {
+        let exact: fn(&Found, &str) -> bool = |found, name| found.is_called(name);
+        let begins: fn(&Found, &str) -> bool = |found, name| found.name().starts_with(name);
+        let known = |is: fn(&Found, &str) -> bool, found: &[Found]| found.iter().any(|found| is(found, name));
+        let is = match [exact, begins].into_iter().find(|is| known(*is, &found)) {
+            Some(is) => is,
+            None if known(begins, &chosen) => continue,
+            None => {
+                missing(name);
+                continue;
+            }
         };
-        let from = text(event, "/source/component");
-        page.cells(1, &[text(event, "/type"), text(event, "/reason"), &age, from, text(event, "/message")]);
+        chosen.extend(found.extract_if(.., |found| is(found, name)));
     }
+    chosen
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: everything put on it is made harmless here, so that no caller can forget.
 
+use crate::cli::colour::Ink;
 use crate::cli::{harmless, tabs};
 
 /// What was written so far.
@@ -16,11 +17,34 @@ impl Page {
         self.0.push('\n');
     }
 
+    /// As [`Page::line`], painted.
+    pub fn painted_line(&mut self, level: usize, ink: Ink, text: &str) {
+        self.indent(level);
+        self.0.push_str(&ink.paint(&harmless::line(text)));
+        self.0.push('\n');
+    }
+
     /// A label and its value; further lines of the value stand below its first.
     pub fn row(&mut self, level: usize, label: &str, value: &str) {
-        let mut lines = value.trim_end_matches('\n').split('\n');
-        self.cells(level, &[&format!("{label}:"), lines.next().unwrap_or_default()]);
-        lines.for_each(|line| self.cells(level, &["", line]));
+        self.painted_row(level, label, None, value);
+    }
+
+    /// As [`Page::row`], with its value in `ink`.
+    pub fn painted_row(&mut self, level: usize, label: &str, ink: Option<Ink>, value: &str) {
+        let mut label = format!("{}:", harmless::line(label));
+        for line in value.trim_end_matches('\n').split('\n') {
+            let line = harmless::line(line);
+            let line = ink.map_or_else(|| line.clone(), |ink| ink.paint(&line));
+            self.indent(level);
+            self.0.push_str(&format!("{label}\t{line}\n"));
+            label.clear();
+        }
+    }
+
+    /// A further line of the value above, painted.
+    pub fn painted_row_below(&mut self, level: usize, ink: Ink, value: &str) {
+        self.indent(level);
+        self.0.push_str(&format!("\t{}\n", ink.paint(&harmless::line(value))));
     }
 
     /// As [`Page::row`], if there is a value.
@@ -38,8 +62,16 @@ impl Page {
 
     /// Cells of a table.
     pub fn cells(&mut self, level: usize, cells: &[&str]) {
+        self.painted_cells(level, None, cells);
+    }
+
+    /// As [`Page::cells`], with the first in `ink`.
+    pub fn painted_cells(&mut self, level: usize, ink: Option<Ink>, cells: &[&str]) {
         self.indent(level);
-        let cells: Vec<String> = cells.iter().map(|cell| harmless::line(cell)).collect();
+        let mut cells: Vec<String> = cells.iter().map(|cell| harmless::line(cell)).collect();
+        if let (Some(ink), Some(first)) = (ink, cells.first_mut()) {
+            *first = ink.paint(first);
+        }
         self.0.push_str(&cells.join("\t"));
         self.0.push('\n');
     }
