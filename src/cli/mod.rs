@@ -13,6 +13,7 @@ mod args;
 mod check;
 mod choose;
 mod colour;
+mod completion;
 mod demo;
 mod describe;
 mod doctor;
@@ -49,9 +50,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::FromArgMatches;
 use jiff::Timestamp;
 
+pub use args::grammar;
 use args::{Arguments, Verb};
 
 use crate::host::Runtime;
@@ -64,7 +66,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let parsed = grammar().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
@@ -119,6 +122,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
+        Verb::Completion(shell) => completion::script(&shell)?,
+        Verb::Complete(typed) => completion::complete(&typed)?,
         Verb::Demo => demo::demo()?,
         Verb::Hello => hello::hello()?,
     }

@@ -20,6 +20,7 @@ mod lifecycle;
 mod logs;
 mod manifests;
 mod node;
+mod published;
 mod redis;
 mod refusals;
 mod resources;

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use super::args::{Describe, DescribeKind, Target};
 use super::read::{self, Found, Selection};
+use super::select::Labels;
 use super::{now, print, say};
 use crate::host::Runtime;
 
@@ -64,6 +65,10 @@ fn pods(
 ) -> Result<Vec<String>> {
     let namespace = (!describe.all_namespaces).then(|| describe.namespace.namespace.clone());
     let mut found = read::pods(runtime, &Selection { namespace: namespace.clone(), name: None })?;
+    if let Some(selector) = &describe.selector {
+        let selector = Labels::parse(selector)?;
+        found.retain(|found| selector.holds(&found.pod.object));
+    }
     let place = match &namespace {
         Some(namespace) => format!(" in namespace {namespace:?}"),
         None => String::new(),

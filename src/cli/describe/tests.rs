@@ -47,36 +47,6 @@ fn an_object_of_any_shape_is_described_without_a_panic() {
     }
 }
 
-/// A line, and the mark below it.
-fn marked(text: &str, line: i64, column: i64) -> Option<String> {
-    let (shown, mark) = source::Source::of(text).line(line, column)?;
-    Some(format!("{shown}\n{}^", " ".repeat(mark)))
-}
-
-#[test]
-fn the_mark_stands_below_the_column_whatever_the_line_holds() {
-    assert_eq!(marked("a: 1\nb: 2\r\n", 2, 4).unwrap(), "b: 2\n   ^");
-    assert_eq!(marked("\t\u{1b}x: ü", 1, 6).unwrap(), "^I^[x: ü\n       ^");
-    assert_eq!(marked("ab", 1, 99).unwrap(), "ab\n  ^");
-    let long = format!("{}X{}", "a".repeat(5000), "b".repeat(5000));
-    assert_eq!(
-        marked(&long, 1, 5001).unwrap(),
-        format!("...{}X{}...\n{}^", "a".repeat(70), "b".repeat(29), " ".repeat(73))
-    );
-    for (line, column) in [(0, 1), (3, 1), (1, 0), (-1, -1), (i64::MIN, i64::MIN)] {
-        assert_eq!(marked("a\nb", line, column), None, "{line}:{column}");
-    }
-}
-
-#[test]
-fn no_line_is_shown_of_a_file_that_may_hold_a_secret() {
-    for text in ["kind: Secret\ndata: {a: c2VjcmV0}", "{\"kind\":\"Secret\"}", "'Secret", "# Secret"] {
-        assert_eq!(marked(text, 1, 1), None, "{text}");
-    }
-    assert!(marked("secretName: x", 1, 1).is_some());
-    assert!(marked("kind: SecretList", 1, 1).is_some());
-}
-
 /// As published, an agent that runs, and what a page says of it at `now`.
 fn node_page(change: impl Fn(&mut Value), agent_runs: bool, now: &str) -> String {
     let mut told: Value = serde_json::from_str(include_str!("node.json")).unwrap();
@@ -117,4 +87,35 @@ fn a_node_of_any_shape_is_described_without_a_panic() {
         assert!(page.starts_with("Name:") && page.contains("not running"), "{page}");
         assert!(!page.contains('\u{1b}'), "{page}");
     }
+}
+
+/// A line, and the mark below it.
+fn marked(text: &str, line: i64, column: i64) -> Option<String> {
+    let (shown, mark) = source::Source::of(text).line(line, column)?;
+    Some(format!("{shown}\n{}^", " ".repeat(mark)))
+}
+
+#[test]
+fn the_mark_stands_below_the_column_whatever_the_line_holds() {
+    assert_eq!(marked("a: 1\nb: 2\r\n", 2, 4).unwrap(), "b: 2\n   ^");
+    assert_eq!(marked("\t\u{1b}x: ü", 1, 6).unwrap(), "^I^[x: ü\n       ^");
+    assert_eq!(marked("ab", 1, 99).unwrap(), "ab\n  ^");
+    let long = format!("{}X{}", "a".repeat(5000), "b".repeat(5000));
+    assert_eq!(
+        marked(&long, 1, 5001).unwrap(),
+        format!("...{}X{}...\n{}^", "a".repeat(70), "b".repeat(29), " ".repeat(73))
+    );
+    for (line, column) in [(0, 1), (3, 1), (1, 0), (-1, -1), (i64::MIN, i64::MIN)] {
+        assert_eq!(marked("a\nb", line, column), None, "{line}:{column}");
+    }
+}
+
+#[test]
+fn no_line_is_shown_of_a_file_that_may_hold_a_secret() {
+    for text in ["kind: Secret\ndata: {a: c2VjcmV0}", "{\"kind\":\"Secret\"}", "'Secret", "kind: SecretList"]
+    {
+        assert_eq!(marked(text, 1, 1), None, "{text}");
+    }
+    assert!(marked("secretName: x", 1, 1).is_some());
+    assert!(marked("imagePullSecrets: x", 1, 1).is_some());
 }
