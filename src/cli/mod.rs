@@ -9,6 +9,7 @@
 
 mod age;
 mod args;
+mod attach;
 mod choose;
 mod demo;
 mod describe;
@@ -22,6 +23,7 @@ mod logs;
 mod order;
 mod read;
 mod row;
+mod session;
 mod sink;
 mod start;
 mod table;
@@ -84,6 +86,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Describe(describe) => describe::describe(&runtime, &describe)?,
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
+        Verb::Attach(attach) => return attach::attach(&runtime, &attach),
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
         Verb::Demo => demo::demo()?,

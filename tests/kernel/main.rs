@@ -23,4 +23,5 @@ mod refusals;
 mod resources;
 mod soak;
 mod survival;
+mod terminal;
 mod termination;

@@ -1,6 +1,7 @@
 //! The command line's grammar: what is common here, each verb's own in its file.
 
 mod agent;
+mod attach;
 mod describe;
 mod exec;
 mod get;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use agent::Agent;
+pub use attach::Attach;
 pub use describe::Describe;
 pub use exec::Exec;
 pub use get::{Get, Kind, Output};
@@ -43,6 +45,8 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in a container
     Exec(Exec),
+    /// Watch what a container prints from now on, and write to what it reads
+    Attach(Attach),
     /// End a pod's containers and start them anew
     Restart(PodName),
     /// End all pods, in order, and the agent
