@@ -75,13 +75,13 @@ fn begin(client: Client, found: &Found, name: &str, attach: &args::Attach) -> Re
         }
         (false, false) => false,
     };
-    if attach.stdin && has_stdin && !attach.quiet {
-        say(RECORDED);
-        say("If you don't see a command prompt, try pressing enter.");
-    }
     let mut session = Session::with_container(client);
     if let Some(input) = input.into_iter().next() {
         speak(&mut session, input, in_terminal)?;
+        if !attach.quiet {
+            session.say(RECORDED);
+            session.say("If you don't see a command prompt, try pressing enter.");
+        }
     }
     session.pass_to_stdout(from_stdout)?;
     session.pass_to_stderr(from_stderr)?;

@@ -18,12 +18,12 @@ use super::args;
 use super::field::{list, text};
 use super::read::{self, Found};
 use super::session::{End, Session};
-use super::{PATIENCE, choose, say};
+use super::{PATIENCE, choose, live, say};
 use crate::agent::Client;
 use crate::host::Runtime;
 use crate::protocol::{Exec, Notice, Reply, Request, RunState, Size, State, TERMINALS};
 use crate::status::{Failure, Reason};
-use crate::sys::terminal;
+use crate::sys::{clock, terminal};
 
 /// Exit code of a command that is not there, and of one that cannot be executed, as of a shell.
 const NOT_FOUND: u8 = 127;
@@ -38,6 +38,7 @@ pub fn exec(runtime: &Runtime, exec: &args::Exec) -> Result<ExitCode> {
     let found = read::pod(runtime, &exec.pod.namespace.namespace, &exec.pod.name)?;
     let name = container(&found, exec.container.as_deref(), exec.quiet)?;
     let client = connect(runtime, &found, "exec into")?;
+    let begun = clock::boottime();
     let with_terminal = terminal_wanted(exec.stdin, exec.tty, exec.quiet);
     let mut session = match with_terminal {
         false => with_pipes(client, &name, exec)?,
@@ -54,7 +55,7 @@ pub fn exec(runtime: &Runtime, exec: &args::Exec) -> Result<ExitCode> {
         End::Exited(code) => {
             if code == 128 + libc::SIGKILL {
                 drop(session);
-                say_if_container_ended(runtime, &found, &name);
+                say_if_container_ended(runtime, &found, &name, begun);
             }
             code
         }
@@ -186,35 +187,29 @@ fn code_of(failure: &Failure) -> Option<u8> {
     executed.then_some(if missing { NOT_FOUND } else { NOT_EXECUTABLE })
 }
 
-/// A command that was killed may have been so because its container ended under it, which is known a little later.
-fn say_if_container_ended(runtime: &Runtime, found: &Found, name: &str) {
-    let ended = || -> Result<Option<i32>> {
+/// A command that was killed may have been so because its container ended under it, which is known a little later. `begun`
+/// is before the command was, on CLOCK_BOOTTIME.
+fn say_if_container_ended(runtime: &Runtime, found: &Found, name: &str, begun: Duration) {
+    let ended = || -> Result<bool> {
         let client = Client::connect(&runtime.pod(&found.uid).socket())?;
         let state = client.state(&Request::Watch, PATIENCE)?;
         let until = Instant::now() + CONTAINER_END;
-        let over = state.runs.iter().find_map(|run| match run {
-            RunState::Exited(exited) if exited.name == name => Some(exited.code),
-            _ => None,
-        });
-        let mut over = over;
-        while over.is_none() {
+        let run = state.runs.iter().find(|run| live::name(run) == name);
+        // Another run of it is no run that the command was in.
+        let mut over = !matches!(run, Some(RunState::Running { started_boot, .. }) if *started_boot <= begun);
+        while !over {
             let left = until.saturating_duration_since(Instant::now());
             let mut wanted = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
             if poll(&mut wanted, PollTimeout::try_from(left)?)? == 0 {
-                break;
+                return Ok(false);
             }
-            match client.receive()? {
-                Some(Reply::Notice(Notice::Exited(exited))) if exited.name == name => {
-                    over = Some(exited.code)
-                }
-                Some(_) => {}
-                None => break,
-            }
+            let notice = client.receive()?.context("it ended")?;
+            over = matches!(notice, Reply::Notice(Notice::Exited(exited)) if exited.name == name);
         }
         Ok(over)
     };
     // A pod process that is gone by now says enough by that.
-    if let Ok(Some(code)) = ended() {
-        say(&format!("container {name:?} ended with exit code {code}, and the command with it"));
+    if let Ok(true) = ended() {
+        say(&format!("container {name:?} ended, and the command with it"));
     }
 }

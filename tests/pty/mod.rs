@@ -5,13 +5,12 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use holdfast::sys::terminal;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{Termios, tcgetattr};
 
 /// How long anything may take.
@@ -35,8 +34,9 @@ pub struct Pty {
 impl Pty {
     /// Runs `command` in a session of its own, on a terminal that controls it, of 24 lines of 80 characters.
     pub fn run(command: &Command) -> Pty {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let pair = openpty(Some(&size), None).unwrap();
+        // Not by openpty(3), whose descriptors programs started meanwhile would inherit.
+        let pair = terminal::pair(Path::new("/dev/pts/ptmx")).unwrap();
+        terminal::set_size(&pair.slave, (24, 80)).unwrap();
         let before = tcgetattr(&pair.slave).unwrap();
         let stream = || Stdio::from(pair.slave.try_clone().unwrap());
         // util-linux' program executes the other in its place.
@@ -44,7 +44,6 @@ impl Pty {
         on_terminal.arg("--ctty").arg(command.get_program()).args(command.get_args());
         on_terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let child = on_terminal.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
-        fcntl(std::os::fd::AsRawFd::as_raw_fd(&pair.master), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
         let (slave, master) = (pair.slave, Some(File::from(pair.master)));
         Pty { master, slave, before, child, seen: Vec::new(), past: 0, answers: false }
     }

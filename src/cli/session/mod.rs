@@ -11,7 +11,7 @@ mod screen;
 mod tests;
 
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
@@ -167,7 +167,7 @@ impl Session {
         match self.client.receive()? {
             Some(Reply::Exited { code }) => return Ok(Some(End::Exited(code))),
             Some(Reply::Failed(failure)) => return Ok(Some(End::Failed(failure))),
-            Some(Reply::Missed { bytes }) => self.note(&format!(
+            Some(Reply::Missed { bytes }) => self.say(&format!(
                 "warning: {bytes} bytes went past, since this was too slow to read them; the log has them: holdfast logs"
             )),
             Some(_) => {}
@@ -177,10 +177,10 @@ impl Session {
     }
 
     /// A line for the person, also while the terminal is raw.
-    fn note(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         match self.screen {
             // There is nobody left to tell of a failure.
-            Some(_) => eprint!("\r\n{}\r\n", harmless::line(text)),
+            Some(_) => drop(write!(std::io::stderr(), "{}\r\n", harmless::line(text))),
             None => say(text),
         }
     }

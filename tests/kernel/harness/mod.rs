@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use debian::busybox;
 pub use kernel::Place;
 pub use pod::Seen;
 pub use wait::{SOON, eventually, stays_true_for};
