@@ -1,0 +1,30 @@
+//! How long a command in a container takes, from its own start on the node to its end.
+
+use std::process::Command;
+
+use crate::clock::now;
+use crate::crun::Crun;
+use crate::harness::image::run;
+use crate::harness::pod::pod;
+use crate::harness::{World, binary};
+use crate::table::compared;
+
+/// Prints the times of `exec`, beside those of `crun exec` of the same program in a container of the same bundle.
+pub fn measure(runs: usize) {
+    let mut world = World::without_agent();
+    world.start_agent();
+    world.write("first.yaml", &pod("first", &["trap-term"]));
+    let first = world.running("first");
+    let mut crun = Crun::with_bundle_of(&world, &first.uid());
+    crun.exec();
+    let exec = || {
+        let before = now();
+        let mut command = Command::new(binary());
+        command.arg("--runtime-dir").arg(&world.runtime);
+        run(command.args(["exec", "first", "--", "/workload", "echo", "x"]));
+        now() - before
+    };
+    exec();
+    let (ours, theirs) = (0..runs).map(|_| (exec(), crun.exec())).unzip();
+    compared("exec of echo, to its end", ours, "crun exec", theirs);
+}
