@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::clock::now;
 use crate::crun::Crun;
 use crate::harness::image::run;
-use crate::harness::pod::pod;
+use crate::harness::pod::{pod, with, with_main};
 use crate::harness::{World, binary};
 use crate::table::compared;
 
@@ -13,7 +15,11 @@ use crate::table::compared;
 pub fn measure(runs: usize) {
     let mut world = World::without_agent();
     world.start_agent();
-    world.write("first.yaml", &pod("first", &["trap-term"]));
+    // Where crun's container writes that it runs.
+    let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
+    let mounts = json!([{"name": "shared", "mountPath": "/shared"}]);
+    let manifest = with(pod("first", &["trap-term"]), json!({"volumes": volumes}));
+    world.write("first.yaml", &with_main(manifest, json!({"volumeMounts": mounts})));
     let first = world.running("first");
     let mut crun = Crun::with_bundle_of(&world, &first.uid());
     crun.exec();
