@@ -164,6 +164,61 @@ fn a_multiplexer_that_is_none_gives_no_terminal_and_harms_nobody() {
     assert_eq!(fs::read_to_string(target).unwrap(), "untouched");
 }
 
+/// Threat 2, with a racer: a volume at `/dev/pts` in which somebody else swaps things while terminals are made.
+#[test]
+fn nothing_that_is_swapped_under_a_terminal_is_touched() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    let (shared, marker) = (world.directory.join("shared"), world.directory.join("marker"));
+    fs::create_dir(&shared).unwrap();
+    fs::write(&marker, "untouched").unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let path = shared.join("ptmx");
+            let all = nix::sys::stat::Mode::all();
+            for turn in 0.. {
+                let _ = fs::remove_file(&path);
+                match turn % 5 {
+                    0 => fs::write(&path, "").unwrap(),
+                    1 => std::os::unix::fs::symlink("/dev/ptmx", &path).unwrap(),
+                    2 => nix::unistd::mkfifo(&path, all).unwrap(),
+                    3 => std::os::unix::fs::symlink(&marker, &path).unwrap(),
+                    _ => {
+                        let multiplexer = nix::sys::stat::makedev(5, 2);
+                        nix::sys::stat::mknod(&path, nix::sys::stat::SFlag::S_IFCHR, all, multiplexer)
+                            .unwrap();
+                    }
+                }
+                if over.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        let mut config = config(&["/bin/true"]);
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["destination"] != "/dev/pts");
+        mounts.push(json!({
+            "destination": "/dev/pts", "type": "bind", "source": shared, "options": ["rbind", "rw"],
+        }));
+        let starts = (0..40).map(|attempt| {
+            let request = StartContainer { terminal: true, ..world.request("c", attempt, &config) };
+            world.client().ask(&Request::StartContainer(Box::new(request)))
+        });
+        let replies: Vec<Reply> = starts.collect();
+        over.store(true, Ordering::Relaxed);
+        for reply in replies {
+            let Reply::Failed(failure) = reply else { panic!("{reply:?}") };
+            assert!(
+                failure.message.starts_with("make a terminal by the container's /dev/pts/ptmx: "),
+                "{failure}"
+            );
+        }
+    });
+    assert_eq!(fs::read_to_string(marker).unwrap(), "untouched");
+    eventually("nothing is left", || world.left_over().is_empty());
+}
+
 /// A reader: who asked, its two pipes, and what it may write to.
 struct Attached {
     seat: Seat,

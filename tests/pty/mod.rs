@@ -29,6 +29,8 @@ pub struct Pty {
     past: usize,
     /// Whether the terminal answers to questions, as real ones do.
     answers: bool,
+    /// Answers on their way.
+    late: String,
 }
 
 impl Pty {
@@ -45,10 +47,11 @@ impl Pty {
         on_terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let child = on_terminal.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         let (slave, master) = (pair.slave, Some(File::from(pair.master)));
-        Pty { master, slave, before, child, seen: Vec::new(), past: 0, answers: false }
+        Pty { master, slave, before, child, seen: Vec::new(), past: 0, answers: false, late: String::new() }
     }
 
-    /// From now on the terminal answers when it is asked where its cursor is and how it does.
+    /// From now on the terminal answers when it is asked where its cursor is and how it does: in order, and late, as by a
+    /// slow line, with the answer to the second question or after the program's end.
     pub fn answer(&mut self) {
         self.answers = true;
     }
@@ -106,12 +109,20 @@ impl Pty {
         };
         let new = &buffer[..length];
         self.seen.extend_from_slice(new);
-        if self.answers {
-            for (question, answer) in [("\x1b[6n", "\x1b[7;7R"), ("\x1b[5n", "\x1b[0n")] {
-                if new.windows(question.len()).any(|window| window == question.as_bytes()) {
-                    master.write_all(answer.as_bytes()).unwrap();
-                }
-            }
+        let asked = |question: &str| new.windows(question.len()).any(|window| window == question.as_bytes());
+        if self.answers && asked("\x1b[6n") {
+            self.late.push_str("\x1b[7;7R");
+        }
+        if self.answers && asked("\x1b[5n") {
+            self.late.push_str("\x1b[0n");
+            self.type_late();
+        }
+    }
+
+    fn type_late(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        if let Some(master) = &mut self.master {
+            master.write_all(late.as_bytes()).unwrap();
         }
     }
 
@@ -124,6 +135,7 @@ impl Pty {
             let ended = self.child.try_wait().unwrap();
             self.look(Duration::from_millis(20));
             if let Some(status) = ended {
+                self.type_late();
                 return status.code();
             }
             assert!(Instant::now() < until, "it goes on; shown was {:?}", self.shown());
