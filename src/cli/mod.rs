@@ -5,6 +5,7 @@
 //! small file.
 //!
 //! Invariant: nothing that a manifest or a container says reaches a terminal raw ([`harmless`]).
+//! But for `exec -t` and `attach -t`, in which the caller's terminal is the container's until the session ends ([`session`]).
 //! Invariant: exit code 0, 1 on any error, or that of the command `exec` ran; an error is one line on stderr.
 
 mod age;
