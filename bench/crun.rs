@@ -18,6 +18,9 @@ use crate::harness::image::{run, target, workload};
 /// First argument of the server.
 pub const ROLE: &str = "crun-server";
 
+/// What the server is told for an exec rather than a round.
+const EXEC: &str = "exec";
+
 /// Most rounds at once.
 const AT_ONCE: usize = 10;
 
@@ -68,6 +71,14 @@ impl Crun {
         Crun { server, answers }
     }
 
+    /// How long `crun exec` takes in a container that runs until the end of this.
+    pub fn exec(&mut self) -> Duration {
+        writeln!(self.server.stdin.as_mut().unwrap(), "{EXEC}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        Duration::from_nanos(answer.trim().parse().unwrap())
+    }
+
     /// Runs the bundle `at_once` times at once, then ends them; the slowest counts.
     pub fn round(&mut self, at_once: usize) -> Round {
         writeln!(self.server.stdin.as_mut().unwrap(), "{at_once}").unwrap();
@@ -86,7 +97,7 @@ impl Drop for Crun {
     }
 }
 
-/// The server: a number a line in, two times in nanoseconds a line out.
+/// The server: a number a line in, two times in nanoseconds a line out; or [`EXEC`], and one.
 pub fn serve(bundle: &str, file: &str) {
     let state = PathBuf::from(bundle).join("state");
     // The program itself: the wrapper in target/debian/bin would count against it.
@@ -97,20 +108,34 @@ pub fn serve(bundle: &str, file: &str) {
         crun.env("LD_LIBRARY_PATH", &libraries).arg("--root").arg(&state).arg("--cgroup-manager=cgroupfs");
         crun
     };
+    let start_one = |number: usize| {
+        let (mut crun, name) = (crun(), format!("bench{number}"));
+        crun.arg("run")
+            .arg("--bundle")
+            .arg(format!("{bundle}/{number}"))
+            .arg(&name)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        (name, crun.spawn().unwrap())
+    };
+    let mut kept = None;
     for line in std::io::stdin().lines() {
-        let at_once: usize = line.unwrap().parse().unwrap();
+        let line = line.unwrap();
+        if line == EXEC {
+            let (name, _) = kept.get_or_insert_with(|| {
+                let _ = fs::remove_file(file);
+                let started = start_one(0);
+                first_instruction(file.as_ref(), 0);
+                started
+            });
+            let before = now();
+            run(crun().args(["exec", name, "/workload", "echo", "x"]));
+            println!("{}", (now() - before).as_nanos());
+            continue;
+        }
+        let at_once: usize = line.parse().unwrap();
         let _ = fs::remove_file(file);
         let before = now();
-        let start_one = |number: usize| {
-            let (mut crun, name) = (crun(), format!("bench{number}"));
-            crun.arg("run")
-                .arg("--bundle")
-                .arg(format!("{bundle}/{number}"))
-                .arg(&name)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null());
-            (name, crun.spawn().unwrap())
-        };
         let running: Vec<(String, Child)> = (0..at_once).map(start_one).collect();
         let start = first_instruction(file.as_ref(), at_once - 1) - before;
         let before = now();
@@ -121,5 +146,9 @@ pub fn serve(bundle: &str, file: &str) {
             child.wait().unwrap();
         }
         println!("{} {}", start.as_nanos(), (now() - before).as_nanos());
+    }
+    if let Some((name, mut child)) = kept {
+        run(crun().args(["kill", &name, "TERM"]));
+        child.wait().unwrap();
     }
 }

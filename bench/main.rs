@@ -7,6 +7,7 @@
 
 mod clock;
 mod crun;
+mod exec;
 mod footprint;
 mod import;
 mod latency;
@@ -30,6 +31,7 @@ fn main() {
     let runs: usize = args.first().map_or(31, |runs| runs.parse().expect("usage: bench [RUNS]"));
     println!("medians of {runs} alternating runs; ratios are to the peer named");
     latency::measure(runs);
+    exec::measure(runs);
     footprint::measure();
     import::measure(runs.min(7));
 }

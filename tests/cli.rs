@@ -287,7 +287,7 @@ fn an_execed_command_has_its_input_its_outputs_and_its_exit_code() {
     assert_eq!((run.code, &*run.out, &*run.err), (7, "", "on stderr\n"));
     assert_eq!(exec(&world, &["-i"], "deaf").code, 0);
     let run = exec(&world, &[], "missing");
-    assert_eq!((run.code, &*run.err), (1, "error: exec missing: not found\n"));
+    assert_eq!((run.code, &*run.err), (127, "error: exec missing: not found\n"));
     let run = exec(&world, &[], "lost");
     assert_eq!((run.code, &*run.err), (1, "error: the pod process ended before the command did\n"));
 }

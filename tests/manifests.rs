@@ -184,6 +184,13 @@ fn write_container(container: &Container, text: &mut String) {
     for variable in &container.env {
         writeln!(text, "    env {}={:?}", variable.name, variable.value).unwrap();
     }
+    if container.tty {
+        writeln!(text, "    on a terminal").unwrap();
+    }
+    if container.stdin {
+        let until = if container.stdin_once { "the first who attaches" } else { "whoever attaches" };
+        writeln!(text, "    reads {until}").unwrap();
+    }
     let resources = &container.resources;
     if *resources != holdfast::spec::Resources::default() {
         writeln!(text, "    cpu {:?} of {:?}", resources.cpu_request, resources.cpu_limit).unwrap();

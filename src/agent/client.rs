@@ -50,8 +50,13 @@ impl Client {
         seqpacket::send(self.0.as_fd(), &packet, descriptors).context("send to the pod process")
     }
 
-    /// The next reply; `None` when the pod process is gone.
+    /// The next reply; `None` when the pod process is gone. What came attached is closed.
     pub fn receive(&self) -> Result<Option<Reply>> {
+        Ok(self.receive_with()?.map(|(reply, _)| reply))
+    }
+
+    /// The next reply, and the descriptors that came attached.
+    pub fn receive_with(&self) -> Result<Option<(Reply, Vec<OwnedFd>)>> {
         let packet = match seqpacket::recv(self.0.as_fd(), MAX_PACKET) {
             Err(error) if error.raw_os_error() == Some(Errno::ECONNRESET as i32) => None,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -59,8 +64,9 @@ impl Client {
             }
             other => other.context("receive from the pod process")?,
         };
-        let reply = packet.map(|packet| serde_json::from_slice(&packet.bytes)).transpose();
-        reply.context("read the pod process's answer")
+        let Some(packet) = packet else { return Ok(None) };
+        let reply = serde_json::from_slice(&packet.bytes).context("read the pod process's answer")?;
+        Ok(Some((reply, packet.descriptors)))
     }
 
     /// Zero waits for ever.

@@ -18,7 +18,7 @@ use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
-use crate::protocol::{LogFile, Overlay, Reply, Request, RunState, StartContainer, State};
+use crate::protocol::{LogFile, Overlay, Reply, Request, RunState, StartContainer, State, Stdin, TERMINALS};
 use crate::spec::{Container, Pod};
 use crate::status::{Failure, Reason, Wall};
 use crate::sys::beneath::Root;
@@ -57,6 +57,13 @@ pub fn start_container(
     let state = settled(&directory, &container.name).map_err(create)?;
     if let Some(at) = runs_since(&state, &container.name, attempt) {
         return Ok(Learnt::Started { at });
+    }
+    // Only where an agent that was replaced by an older one comes back: that one started the pod's process.
+    if (container.stdin || container.tty) && state.hello.version < TERMINALS {
+        return Err(create(anyhow!(
+            "the pod's process is of an older holdfast, which knows neither stdin nor tty; change the manifest, be it a \
+             label, and the pod gets a new one"
+        )));
     }
     let run = Run {
         world,
@@ -187,6 +194,12 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
             max_files: LOG_FILES,
         },
         deadline: DEADLINE,
+        stdin: match (container.stdin, container.stdin_once) {
+            (false, _) => Stdin::None,
+            (true, false) => Stdin::Open,
+            (true, true) => Stdin::Once,
+        },
+        terminal: container.tty,
     })
 }
 

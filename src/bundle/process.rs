@@ -32,6 +32,9 @@ const MKNOD: &str = "CAP_MKNOD";
 
 /// The OCI `process` object, for root: the worker looks up the image's USER.
 ///
+/// `terminal` is false also for a container with one: the pod process's worker makes it, with the container's own rights,
+/// where the runtime would make it as root and hand it over by a socket.
+///
 /// `noNewPrivileges` is absent, not false: false together with a seccomp filter fails. The group 0 is listed, since an
 /// empty list would leave the caller's groups on the container.
 pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
@@ -109,12 +112,15 @@ fn own_env(container: &Container) -> Vec<Variable> {
     variables
 }
 
-/// The whole environment, `NAME=value`: PATH, HOSTNAME, the image's, the manifest's. A later value replaces an earlier one
+/// The whole environment, `NAME=value`: PATH, HOSTNAME, TERM with a terminal (containerd's `WithTTY`), the image's, the manifest's. A later value replaces an earlier one
 /// in its place.
 fn env(inputs: &Inputs<'_>, own: &[Variable]) -> Vec<String> {
     let mut variables = Vec::new();
     set(&mut variables, "PATH", DEFAULT_PATH.to_owned());
     set(&mut variables, "HOSTNAME", inputs.pod.hostname.clone());
+    if inputs.container.tty {
+        set(&mut variables, "TERM", "xterm".to_owned());
+    }
     for (name, value) in inputs.image.env.iter().filter_map(|variable| variable.split_once('=')) {
         set(&mut variables, name, value.to_owned());
     }

@@ -288,6 +288,24 @@ fn references_are_expanded_in_env_command_and_args_9_02() {
 }
 
 #[test]
+fn a_terminal_is_named_unless_image_or_manifest_do_and_never_the_runtimes() {
+    let mut world = world();
+    world.container.tty = true;
+    let terms = |document: &Value| -> Vec<String> {
+        let env = document["process"]["env"].as_array().unwrap().iter();
+        env.filter_map(|entry| Some(entry.as_str()?.strip_prefix("TERM=")?.to_owned())).collect()
+    };
+    assert_eq!(
+        (terms(&world.json()), &world.json()["process"]["terminal"]),
+        (strings(&["xterm"]), &json!(false))
+    );
+    world.image.env = vec!["TERM=vt100".into()];
+    assert_eq!(terms(&world.json()), ["vt100"]);
+    world.container.env = vec![EnvVar { name: "TERM".into(), value: "linux".into() }];
+    assert_eq!(terms(&world.json()), ["linux"]);
+}
+
+#[test]
 fn image_command_is_not_expanded() {
     let mut world = world();
     world.image.cmd = strings(&["$(FOO)", "$$"]);

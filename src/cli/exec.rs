@@ -1,220 +1,215 @@
-//! `exec`: hands a pod process three pipe ends made here, and pumps.
+//! `exec`: runs a command in a container, by the pod process.
 //!
-//! Invariant: a container never gets a descriptor of the caller's: it could open what is behind it anew, and would hold
-//! the caller's terminal.
+//! With `-t` the command has a terminal of the container's own `/dev/pts`, whose master comes here; the caller's terminal is
+//! raw meanwhile and shows all that the command writes, as it is: to steer it is what a terminal is for. What would
+//! outlive the session is undone: see [`super::session`].
 
-use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 
 use super::args;
-use super::sink::Sink;
-use super::{choose, read};
+use super::field::{list, text};
+use super::read::{self, Found};
+use super::session::{End, Session};
+use super::{PATIENCE, choose, live, say};
 use crate::agent::Client;
 use crate::host::Runtime;
-use crate::protocol::{Exec, Reply, Request};
+use crate::protocol::{Exec, Notice, Reply, Request, RunState, Size, State, TERMINALS};
+use crate::status::{Failure, Reason};
+use crate::sys::{clock, terminal};
 
-/// Most that is taken from a pipe at once: its size.
-const CHUNK: usize = 64 * 1024;
+/// Exit code of a command that is not there, and of one that cannot be executed, as of a shell.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// How long a container may take to end after what ran in it: until the pod process has killed what is left there.
+const CONTAINER_END: Duration = Duration::from_millis(500);
 
 /// Runs the command; its exit code is ours.
 pub fn exec(runtime: &Runtime, exec: &args::Exec) -> Result<ExitCode> {
-    ensure!(!exec.tty, "-t: terminals are not supported yet; leave it out, -i passes stdin on without one");
+    ensure_command(exec)?;
     let found = read::pod(runtime, &exec.pod.namespace.namespace, &exec.pod.name)?;
-    let name = choose::container(&found, exec.container.as_deref())?;
-    let client = Client::connect(&runtime.pod(&found.uid).socket())
-        .with_context(|| format!("pod {}/{} has no running pod process", found.namespace(), found.name()))?;
+    let name = container(&found, exec.container.as_deref(), exec.quiet)?;
+    let client = connect(runtime, &found, "exec into")?;
+    let begun = clock::boottime();
+    let with_terminal = terminal_wanted(exec.stdin, exec.tty, exec.quiet);
+    let mut session = match with_terminal {
+        false => with_pipes(client, &name, exec)?,
+        true => {
+            ensure_terminals(&client, &found, "terminals")?;
+            match in_terminal(client, &name, exec)? {
+                Ok(session) => session,
+                Err(failure) => return refused(&failure, &found),
+            }
+        }
+    };
+    let code = match session.run()? {
+        End::Failed(failure) => return refused(&failure, &found),
+        End::Exited(code) => {
+            if code == 128 + libc::SIGKILL {
+                drop(session);
+                say_if_container_ended(runtime, &found, &name, begun);
+            }
+            code
+        }
+        // The command is killed when the connection ends.
+        End::Unread | End::Detached => 1,
+        End::Signal(signal) => 128 + signal,
+    };
+    // At most 255, as every exit status.
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+}
+
+/// Whether there is a command, where it belongs.
+fn ensure_command(exec: &args::Exec) -> Result<()> {
+    let pod = &exec.pod.name;
+    match exec.words.first() {
+        Some(flag) if flag.starts_with('-') => {
+            bail!(
+                "unexpected argument {flag:?}; flags of the command come after --, those of exec are in exec --help"
+            )
+        }
+        Some(_) => {
+            let words = [&*exec.words, &*exec.command].concat().join(" ");
+            bail!("the command comes after --; type: holdfast exec {pod} -- {words}")
+        }
+        None => Ok(()),
+    }
+}
+
+/// The container that is meant; without a word about others where `quiet`.
+pub fn container(found: &Found, asked: Option<&str>, quiet: bool) -> Result<String> {
+    let first = list(&found.pod.object, "/spec/containers").first().map(|first| text(first, "/name"));
+    choose::container(found, asked.or(first.filter(|_| quiet)))
+}
+
+/// The pod's process. `what` is what cannot be done in a pod that is over.
+pub fn connect(runtime: &Runtime, found: &Found, what: &str) -> Result<Client> {
+    let phase = text(&found.pod.object, "/status/phase");
+    if matches!(phase, "Succeeded" | "Failed") {
+        bail!("cannot {what} a container in a completed pod; current phase is {phase}");
+    }
+    Client::connect(&runtime.pod(&found.uid).socket())
+        .with_context(|| format!("pod {}/{} has no running pod process", found.namespace(), found.name()))
+}
+
+/// Whether the caller's terminal is to be the container's, in kubectl's way and words.
+pub fn terminal_wanted(stdin: bool, tty: bool, quiet: bool) -> bool {
+    let fit = std::io::stdin().is_terminal();
+    if tty && !quiet {
+        match (stdin, fit) {
+            (false, _) => say("Unable to use a TTY - nothing is passed on to it; add -i"),
+            (true, false) => say("Unable to use a TTY - input is not a terminal or the right kind of file"),
+            (true, true) => {}
+        }
+    }
+    tty && stdin && fit
+}
+
+/// Asks what runs, of a pod process that knows terminals.
+pub fn ensure_terminals(client: &Client, found: &Found, what: &str) -> Result<()> {
+    let State { hello, .. } = client.state(&Request::State, PATIENCE)?;
+    ensure!(
+        hello.version >= TERMINALS,
+        "pod {} is held by a process of an older holdfast, which knows no {what}; change the manifest, be it a label, and \
+         the pod is started anew",
+        found.name()
+    );
+    Ok(())
+}
+
+fn with_pipes(client: Client, name: &str, exec: &args::Exec) -> Result<Session> {
     let (stdin, to_stdin) = pipe2(OFlag::O_CLOEXEC)?;
     let (from_stdout, stdout) = pipe2(OFlag::O_CLOEXEC)?;
     let (from_stderr, stderr) = pipe2(OFlag::O_CLOEXEC)?;
-    let request = Request::Exec(Exec { name, args: exec.command.clone(), terminal: false, timeout: None });
-    client.send(&request, &[stdin.as_fd(), stdout.as_fd(), stderr.as_fd()])?;
+    client.send(&request(name, exec, None), &[stdin.as_fd(), stdout.as_fd(), stderr.as_fd()])?;
     drop((stdin, stdout, stderr));
-    let input = match exec.stdin {
-        true => Some(Input::new(to_stdin)?),
-        // The command reads the end at once.
-        false => {
-            drop(to_stdin);
-            None
-        }
+    let mut session = Session::with_command(client);
+    // Without -i the command reads the end at once.
+    if exec.stdin {
+        session.pass_stdin_to(to_stdin)?;
+    }
+    session.pass_to_stdout(from_stdout)?;
+    session.pass_to_stderr(from_stderr)?;
+    Ok(session)
+}
+
+/// The session, or why the command was not begun.
+fn in_terminal(client: Client, name: &str, exec: &args::Exec) -> Result<Result<Session, Failure>> {
+    let size = terminal::size(std::io::stdin()).context("ask for the terminal's size")?;
+    client.send(&request(name, exec, Some(size)), &[])?;
+    let (reply, master) = client.receive_with()?.context("the pod process ended before the command began")?;
+    match reply {
+        Reply::Started { .. } => {}
+        Reply::Failed(failure) => return Ok(Err(failure)),
+        other => bail!("the pod process answered {other:?}"),
+    }
+    let master = master.into_iter().next().context("the pod process gave no terminal")?;
+    let mut session = Session::with_command(client);
+    session.pass_stdin_to(master.try_clone()?)?;
+    session.be_terminal(master.as_fd())?;
+    session.pass_to_stdout(master)?;
+    Ok(Ok(session))
+}
+
+fn request(name: &str, exec: &args::Exec, size: Option<terminal::Size>) -> Request {
+    Request::Exec(Exec {
+        name: name.to_owned(),
+        args: exec.command.clone(),
+        terminal: size.is_some(),
+        size: size.map(|(rows, columns)| Size { rows, columns }),
+        timeout: None,
+    })
+}
+
+/// Tells why the command was not begun, with a shell's exit code for it.
+fn refused(failure: &Failure, found: &Found) -> Result<ExitCode> {
+    let code = match code_of(failure) {
+        Some(code) => code,
+        None => bail!("{}; see: holdfast describe pod {}", failure.message, found.name()),
     };
-    let mut pump = Pump {
-        client,
-        input,
-        outputs: [Output::new(from_stdout, Sink::stdout())?, Output::new(from_stderr, Sink::stderr())?],
+    say(&format!("error: {}", failure.message));
+    Ok(ExitCode::from(code))
+}
+
+/// The exit code for a command that could not be executed. A pod process says why in words only.
+fn code_of(failure: &Failure) -> Option<u8> {
+    let executed = failure.reason == Reason::StartError && failure.message.starts_with("exec");
+    let missing =
+        ["not found", "no such file or directory"].iter().any(|words| failure.message.contains(words));
+    executed.then_some(if missing { NOT_FOUND } else { NOT_EXECUTABLE })
+}
+
+/// A command that was killed may have been so because its container ended under it, which is known a little later. `begun`
+/// is before the command was, on CLOCK_BOOTTIME.
+fn say_if_container_ended(runtime: &Runtime, found: &Found, name: &str, begun: Duration) {
+    let ended = || -> Result<bool> {
+        let client = Client::connect(&runtime.pod(&found.uid).socket())?;
+        let state = client.state(&Request::Watch, PATIENCE)?;
+        let until = Instant::now() + CONTAINER_END;
+        let run = state.runs.iter().find(|run| live::name(run) == name);
+        // Another run of it is no run that the command was in.
+        let mut over = !matches!(run, Some(RunState::Running { started_boot, .. }) if *started_boot <= begun);
+        while !over {
+            let left = until.saturating_duration_since(Instant::now());
+            let mut wanted = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut wanted, PollTimeout::try_from(left)?)? == 0 {
+                return Ok(false);
+            }
+            let notice = client.receive()?.context("it ended")?;
+            over = matches!(notice, Reply::Notice(Notice::Exited(exited)) if exited.name == name);
+        }
+        Ok(over)
     };
-    // At most 255, as every exit status.
-    pump.run().map(|code| ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
-}
-
-struct Pump {
-    client: Client,
-    input: Option<Input>,
-    outputs: [Output; 2],
-}
-
-impl Pump {
-    /// Until the command has ended and all that it wrote is through. The exit code, or 1 if nobody reads any more.
-    fn run(&mut self) -> Result<i32> {
-        loop {
-            let ready = self.wait()?;
-            let open = match &mut self.input {
-                Some(input) => !ready.broken && input.pump(ready.stdin)?,
-                None => false,
-            };
-            if !open {
-                self.input = None;
-            }
-            for output in &mut self.outputs {
-                if !output.pump()? {
-                    // The command is killed when the connection ends.
-                    return Ok(1);
-                }
-            }
-            if !ready.reply {
-                continue;
-            }
-            match self.client.receive()? {
-                Some(Reply::Exited { code }) => {
-                    self.drain()?;
-                    return Ok(code);
-                }
-                Some(Reply::Failed(failure)) => bail!("{}", failure.message),
-                Some(_) => {}
-                None => bail!("the pod process ended before the command did"),
-            }
-        }
+    // A pod process that is gone by now says enough by that.
+    if let Ok(true) = ended() {
+        say(&format!("container {name:?} ended, and the command with it"));
     }
-
-    /// Everything written before the command ended is in the pipes; what its children write later is not waited for.
-    fn drain(&mut self) -> Result<()> {
-        for output in &mut self.outputs {
-            while output.pipe.is_some() && output.pump()? && output.more {}
-            output.sink.finish()?;
-        }
-        Ok(())
-    }
-
-    fn wait(&self) -> Result<Ready> {
-        let mut descriptors = vec![PollFd::new(self.client.as_fd(), PollFlags::POLLIN)];
-        for output in &self.outputs {
-            descriptors.extend(output.pipe.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
-        }
-        let stdin = std::io::stdin();
-        let input = descriptors.len();
-        if let Some(Input { pipe, pending }) = &self.input {
-            // With nothing to pass on, only the end of the command's stdin is told of the pipe.
-            let (out, read) = match pending.is_empty() {
-                true => (PollFlags::empty(), PollFlags::POLLIN),
-                false => (PollFlags::POLLOUT, PollFlags::empty()),
-            };
-            descriptors.push(PollFd::new(pipe.as_fd(), out));
-            descriptors.push(PollFd::new(stdin.as_fd(), read));
-        }
-        match poll(&mut descriptors, PollTimeout::NONE) {
-            Err(Errno::EINTR) => {}
-            other => {
-                other.context("wait for the command")?;
-            }
-        }
-        let told = |index: usize| {
-            let revents = descriptors.get(index).and_then(|descriptor| descriptor.revents());
-            revents.unwrap_or(PollFlags::empty())
-        };
-        Ok(Ready {
-            reply: !told(0).is_empty(),
-            broken: told(input).contains(PollFlags::POLLERR),
-            stdin: told(input + 1).intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR),
-        })
-    }
-}
-
-/// What the wait brought.
-struct Ready {
-    /// The pod process has something to say.
-    reply: bool,
-    /// The command reads no more.
-    broken: bool,
-    /// Our stdin can be read.
-    stdin: bool,
-}
-
-/// Our stdin, on its way to the command's.
-struct Input {
-    pipe: File,
-    pending: Vec<u8>,
-}
-
-impl Input {
-    fn new(pipe: OwnedFd) -> Result<Input> {
-        Ok(Input { pipe: unblocked(pipe)?, pending: Vec::new() })
-    }
-
-    /// Moves what can be moved; `false` at the end of either side.
-    fn pump(&mut self, readable: bool) -> Result<bool> {
-        if self.pending.is_empty() {
-            if !readable {
-                return Ok(true);
-            }
-            let mut buffer = vec![0; CHUNK];
-            match nix::unistd::read(std::io::stdin().as_raw_fd(), &mut buffer) {
-                Ok(0) => return Ok(false),
-                Ok(length) => self.pending.extend_from_slice(&buffer[..length]),
-                Err(Errno::EAGAIN | Errno::EINTR) => return Ok(true),
-                Err(error) => return Err(error).context("read stdin"),
-            }
-        }
-        match self.pipe.write(&self.pending) {
-            Ok(length) => self.pending.drain(..length).for_each(drop),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // The command has closed its stdin: that is its business.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(false),
-            Err(error) => return Err(error).context("write to the command's stdin"),
-        }
-        Ok(true)
-    }
-}
-
-/// The command's stdout or stderr, on its way to ours.
-struct Output {
-    pipe: Option<File>,
-    sink: Sink,
-    /// Whether there may be more to read at once.
-    more: bool,
-}
-
-impl Output {
-    fn new(pipe: OwnedFd, sink: Sink) -> Result<Output> {
-        Ok(Output { pipe: Some(unblocked(pipe)?), sink, more: false })
-    }
-
-    /// Moves one piece, if there is one; `false` when nobody reads ours any more.
-    fn pump(&mut self) -> Result<bool> {
-        self.more = false;
-        let Some(pipe) = &mut self.pipe else { return Ok(true) };
-        let mut buffer = vec![0; CHUNK];
-        match pipe.read(&mut buffer) {
-            Ok(0) => self.pipe = None,
-            Ok(length) => {
-                self.more = true;
-                return self.sink.write(&buffer[..length]);
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(error) => return Err(error).context("read the command's output"),
-        }
-        Ok(true)
-    }
-}
-
-/// Our end of a pipe does not block; the other end is another open file and does.
-fn unblocked(pipe: OwnedFd) -> Result<File> {
-    fcntl(pipe.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    Ok(File::from(pipe))
 }

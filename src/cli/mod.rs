@@ -4,12 +4,14 @@
 //! agent keeps those files up to date; they never ask the agent. What is no manifest (`restart`, `down`) is ordered by a
 //! small file.
 //!
-//! Invariant: nothing that a manifest or a container says reaches a terminal raw ([`harmless`]).
+//! Invariant: nothing that a manifest or a container says reaches a terminal raw ([`harmless`]). But for `exec -t` and
+//! `attach -t`, in which the caller's terminal is the container's until the session ends ([`session`]).
 //! Invariant: exit code 0, 1 on any error, 2 for a command line that cannot be read, or that of the command `exec` ran;
 //! `status`, `doctor` and `check` tell by theirs what they found; an error is one line on stderr.
 
 mod age;
 mod args;
+mod attach;
 mod check;
 mod choose;
 mod colour;
@@ -31,6 +33,7 @@ mod read;
 mod report;
 mod row;
 mod select;
+mod session;
 mod sink;
 mod space;
 mod start;
@@ -120,6 +123,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Status(asked) => return status::status(&runtime, &asked),
         Verb::Doctor(asked) => return doctor::doctor(&runtime, &asked),
         Verb::Top(top) => top::top(&runtime, &top)?,
+        Verb::Attach(attach) => return attach::attach(&runtime, &attach),
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
         Verb::Completion(shell) => completion::script(&shell)?,

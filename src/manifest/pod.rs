@@ -131,6 +131,9 @@ fn container(container: core::Container) -> spec::Container {
         working_dir: container.working_dir.filter(|directory| !directory.is_empty()),
         resources: resources(&container.resources.unwrap_or_default()),
         mounts: container.volume_mounts.unwrap_or_default().into_iter().map(mount).collect(),
+        stdin: container.stdin.unwrap_or_default(),
+        stdin_once: container.stdin_once.unwrap_or_default(),
+        tty: container.tty.unwrap_or_default(),
     }
 }
 

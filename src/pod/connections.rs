@@ -35,7 +35,13 @@ struct Connection {
     watching: bool,
     /// Whether an answer is owed: no further request is read until it is given.
     busy: bool,
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Packet>,
+}
+
+/// What is to be sent, with the descriptors that go with it.
+struct Packet {
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// What came of looking at a connection.
@@ -134,20 +140,31 @@ impl Connections {
 
     /// Says something, though the answer is still owed.
     pub fn send(&mut self, id: Id, reply: &Reply) {
-        let Some(bytes) = packet(reply) else { return };
+        self.send_with(id, reply, Vec::new());
+    }
+
+    /// As [`Connections::send`], with descriptors attached, which are then closed here.
+    pub fn send_with(&mut self, id: Id, reply: &Reply, descriptors: Vec<OwnedFd>) {
+        let Some(bytes) = written(reply) else { return };
         let Some(connection) = self.list.iter_mut().find(|connection| connection.id == id) else { return };
         if matches!(reply, Reply::Failed(_)) {
             connection.busy = false;
         }
-        if !connection.push(bytes) {
+        if !connection.push(Packet { bytes, descriptors }) {
             self.end(id);
         }
     }
 
+    /// Whether all that was said to it was sent, so that a little more may be said.
+    pub fn keeps_up(&self, id: Id) -> bool {
+        self.list.iter().any(|connection| connection.id == id && connection.queue.is_empty())
+    }
+
     /// Tells all who watch.
     pub fn tell(&mut self, notice: &Reply) {
-        let Some(bytes) = packet(notice) else { return };
-        self.list.retain_mut(|connection| !connection.watching || connection.push(bytes.clone()));
+        let Some(bytes) = written(notice) else { return };
+        let packet = || Packet { bytes: bytes.clone(), descriptors: Vec::new() };
+        self.list.retain_mut(|connection| !connection.watching || connection.push(packet()));
     }
 
     fn change(&mut self, id: Id, change: impl FnOnce(&mut Connection)) {
@@ -159,18 +176,19 @@ impl Connections {
 
 impl Connection {
     /// Sends, now or later; false when the connection is of no use any more.
-    fn push(&mut self, bytes: Vec<u8>) -> bool {
+    fn push(&mut self, packet: Packet) -> bool {
         if self.queue.len() >= LONGEST_QUEUE {
             log::warn!("a connection that does not read was ended");
             return false;
         }
-        self.queue.push_back(bytes);
+        self.queue.push_back(packet);
         self.flush()
     }
 
     fn flush(&mut self) -> bool {
-        while let Some(bytes) = self.queue.front() {
-            match seqpacket::send(self.socket.as_fd(), bytes, &[]) {
+        while let Some(Packet { bytes, descriptors }) = self.queue.front() {
+            let attached: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            match seqpacket::send(self.socket.as_fd(), bytes, &attached) {
                 Ok(()) => self.queue.pop_front(),
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             };
@@ -179,7 +197,7 @@ impl Connection {
     }
 }
 
-fn packet(reply: &Reply) -> Option<Vec<u8>> {
+fn written(reply: &Reply) -> Option<Vec<u8>> {
     let bytes = serde_json::to_vec(reply).inspect_err(|error| log::error!("write a reply: {error}")).ok()?;
     if bytes.len() > MAX_PACKET {
         log::error!("a reply of {} bytes is too long to send", bytes.len());

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::attach::end_reading;
 use super::command::{AGAIN, Command, Stage};
 use super::connections::Id;
 use super::job::Answer;
 use super::journal;
 use super::process::{Leaving, Process};
-use super::run::{Begun, End, Phase, Run, remove_command_state};
+use super::run::{Begun, End, Input, Phase, Run, remove_command_state};
 use super::sandbox::PAUSE;
 use super::spawn::Heard;
 use crate::cgroup::{Hierarchy, worker_path};
@@ -94,14 +95,15 @@ impl Process {
         match worker.answer() {
             // How it ended is told when it is reaped.
             Heard::Nothing | Heard::Gone => {}
-            Heard::Answer(Answer::Started { pid }) => {
+            Heard::Answer(Answer::Started { pid }, terminal) => {
+                run.take_terminal(terminal);
                 let begun = Begun { pid, at: clock::wall(), boot: clock::boottime() };
                 run.phase = Phase::Running(begun);
                 self.connections.reply(asker, &Reply::Started { pid, at: begun.at });
                 self.send_stop_signals();
                 self.claim_earlier(pid);
             }
-            Heard::Answer(Answer::Failed(failure)) => {
+            Heard::Answer(Answer::Failed(failure), _) => {
                 self.start_failed(key, asker, failure.reason, failure.message);
             }
         }
@@ -148,9 +150,10 @@ impl Process {
         let kept = failure.message.chars().take(LONGEST_REASON).collect::<String>();
         run.phase = Phase::Failed(Failure::new(reason, kept));
         run.stop = None;
-        if let Some(output) = run.output.take() {
+        if let Some(mut output) = run.output.take() {
             output.drain(&mut self.scratch);
         }
+        run.input = Input::None;
         self.connections.reply(asker, &Reply::Failed(failure));
         run.sweep(&self.cgroups, &self.directory.join("runtime"));
     }
@@ -161,15 +164,17 @@ impl Process {
         let Stage::Starting(worker) = &mut command.stage else { return };
         match worker.answer() {
             Heard::Nothing | Heard::Gone => {}
-            Heard::Answer(Answer::Started { pid }) => {
+            Heard::Answer(Answer::Started { pid }, terminal) => {
                 command.stage = Stage::Running(pid);
                 if command.kill_at.is_some_and(|at| at > clock::boottime()) {
                     command.kill_at = command.timeout_at;
                 }
-                self.connections.send(command.asker, &Reply::Started { pid, at: clock::wall() });
+                // Its terminal's other end is the command's own: it ends with those who have it open.
+                let master = terminal.into_iter().take(1).collect();
+                self.connections.send_with(command.asker, &Reply::Started { pid, at: clock::wall() }, master);
                 self.claim_earlier(pid);
             }
-            Heard::Answer(Answer::Failed(failure)) => self.command_ended(key, &Reply::Failed(failure)),
+            Heard::Answer(Answer::Failed(failure), _) => self.command_ended(key, &Reply::Failed(failure)),
         }
     }
 
@@ -273,9 +278,11 @@ impl Process {
                 if !run.emptied(&self.cgroups) && now < end.boot + LONGEST_END {
                     continue;
                 }
-                if let Some(output) = run.output.take() {
+                if let Some(mut output) = run.output.take() {
                     output.drain(&mut self.scratch);
+                    end_reading(&mut self.connections, output, end.code);
                 }
+                run.input = Input::None;
                 let oom_killed = oom_killed(&self.cgroups, &run.cgroup);
                 let exited = exited(run, begun, end, oom_killed);
                 run.phase = Phase::Exited(exited.clone());

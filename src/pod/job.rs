@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::StartContainer;
+use crate::protocol::{Size, StartContainer};
 use crate::status::Failure;
 
 /// Descriptor over which a worker is told its [`Job`] and gives its [`Answer`].
@@ -27,9 +27,11 @@ pub struct Job {
 /// The task of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Task {
-    /// Starts a container, whose stdout and stderr are descriptors 4 and 5.
+    /// Starts a container, whose stdout and stderr are descriptors 4 and 5, and 6 its stdin where it has one; none of them
+    /// where it has a terminal.
     Start(Box<StartContainer>),
-    /// Runs a command in a container, with descriptors 4, 5 and 6 as its stdin, stdout and stderr.
+    /// Runs a command in a container, with descriptors 4, 5 and 6 as its stdin, stdout and stderr; without them where it is
+    /// to have a terminal.
     Exec(ExecTask),
     /// Starts the process that holds a shared PID namespace.
     Pause(PauseTask),
@@ -48,8 +50,10 @@ pub struct ExecTask {
     pub name: String,
     /// The command.
     pub args: Vec<String>,
-    /// Whether descriptor 4 is a terminal that is to control it.
+    /// Whether it is to have a terminal.
     pub terminal: bool,
+    /// How large that is at first.
+    pub size: Option<Size>,
 }
 
 /// See [`Task::Pause`].
@@ -66,7 +70,7 @@ pub struct PauseTask {
 /// What a worker did.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
-    /// It runs, as a child of the pod process.
+    /// It runs, as a child of the pod process. Where it was to have a terminal, both ends of that are attached.
     Started {
         /// Process ID on the host.
         pid: i32,

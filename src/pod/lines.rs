@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::log_file::Log;
+use super::readers::Reader;
 use crate::sys::clock;
 
 /// Name of the first output stream.
@@ -52,7 +53,7 @@ pub enum Got {
     End,
 }
 
-/// One of a container's two output streams.
+/// One of a container's two output streams; the only one where it has a terminal.
 pub struct Stream {
     pipe: File,
     name: &'static str,
@@ -61,7 +62,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream `name` that comes out of `pipe`, which does not block.
+    /// The stream `name` that comes out of `pipe`, which does not block; it may be a terminal's master.
     pub fn new(pipe: File, name: &'static str) -> Stream {
         Stream { pipe, name, begun: Vec::new() }
     }
@@ -76,18 +77,23 @@ impl Stream {
         self.pipe.as_fd()
     }
 
-    /// Reads once, at most 16 KiB, and logs it.
-    pub fn read(&mut self, log: &mut Log, scratch: &mut Scratch) -> Got {
+    /// Reads once, at most 16 KiB, logs it, and lets `readers` have it too.
+    pub fn read(&mut self, log: &mut Log, scratch: &mut Scratch, readers: &mut [Reader]) -> Got {
         let Scratch { input, batch, time, dropped } = scratch;
         let length = match self.pipe.read(input) {
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Got::Nothing,
+            // A terminal that was hung up.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => 0,
             Err(error) => {
                 log::error!("read a container's {}: {error}", self.name);
                 return Got::End;
             }
         };
+        for reader in readers {
+            reader.give(self.name, input.get(..length).unwrap_or_default());
+        }
         let now = jiff::Timestamp::from_nanosecond(clock::wall().0.into()).unwrap_or_default();
         time.clear();
         // Writing to a string does not fail.

@@ -14,8 +14,9 @@
 //! Invariant: after `ready` it does not exit by itself, except when told to, or when the process that held the pod's
 //! shared PID namespace is lost and nothing is left to hold. So: no `unwrap`, no indexing, nothing that panics.
 //! Invariant: an exit is in `<pod-directory>/exits` before anybody is told.
-//! Invariant: nobody who does not read, and no disk that is full, stops it.
+//! Invariant: nobody who does not read, and no disk that is full, stops it, nor the container, nor the container's log.
 
+mod attach;
 mod command;
 mod connections;
 mod diary;
@@ -26,6 +27,7 @@ mod launch;
 mod lines;
 mod log_file;
 mod process;
+mod readers;
 mod requests;
 mod run;
 mod sandbox;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signalfd::SignalFd;
 
+use super::attach::tell_missed;
 use super::command::{Command, Stage};
 use super::connections::{Connections, Heard, Id};
 use super::lines::Scratch;
@@ -181,6 +182,7 @@ impl Process {
                     self.runs.iter_mut().find(|run| run.key == key).and_then(|run| run.output.as_mut());
                 if let Some(output) = output {
                     output.read(name, &mut self.scratch);
+                    tell_missed(&mut self.connections, output);
                 }
             }
             Source::StartingRun(key) => self.hear_of_run(key),

@@ -1,7 +1,7 @@
 //! What the pod process is asked, and how it begins to do it.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use super::job::{ExecTask, Job, Task, container_id};
 use super::lines::{STDERR, STDOUT, Stream};
 use super::log_file::Log;
 use super::process::{Leaving, Process};
-use super::run::{Output, Phase, Run, Stopping};
+use super::run::{Input, Output, Phase, Run, Stopping};
 use super::spawn::{self, Worker};
-use crate::protocol::{Exec, Hello, LogFile, Reply, Request, StartContainer, State, Stop, VERSION};
+use crate::protocol::{Exec, Hello, Reply, Request, StartContainer, State, Stdin, Stop, VERSION};
 use crate::status::{Failure, Reason};
 use crate::sys::{clock, process};
 
@@ -38,11 +38,12 @@ impl Process {
                 self.connections.owe(asker);
                 self.leave(Leaving::Told(asker));
             }
-            Request::StartContainer(_) | Request::Exec(_) if self.leaving.is_some() => {
+            Request::StartContainer(_) | Request::Exec(_) | Request::Attach(_) if self.leaving.is_some() => {
                 self.connections.fail(asker, Reason::RunContainerError, "the pod is being removed");
             }
             Request::StartContainer(request) => self.start(asker, *request),
             Request::Exec(exec) => self.exec(asker, exec, descriptors),
+            Request::Attach(attach) => self.attach(asker, &attach, descriptors),
         }
     }
 
@@ -81,15 +82,15 @@ impl Process {
         let deadline = clock::boottime() + request.deadline;
         let (name, attempt) = (request.name.clone(), request.attempt);
         let (bundle, cgroup) = (PathBuf::from(&request.bundle), request.cgroup.clone());
-        let (phase, output) = match self.begin(request) {
-            Ok((worker, output)) => {
+        let (phase, output, input) = match self.begin(request) {
+            Ok((worker, output, input)) => {
                 self.connections.owe(asker);
-                (Phase::Starting { worker, asker, deadline }, Some(output))
+                (Phase::Starting { worker, asker, deadline }, Some(output), input)
             }
             Err(error) => {
                 let failure = Failure::new(Reason::RunContainerError, format!("{error:#}"));
                 self.connections.reply(asker, &Reply::Failed(failure.clone()));
-                (Phase::Failed(failure), None)
+                (Phase::Failed(failure), None, Input::None)
             }
         };
         self.last_key += 1;
@@ -101,6 +102,7 @@ impl Process {
             cgroup,
             phase,
             output,
+            input,
             stop: None,
             spent: Vec::new(),
             worker_left: true,
@@ -109,14 +111,33 @@ impl Process {
         });
     }
 
-    fn begin(&self, request: StartContainer) -> Result<(Worker, Output)> {
-        let log = request.log.clone();
+    fn begin(&self, request: StartContainer) -> Result<(Worker, Output, Input)> {
         let title = container_id(&request.name, request.attempt);
-        let (stdout, to_stdout) = pipe()?;
-        let (stderr, to_stderr) = pipe()?;
+        let log = Log::open(request.log.clone());
+        let mut output = Output { log, streams: Vec::new(), readers: Vec::new() };
+        let (mut input, mut theirs) = (Input::None, Vec::new());
+        if request.terminal {
+            input = Input::Terminal { typed: request.stdin != Stdin::None, ends: None };
+        } else {
+            for name in [STDOUT, STDERR] {
+                let (reader, writer) = pipe2(OFlag::O_CLOEXEC).context("make a pipe")?;
+                output.streams.push(Stream::new(File::from(unblocked(reader)?), name));
+                theirs.push(writer);
+            }
+            if request.stdin != Stdin::None {
+                let (reader, writer) = pipe2(OFlag::O_CLOEXEC).context("make a pipe")?;
+                let writer = unblocked(writer)?;
+                input = match request.stdin {
+                    Stdin::Once => Input::Once(Some(writer)),
+                    _ => Input::Open(writer),
+                };
+                theirs.push(reader);
+            }
+        }
+        let theirs: Vec<_> = theirs.iter().map(AsFd::as_fd).collect();
         let job = self.job(Task::Start(Box::new(request)));
-        let worker = spawn::worker(&title, &job, &self.directory, &[to_stdout.as_fd(), to_stderr.as_fd()])?;
-        Ok((worker, output(log, stdout, stderr)))
+        let worker = spawn::worker(&title, &job, &self.directory, &theirs)?;
+        Ok((worker, output, input))
     }
 
     fn job(&self, task: Task) -> Job {
@@ -172,10 +193,10 @@ impl Process {
         let Some(run) = self.runs.iter().find(running) else {
             return fail(self, format!("container {:?} does not run", exec.name));
         };
-        if descriptors.len() != 3 {
-            let message =
-                format!("a command needs three descriptors, {} came with the request", descriptors.len());
-            return fail(self, message);
+        let wanted = if exec.terminal { 0 } else { 3 };
+        if descriptors.len() != wanted {
+            let came = descriptors.len();
+            return fail(self, format!("a command needs {wanted} descriptors, {came} came with the request"));
         }
         if exec.args.is_empty() {
             return fail(self, "a command needs a name".to_owned());
@@ -191,6 +212,7 @@ impl Process {
             name: name.clone(),
             args: exec.args,
             terminal: exec.terminal,
+            size: exec.size,
         };
         let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
         let worker =
@@ -208,22 +230,17 @@ impl Process {
         self.commands.push(Command { key, name, cgroup, container, asker, stage, kill_at, timeout_at });
     }
 
-    /// Whoever asked is gone: its commands end.
+    /// Whoever asked is gone: its commands end, and nobody reads along for it.
     pub(super) fn abandon(&mut self, asker: Id) {
+        self.detach(asker);
         for command in self.commands.iter_mut().filter(|command| command.asker == asker) {
             command.kill_at = Some(clock::boottime());
         }
     }
 }
 
-/// A pipe whose reading end does not block; the container's end does, as programs expect.
-fn pipe() -> Result<(File, OwnedFd)> {
-    use std::os::fd::AsRawFd;
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).context("make a pipe")?;
-    fcntl(reader.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("set non-blocking")?;
-    Ok((File::from(reader), writer))
-}
-
-fn output(log: LogFile, stdout: File, stderr: File) -> Output {
-    Output { log: Log::open(log), streams: vec![Stream::new(stdout, STDOUT), Stream::new(stderr, STDERR)] }
+/// Our end of a pipe does not block; the container's is another open file and does, as programs expect.
+fn unblocked(pipe: OwnedFd) -> Result<OwnedFd> {
+    fcntl(pipe.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("set non-blocking")?;
+    Ok(pipe)
 }

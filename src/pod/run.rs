@@ -1,6 +1,8 @@
 //! One run of a container, from the request until nothing of it is left.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use super::connections::Id;
 use super::job::{command_state, container_id};
 use super::lines::{Got, STDERR, STDOUT, Scratch, Stream};
 use super::log_file::Log;
+use super::readers::Reader;
 use super::spawn::Worker;
 use crate::cgroup::{Hierarchy, worker_path};
 use crate::protocol::{Exited, RunState};
@@ -43,6 +46,8 @@ pub struct Run {
     pub phase: Phase,
     /// Its output, until that ends.
     pub output: Option<Output>,
+    /// What is written to for it to read, until it ends.
+    pub input: Input,
     /// How it is to be stopped.
     pub stop: Option<Stopping>,
     /// Cgroups of commands in it that ended, and may hold what they left behind.
@@ -125,12 +130,32 @@ pub struct Spent {
     pub retry: Option<(Duration, Duration)>,
 }
 
+/// Where what a run reads comes from.
+pub enum Input {
+    /// It reads nothing.
+    None,
+    /// A pipe that stays open.
+    Open(OwnedFd),
+    /// A pipe for the first who attaches; nothing once that one has it.
+    Once(Option<OwnedFd>),
+    /// A terminal.
+    Terminal {
+        /// Whether those who attach may type.
+        typed: bool,
+        /// The master, and the terminal itself: that is kept open so that output does not seem to have ended while nobody in
+        /// the container has it open. Nothing until the worker has handed them over.
+        ends: Option<[OwnedFd; 2]>,
+    },
+}
+
 /// What a run prints.
 pub struct Output {
     /// Where it goes.
     pub log: Log,
     /// Where it comes from.
     pub streams: Vec<Stream>,
+    /// Who reads along.
+    pub readers: Vec<Reader>,
 }
 
 impl Output {
@@ -139,7 +164,7 @@ impl Output {
         let Some(stream) = self.streams.iter_mut().find(|stream| stream.name() == name) else {
             return Got::End;
         };
-        let got = stream.read(&mut self.log, scratch);
+        let got = stream.read(&mut self.log, scratch, &mut self.readers);
         if got == Got::End {
             self.streams.retain(|stream| stream.name() != name);
         }
@@ -148,7 +173,7 @@ impl Output {
 
     /// Reads what is there now. Nobody is left to write more; or whoever is (a neighbour that was handed the pipe) has
     /// had its chance.
-    pub fn drain(mut self, scratch: &mut Scratch) {
+    pub fn drain(&mut self, scratch: &mut Scratch) {
         for name in [STDOUT, STDERR] {
             for _ in 0..DRAIN {
                 if self.read(name, scratch) != Got::Some {
@@ -186,6 +211,19 @@ impl Run {
             },
             Phase::Exited(exited) => RunState::Exited(exited.clone()),
             Phase::Failed(failure) => RunState::Failed { name, attempt, failure: failure.clone() },
+        }
+    }
+
+    /// Takes its terminal over from the worker that started it: what it shows is its output.
+    pub fn take_terminal(&mut self, ends: Vec<OwnedFd>) {
+        let Ok([master, slave]) = <[OwnedFd; 2]>::try_from(ends) else { return };
+        match (master.try_clone(), &mut self.output) {
+            (Ok(shown), Some(output)) => output.streams.push(Stream::new(File::from(shown), STDOUT)),
+            (Err(error), _) => log::error!("container {}: its output is lost: {error}", self.id()),
+            (Ok(_), None) => {}
+        }
+        if let Input::Terminal { ends: place, .. } = &mut self.input {
+            *place = Some([master, slave]);
         }
     }
 

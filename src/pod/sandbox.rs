@@ -147,8 +147,8 @@ fn start_pause(sandbox: &Sandbox, directory: &Path) -> Result<i32> {
         }
         match worker.answer() {
             Heard::Nothing => {}
-            Heard::Answer(Answer::Started { pid }) => return Ok(pid),
-            Heard::Answer(Answer::Failed(failure)) => {
+            Heard::Answer(Answer::Started { pid }, _) => return Ok(pid),
+            Heard::Answer(Answer::Failed(failure), _) => {
                 bail!("start the PID namespace's process: {}", failure.message)
             }
             Heard::Gone => bail!("start the PID namespace's process: its worker died"),

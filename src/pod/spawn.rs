@@ -56,8 +56,8 @@ pub fn worker(title: &str, job: &Job, directory: &Path, more: &[BorrowedFd<'_>])
 pub enum Heard {
     /// Nothing yet.
     Nothing,
-    /// Its answer.
-    Answer(Answer),
+    /// Its answer, and what came with it.
+    Answer(Answer, Vec<OwnedFd>),
     /// It will say nothing any more: it is dead, or about to be, and how is told by the kernel.
     Gone,
 }
@@ -69,10 +69,11 @@ impl Worker {
         match seqpacket::recv(socket.as_fd(), MAX_PACKET) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
             Ok(Some(packet)) => match serde_json::from_slice(&packet.bytes) {
-                Ok(answer) => Heard::Answer(answer),
+                Ok(answer) => Heard::Answer(answer, packet.descriptors),
                 Err(error) => {
                     let message = format!("read the worker's answer: {error}");
-                    Heard::Answer(Answer::Failed(Failure::new(Reason::RunContainerError, message)))
+                    let failure = Failure::new(Reason::RunContainerError, message);
+                    Heard::Answer(Answer::Failed(failure), Vec::new())
                 }
             },
             Ok(None) | Err(_) => {

@@ -17,10 +17,15 @@ pub enum Request {
     StartContainer(Box<StartContainer>),
     /// Ends a run. Answered at once by [`Reply::Done`]; the exit comes as a notice.
     Stop(Stop),
-    /// Runs a command in a container, with three descriptors (stdin, stdout, stderr) attached to the packet.
+    /// Runs a command in a container, with three descriptors (stdin, stdout, stderr) attached to the packet; with none for
+    /// one with a terminal, whose master comes attached to the [`Reply::Started`] (since version 2).
     /// Answered by [`Reply::Started`] and, when the command ended, by [`Reply::Exited`]; or by [`Reply::Failed`].
     /// The command is killed when the connection ends first.
     Exec(Exec),
+    /// Reads along what a container prints from now on, with two pipes attached to the packet (stdout, stderr; all that a
+    /// terminal shows goes to the first). Answered by [`Reply::Attached`], then [`Reply::Missed`] each time that something
+    /// was lost, and when the container ended by [`Reply::Exited`]; or by [`Reply::Failed`]. Since version 2.
+    Attach(Attach),
     /// Kills whatever still runs and leaves. Answered by [`Reply::Done`] just before the pod process exits.
     Leave,
 }
@@ -45,6 +50,25 @@ pub struct StartContainer {
     pub log: LogFile,
     /// Kill the start, and everything in its cgroup, after this long.
     pub deadline: Duration,
+    /// What it reads. Without a terminal /dev/null where this is absent, as for a pod process of version 1.
+    #[serde(default)]
+    pub stdin: Stdin,
+    /// Whether descriptors 0, 1 and 2 are a terminal of its own `/dev/pts`, which controls it. Since version 2.
+    #[serde(default)]
+    pub terminal: bool,
+}
+
+/// What a container reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    /// Nothing: the end is there at once.
+    #[default]
+    None,
+    /// What those say who attach, one after the other; it never ends.
+    Open,
+    /// What the first one says who attaches; it ends when that one is gone. A terminal cannot be closed: there it is as
+    /// [`Stdin::Open`], as in containerd.
+    Once,
 }
 
 /// A root file system out of layers.
@@ -94,12 +118,33 @@ pub struct Exec {
     pub name: String,
     /// The command and its arguments.
     pub args: Vec<String>,
-    /// Whether the descriptors are a terminal, which becomes the command's controlling one.
+    /// Whether its descriptors are a terminal of the container's own `/dev/pts`, which controls it.
     #[serde(default)]
     pub terminal: bool,
+    /// How large that terminal is at first. Since version 2.
+    #[serde(default)]
+    pub size: Option<Size>,
     /// Kill everything the command started after this long.
     #[serde(default)]
     pub timeout: Option<Duration>,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in each.
+    pub columns: u16,
+}
+
+/// Who reads along what a container prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attach {
+    /// The container's name.
+    pub name: String,
+    /// Whether to write to its stdin too, or to type on its terminal, where it has such a thing.
+    pub stdin: bool,
 }
 
 /// Answers.
@@ -107,14 +152,27 @@ pub struct Exec {
 pub enum Reply {
     /// To State and Watch.
     State(State),
-    /// It runs.
+    /// It runs. The master of its terminal is attached, where it is a command that was to have one.
     Started {
         /// Process ID on the host, for people.
         pid: i32,
         /// When.
         at: Wall,
     },
-    /// An exec'ed command ended.
+    /// To Attach. Attached is what to write to: the container's stdin, or the master of its terminal, where that was asked
+    /// for and there is one.
+    Attached {
+        /// Whether the container has a terminal.
+        terminal: bool,
+        /// Whether it reads what is written to it. Without it, nothing is attached.
+        stdin: bool,
+    },
+    /// Whoever attached was too slow, and this many bytes went past.
+    Missed {
+        /// Since the last time this was told.
+        bytes: u64,
+    },
+    /// An exec'ed command ended, or the container that was attached to.
     Exited {
         /// Exit code; 128 + signal where a signal ended it.
         code: i32,

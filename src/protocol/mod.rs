@@ -15,12 +15,18 @@ mod message;
 mod sandbox;
 
 pub use message::{
-    Exec, Exited, Hello, LogFile, Notice, Overlay, Reply, Request, RunState, StartContainer, State, Stop,
+    Attach, Exec, Exited, Hello, LogFile, Notice, Overlay, Reply, Request, RunState, Size, StartContainer,
+    State, Stdin, Stop,
 };
 pub use sandbox::{Sandbox, Tmpfs};
 
 /// Version of the protocol that this build speaks. Raised when a peer must know the difference.
-pub const VERSION: u32 = 1;
+///
+/// 2: [`Request::Attach`], terminals and stdin of containers, and terminals of commands made in the container.
+pub const VERSION: u32 = 2;
+
+/// The first version whose pod processes know terminals, stdin and [`Request::Attach`].
+pub const TERMINALS: u32 = 2;
 
 /// Longest packet, in bytes: far above any message, far below the default socket buffer (212,992).
 pub const MAX_PACKET: usize = 128 * 1024;

@@ -91,6 +91,15 @@ pub struct Container {
     pub resources: Resources,
     /// `volumeMounts`, in order.
     pub mounts: Vec<VolumeMount>,
+    /// `stdin`: it reads what those say who attach, rather than nothing.
+    #[serde(default)]
+    pub stdin: bool,
+    /// `stdinOnce`: of those, the first only.
+    #[serde(default)]
+    pub stdin_once: bool,
+    /// `tty`: its stdin, stdout and stderr are a terminal.
+    #[serde(default)]
+    pub tty: bool,
 }
 
 /// One environment variable with its value as written.

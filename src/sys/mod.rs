@@ -14,4 +14,5 @@ pub mod loopback;
 pub mod process;
 pub mod seqpacket;
 pub mod signal;
+pub mod terminal;
 pub mod untouchable;

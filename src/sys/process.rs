@@ -176,10 +176,3 @@ pub fn signal(pid: i32, number: i32) -> io::Result<()> {
         error => Err(error),
     }
 }
-
-/// Makes the terminal on descriptor 0 the controlling one of the calling session leader.
-pub fn control_terminal() -> io::Result<()> {
-    // SAFETY: plain numbers.
-    let result = unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}

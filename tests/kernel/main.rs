@@ -26,4 +26,5 @@ mod refusals;
 mod resources;
 mod soak;
 mod survival;
+mod terminal;
 mod termination;

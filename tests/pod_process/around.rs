@@ -123,7 +123,13 @@ fn nonsense_is_answered_and_harms_nobody() {
     assert!(matches!(Client(client.0).hear(), Reply::Failed(_)));
     let mut client = world.client();
     client.send(
-        &Request::Exec(Exec { name: "c".into(), args: vec!["x".into()], terminal: false, timeout: None }),
+        &Request::Exec(Exec {
+            name: "c".into(),
+            args: vec!["x".into()],
+            terminal: false,
+            size: None,
+            timeout: None,
+        }),
         &[],
     );
     assert!(matches!(client.hear(), Reply::Failed(_)));
@@ -237,7 +243,8 @@ fn a_command_reads_what_it_is_given() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let (mut output, to) = std::io::pipe().unwrap();
     let mut client = world.client();
-    let exec = Exec { name: "c".into(), args: vec!["cat".into()], terminal: false, timeout: None };
+    let exec =
+        Exec { name: "c".into(), args: vec!["cat".into()], terminal: false, size: None, timeout: None };
     client.send(&Request::Exec(exec), &[reader.as_fd(), to.as_fd(), to.as_fd()]);
     drop((reader, to));
     writer.write_all(b"hello").unwrap();
@@ -247,26 +254,6 @@ fn a_command_reads_what_it_is_given() {
     assert_eq!(text, "hello");
     assert!(matches!(client.hear(), Reply::Started { .. }));
     assert_eq!(client.hear(), Reply::Exited { code: 0 });
-}
-
-#[test]
-fn a_command_can_have_a_terminal() {
-    let world = World::new();
-    world.start(world.request("c", 0, &config(&["/bin/sleep", "1000"])));
-    let terminal = nix::pty::openpty(None, None).unwrap();
-    let mut client = world.client();
-    let script = "tty; readlink /proc/self/fd/0; : < /dev/tty && echo controlled";
-    let args = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    let exec = Exec { name: "c".into(), args, terminal: true, timeout: None };
-    let slave = terminal.slave.as_fd();
-    client.send(&Request::Exec(exec), &[slave, slave, slave]);
-    assert!(matches!(client.hear(), Reply::Started { .. }));
-    assert_eq!(client.hear(), Reply::Exited { code: 0 });
-    drop(terminal.slave);
-    let (mut master, mut text) = (File::from(terminal.master), String::new());
-    // The end of a terminal is an error.
-    let _ = master.read_to_string(&mut text);
-    assert!(text.contains("controlled"), "{text}");
 }
 
 /// As on a slow board: the time is over before there is anything but a worker.

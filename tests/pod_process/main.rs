@@ -7,4 +7,5 @@ mod around;
 mod debian;
 mod insides;
 mod lives;
+mod terminals;
 mod world;

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use holdfast::bundle::CAPABILITIES;
 use holdfast::cgroup::Hierarchy;
 use holdfast::protocol::{
-    Exec, Exited, LogFile, MAX_PACKET, Notice, Overlay, Reply, Request, Sandbox, StartContainer, State, Stop,
+    Exec, Exited, LogFile, MAX_PACKET, Notice, Overlay, Reply, Request, Sandbox, StartContainer, State,
+    Stdin, Stop,
 };
 use holdfast::sys::untouchable::Untouchable;
 use holdfast::sys::{lock, process, seqpacket};
@@ -149,6 +150,8 @@ impl World {
                 max_files: 5,
             },
             deadline: LONG,
+            stdin: Stdin::None,
+            terminal: false,
         }
     }
 
@@ -201,7 +204,7 @@ impl World {
 
     pub fn exec_with(&self, args: &[&str], change: impl FnOnce(&mut Exec)) -> Running {
         let args = args.iter().map(|&word| word.to_owned()).collect();
-        let mut exec = Exec { name: "c".to_owned(), args, terminal: false, timeout: None };
+        let mut exec = Exec { name: "c".to_owned(), args, terminal: false, size: None, timeout: None };
         change(&mut exec);
         let (reader, writer) = std::io::pipe().unwrap();
         let null = File::open("/dev/null").unwrap();

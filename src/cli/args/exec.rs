@@ -6,6 +6,7 @@ use super::PodName;
 
 /// What to run, and where.
 #[derive(Debug, Args)]
+#[command(override_usage = "holdfast exec [OPTIONS] POD -- COMMAND...")]
 pub struct Exec {
     #[command(flatten)]
     pub pod: PodName,
@@ -15,10 +16,16 @@ pub struct Exec {
     /// Pass stdin on to the command
     #[arg(short = 'i', long)]
     pub stdin: bool,
-    /// Refused by name, since kubectl's users type it without thinking
-    #[arg(short = 't', long, hide = true)]
+    /// Give the command a terminal, with -i
+    #[arg(short = 't', long)]
     pub tty: bool,
+    /// Print only what the command does, and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// A command where kubectl once took it: refused, with what to type
+    #[arg(hide = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
     /// The command and its arguments, after `--`
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "words", value_name = "COMMAND")]
     pub command: Vec<String>,
 }

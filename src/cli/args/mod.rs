@@ -1,6 +1,7 @@
 //! The command line's grammar: what is common here, each verb's own in its file.
 
 mod agent;
+mod attach;
 mod check;
 mod completion;
 mod describe;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Command, CommandFactory, Parser, Subcommand};
 
 pub use agent::Agent;
+pub use attach::Attach;
 pub use check::{Check, CheckOutput};
 pub use completion::{Completion, Shell, Typed};
 pub use describe::{Describe, DescribeKind, Target};
@@ -83,6 +85,8 @@ pub enum Verb {
     /// Show what pods or the node use now
     #[command(subcommand)]
     Top(Top),
+    /// Watch what a container prints from now on, and write to what it reads
+    Attach(Attach),
     /// End a pod's containers and start them anew
     Restart(PodName),
     /// End all pods, in order, and the agent

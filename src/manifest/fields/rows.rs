@@ -52,8 +52,7 @@ pub static ROWS: &[Row] = &[
     // Environment.
     not_yet("spec.containers[].envFrom", given, "environment out of ConfigMaps and Secrets", "write it out under env"),
     not_yet("spec.containers[].env[].valueFrom", given, "values taken from elsewhere", "write it out as value"),
-    // Terminal and last words.
-    not_yet("spec.containers[].tty|stdin", on, "a terminal or standard input", REMOVE),
+    // Last words.
     not_yet("spec.containers[].terminationMessagePath", other_than_default_path, "other paths", REMOVE),
     not_yet("spec.containers[].terminationMessagePolicy", other_than_file, "other policies than File", REMOVE),
     // Resources.
@@ -73,7 +72,6 @@ pub static ROWS: &[Row] = &[
     ignored("spec.enableServiceLinks", "there are no Services to name"),
     ignored("spec.os", "its name is looked at"),
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
-    ignored("spec.containers[].stdinOnce", "matters with stdin only"),
     ignored("spec.containers[].ports[].hostIP", "matters with hostPort only"),
 ];
 

@@ -40,6 +40,9 @@ const USED: &[(&str, &[&str])] = &[
             "name",
             "ports",
             "resources",
+            "stdin",
+            "stdinOnce",
+            "tty",
             "volumeMounts",
             "workingDir",
         ],
@@ -103,7 +106,6 @@ fn each_row_finds_its_field() {
             "spec.volumes[0].emptyDir.medium",
         ),
         (json!({"containers": [{"ports": [{"hostPort": 80}]}]}), "spec.containers[0].ports[0].hostPort"),
-        (json!({"containers": [{"tty": true}]}), "spec.containers[0].tty"),
         (
             json!({"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]}),
             "spec.containers[0].resources.limits.hugepages-2Mi",

@@ -52,12 +52,12 @@ fn records(name: &str, writes: &[&[u8]]) -> Vec<String> {
         writer.write_all(bytes).unwrap();
         let mut left = bytes.len();
         while left > 0 {
-            assert_eq!(stream.read(&mut log, &mut scratch), Got::Some);
+            assert_eq!(stream.read(&mut log, &mut scratch, &mut []), Got::Some);
             left = left.saturating_sub(LONGEST);
         }
     }
     drop(writer);
-    assert_eq!(stream.read(&mut log, &mut scratch), Got::End);
+    assert_eq!(stream.read(&mut log, &mut scratch, &mut []), Got::End);
     assert_eq!(scratch.dropped, 0);
     let text = String::from_utf8_lossy(&fs::read(place.0.join("0.log")).unwrap()).into_owned();
     text.lines().map(record).collect()
@@ -103,7 +103,7 @@ fn fill(place: &Place, max_files: u32, count: usize) -> u64 {
     let (mut log, mut scratch) = (place.log(1000, max_files), Scratch::new());
     for number in 0..count {
         writer.write_all(format!("{number:0100}\n").as_bytes()).unwrap();
-        stream.read(&mut log, &mut scratch);
+        stream.read(&mut log, &mut scratch, &mut []);
     }
     scratch.dropped
 }
@@ -138,7 +138,7 @@ fn many_lines_in_one_read_do_not_make_a_file_too_long() {
     let mut stream = Stream::new(File::from(OwnedFd::from(reader)), STDOUT);
     let (mut log, mut scratch) = (place.log(1000, 100), Scratch::new());
     writer.write_all("0123456789\n".repeat(500).as_bytes()).unwrap();
-    stream.read(&mut log, &mut scratch);
+    stream.read(&mut log, &mut scratch, &mut []);
     let files = place.files();
     assert!(files.iter().all(|(_, bytes)| bytes.len() <= 1000), "{files:?}");
     let lines: usize =

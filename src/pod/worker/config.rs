@@ -22,7 +22,7 @@ pub fn adapt(bundle: &Path, identity: &Identity) -> Result<()> {
     let mounts = config.get("mounts").and_then(Value::as_array).cloned().unwrap_or_default();
     let process = process_of(&mut config)?;
     set_user(process, identity);
-    set_home(process, &identity.home);
+    set_unless_there(process, "HOME", &identity.home);
     set_oom_score(process)?;
     let directory = process.get("cwd").and_then(Value::as_str).unwrap_or("/").to_owned();
     make_working_directory(bundle, &mounts, Path::new(&directory))?;
@@ -32,12 +32,16 @@ pub fn adapt(bundle: &Path, identity: &Identity) -> Result<()> {
 }
 
 /// The container's process with other arguments, for exec. Never with a terminal of libcontainer's making: where there
-/// is one it is the caller's.
-pub fn process_with(bundle: &Path, args: &[String]) -> Result<Value> {
+/// is to be one, [`super::executor`] makes it, and here its kind is named as containerd does (`oci.WithTTY`), unless the
+/// container's own environment names one.
+pub fn process_with(bundle: &Path, args: &[String], terminal: bool) -> Result<Value> {
     let mut config = read(bundle)?;
     let process = process_of(&mut config)?;
     process.insert("args".to_owned(), json!(args));
     process.insert("terminal".to_owned(), json!(false));
+    if terminal {
+        set_unless_there(process, "TERM", "xterm");
+    }
     Ok(Value::Object(std::mem::take(process)))
 }
 
@@ -71,12 +75,18 @@ fn set_user(process: &mut Map<String, Value>, identity: &Identity) {
     }
 }
 
-fn set_home(process: &mut Map<String, Value>, home: &str) {
+/// Adds a variable that neither image nor manifest names.
+fn set_unless_there(process: &mut Map<String, Value>, name: &str, value: &str) {
     let environment = process.entry("env").or_insert_with(|| json!([]));
     if let Some(list) = environment.as_array_mut() {
-        let is_home = |entry: &Value| entry.as_str().is_some_and(|entry| entry.starts_with("HOME="));
-        if !list.iter().any(is_home) {
-            list.push(json!(format!("HOME={home}")));
+        let named = |entry: &Value| {
+            entry
+                .as_str()
+                .and_then(|entry| entry.strip_prefix(name))
+                .is_some_and(|rest| rest.starts_with('='))
+        };
+        if !list.iter().any(named) {
+            list.push(json!(format!("{name}={value}")));
         }
     }
 }

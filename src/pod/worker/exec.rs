@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nix::sys::memfd::{MemFdCreateFlag, memfd_create};
 
-use super::runtime::Command;
+use super::runtime::{Command, Started, Streams};
 use super::{config, failure, runtime};
 use crate::cgroup::Hierarchy;
 use crate::pod::job::{ExecTask, MORE, command_state};
 use crate::status::{Failure, Reason};
 use crate::sys::process::inherited;
 
-/// Runs the command. Its process ID.
-pub fn exec(runtime: &Path, task: &ExecTask) -> Result<i32, Failure> {
+/// Runs the command.
+pub fn exec(runtime: &Path, task: &ExecTask) -> Result<Started, Failure> {
     let wrong = |error| failure(Reason::RunContainerError, &error);
-    let streams = inherit().map_err(wrong)?;
+    let streams = streams(task).map_err(wrong)?;
     enter(task).map_err(wrong)?;
     let process = process(task).map_err(wrong)?;
     let own = private_state(runtime, task).map_err(wrong)?;
@@ -31,19 +31,25 @@ pub fn exec(runtime: &Path, task: &ExecTask) -> Result<i32, Failure> {
         process: Path::new(&format!("/proc/self/fd/{}", process.as_raw_fd())),
         cgroup: &task.name,
         streams,
-        terminal: task.terminal,
     });
     // Where this worker is killed before, the pod process removes it.
     let removed = match fs::remove_dir_all(&own) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
-    let pid = started?;
-    removed.with_context(|| format!("remove {}", own.display())).map(|()| pid).map_err(wrong)
+    let started = started?;
+    removed.with_context(|| format!("remove {}", own.display())).map(|()| started).map_err(wrong)
 }
 
-fn inherit() -> Result<[std::os::fd::OwnedFd; 3]> {
-    Ok([inherited(MORE)?, inherited(MORE + 1)?, inherited(MORE + 2)?])
+fn streams(task: &ExecTask) -> Result<Streams> {
+    Ok(match task.terminal {
+        true => Streams::Terminal(task.size),
+        false => Streams::Given {
+            stdin: Some(inherited(MORE)?),
+            stdout: inherited(MORE + 1)?,
+            stderr: inherited(MORE + 2)?,
+        },
+    })
 }
 
 /// A cgroup below the container's, so that all that the command starts can be killed without the container.
@@ -56,7 +62,7 @@ fn enter(task: &ExecTask) -> Result<()> {
 
 /// The container's process with other arguments, as a file in memory.
 fn process(task: &ExecTask) -> Result<fs::File> {
-    let process = config::process_with(Path::new(&task.bundle), &task.args)?;
+    let process = config::process_with(Path::new(&task.bundle), &task.args, task.terminal)?;
     let memory =
         memfd_create(c"process.json", MemFdCreateFlag::MFD_CLOEXEC).context("make a file in memory")?;
     let mut file = fs::File::from(memory);

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -16,7 +17,9 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access, execve};
 use oci_spec::runtime::Spec;
 
-use crate::sys::{process, signal};
+use crate::protocol::Size;
+use crate::sys::terminal::{self, Pair};
+use crate::sys::{process, seqpacket, signal};
 
 /// What `PATH` is where the environment has none, as in containerd.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -26,8 +29,34 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 pub struct Program {
     /// Where the reason is written when it cannot be executed. Closed by `execve`: silence and an end is success.
     pub complaint: Rc<OwnedFd>,
-    /// Whether descriptor 0 is a terminal that is to control it.
-    pub terminal: bool,
+    /// The terminal that it is to have.
+    pub terminal: Option<Terminal>,
+}
+
+/// A terminal that is to be made in the container, by the process that will have it.
+///
+/// So nothing but this process's own rights goes into it, whatever a hostile container put at `/dev/pts`; it belongs to the
+/// process's user, who can open it again by its name; and that name is one of the container's.
+#[derive(Clone)]
+pub struct Terminal {
+    /// How large it is at first.
+    pub size: Option<Size>,
+    /// Where its two ends are sent.
+    pub to: Rc<OwnedFd>,
+}
+
+/// What makes terminals, in the container.
+const MULTIPLEXER: &str = "/dev/pts/ptmx";
+
+impl Terminal {
+    fn make(&self) -> io::Result<()> {
+        let Pair { master, slave } = terminal::pair(Path::new(MULTIPLEXER))?;
+        if let Some(Size { rows, columns }) = self.size {
+            terminal::set_size(&slave, (rows, columns))?;
+        }
+        seqpacket::send(self.to.as_fd(), b"terminal", &[master.as_fd(), slave.as_fd()])?;
+        terminal::become_standard(slave)
+    }
 }
 
 impl Executor for Program {
@@ -57,9 +86,11 @@ impl Program {
         let environment = wanted.env().as_deref().unwrap_or_default();
         let Some(name) = arguments.first() else { return "no command specified".to_owned() };
         let ready = signal::reset().and_then(|()| process::close_on_exec(3));
-        let ready = ready.and_then(|()| if self.terminal { process::control_terminal() } else { Ok(()) });
         if let Err(error) = ready {
             return format!("prepare to execute {name:?}: {error}");
+        }
+        if let Some(Err(error)) = self.terminal.as_ref().map(Terminal::make) {
+            return format!("make a terminal by the container's {MULTIPLEXER}: {error}");
         }
         let path = match find(name, environment) {
             Ok(path) => path,

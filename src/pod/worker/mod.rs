@@ -26,6 +26,8 @@ use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
+use runtime::Started;
+
 use super::job::{Answer, Job, SEAT, Task};
 use crate::protocol::MAX_PACKET;
 use crate::status::{Failure, Reason};
@@ -49,22 +51,23 @@ fn serve() -> Result<()> {
     let packet = seqpacket::recv(seat.as_fd(), MAX_PACKET + 4096).context("receive the job")?;
     let packet = packet.context("receive the job: the pod process is gone")?;
     let job: Job = serde_json::from_slice(&packet.bytes).context("read the job")?;
-    let answer = match perform(job) {
-        Ok(pid) => Answer::Started { pid },
-        Err(failure) => Answer::Failed(failure),
+    let (answer, terminal) = match perform(job) {
+        Ok(Started { pid, terminal }) => (Answer::Started { pid }, terminal),
+        Err(failure) => (Answer::Failed(failure), None),
     };
     let answer = serde_json::to_vec(&answer).context("write the answer")?;
-    seqpacket::send(seat.as_fd(), &answer, &[]).context("send the answer")
+    let ends: Vec<_> = terminal.iter().flatten().map(AsFd::as_fd).collect();
+    seqpacket::send(seat.as_fd(), &answer, &ends).context("send the answer")
 }
 
-/// The process ID of what was started.
-fn perform(job: Job) -> Result<i32, Failure> {
+/// What was started.
+fn perform(job: Job) -> Result<Started, Failure> {
     prepare(job.nofile).map_err(|error| failure(Reason::CreateContainerError, &error))?;
     let runtime = Path::new(&job.runtime);
     match job.task {
         Task::Start(request) => start::start(runtime, &request),
         Task::Exec(task) => exec::exec(runtime, &task),
-        Task::Pause(task) => pause::pause(runtime, &task),
+        Task::Pause(task) => pause::pause(runtime, &task).map(|pid| Started { pid, terminal: None }),
     }
 }
 

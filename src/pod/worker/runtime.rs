@@ -2,22 +2,47 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::Executor;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::causes;
-use super::executor::Program;
+use super::executor::{Program, Terminal};
+use crate::protocol::Size;
 use crate::status::{Failure, Reason};
+use crate::sys::{seqpacket, terminal};
 
-/// Makes the container `id` from `bundle` and starts it. The process ID of its first process, our sibling.
+/// Descriptors 0, 1 and 2 of a process.
+pub enum Streams {
+    /// These; /dev/null where there is none.
+    Given {
+        /// Descriptor 0.
+        stdin: Option<OwnedFd>,
+        /// Descriptor 1.
+        stdout: OwnedFd,
+        /// Descriptor 2.
+        stderr: OwnedFd,
+    },
+    /// A terminal, made in the container.
+    Terminal(Option<Size>),
+}
+
+/// A process that was started.
+pub struct Started {
+    /// Its process ID; our sibling's.
+    pub pid: i32,
+    /// Both ends of its terminal, the master first.
+    pub terminal: Option<[OwnedFd; 2]>,
+}
+
+/// Makes the container `id` from `bundle` and starts it.
 ///
 /// # Errors
 /// `StartError` when the program could not be executed, else `RunContainerError`.
@@ -25,13 +50,46 @@ pub fn create_and_start(
     runtime: &Path,
     id: &str,
     bundle: &Path,
-    output: [OwnedFd; 2],
-) -> Result<i32, Failure> {
+    streams: Streams,
+) -> Result<Started, Failure> {
     let (complaints, complaint) = pipe()?;
-    let [stdout, stderr] = output;
-    let program = Program { complaint, terminal: false };
-    let pid = start(runtime, id, bundle, program, |builder| builder.with_stdout(stdout).with_stderr(stderr))?;
-    executed(complaints).map(|()| pid)
+    let (seat, terminal) = seat(&streams)?;
+    let program = Program { complaint, terminal };
+    let pid = start(runtime, id, bundle, program, |builder| with(builder, streams))?;
+    executed(complaints)?;
+    Ok(Started { pid, terminal: received(seat)? })
+}
+
+fn with(builder: ContainerBuilder, streams: Streams) -> ContainerBuilder {
+    match streams {
+        Streams::Given { stdin: Some(stdin), stdout, stderr } => {
+            builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr)
+        }
+        Streams::Given { stdin: None, stdout, stderr } => builder.with_stdout(stdout).with_stderr(stderr),
+        Streams::Terminal(_) => builder,
+    }
+}
+
+/// Where the ends of a terminal come, and what makes it; neither where none is wanted.
+fn seat(streams: &Streams) -> Result<(Option<OwnedFd>, Option<Terminal>), Failure> {
+    let Streams::Terminal(size) = streams else { return Ok((None, None)) };
+    let (ours, theirs) = seqpacket::pair().map_err(|error| internal(error.into()))?;
+    Ok((Some(ours), Some(Terminal { size: *size, to: Rc::new(theirs) })))
+}
+
+/// The ends of the terminal, which were sent before the program was executed. A container that may trace processes may
+/// have sent something else in their stead, on which the pod process could hang.
+fn received(seat: Option<OwnedFd>) -> Result<Option<[OwnedFd; 2]>, Failure> {
+    let Some(seat) = seat else { return Ok(None) };
+    let ends = || -> Result<[OwnedFd; 2]> {
+        fcntl(seat.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let packet = seqpacket::recv(seat.as_fd(), 64)?.context("nothing came")?;
+        let ends = <[OwnedFd; 2]>::try_from(packet.descriptors).ok();
+        let [master, slave] = ends.context("not two ends came")?;
+        ensure!(terminal::is_master(master.as_fd())?, "no terminal came");
+        Ok([master, slave])
+    };
+    ends().map(Some).map_err(|error| internal(error.context("take the terminal over")))
 }
 
 /// As [`create_and_start`], with another executor and /dev/null for its output.
@@ -54,35 +112,34 @@ pub struct Command<'a> {
     pub process: &'a Path,
     /// Cgroup below the container's, which exists.
     pub cgroup: &'a str,
-    /// stdin, stdout, stderr.
-    pub streams: [OwnedFd; 3],
-    /// Whether the first of them is a terminal that is to control it.
-    pub terminal: bool,
+    /// Its descriptors.
+    pub streams: Streams,
 }
 
-/// Executes a command in a container. Its process ID, our sibling's.
+/// Executes a command in a container.
 ///
 /// # Errors
 /// As [`create_and_start`].
-pub fn exec(command: Command<'_>) -> Result<i32, Failure> {
+pub fn exec(command: Command<'_>) -> Result<Started, Failure> {
     let (complaints, complaint) = pipe()?;
+    let (seat, terminal) = seat(&command.streams)?;
     let causes = causes::listen().map_err(internal)?;
-    let [stdin, stdout, stderr] = command.streams;
     let build = || -> Result<i32> {
         let builder = ContainerBuilder::new(command.id.to_owned(), SyscallType::default())
             .with_root_path(command.runtime)?
-            .with_executor(Program { complaint, terminal: command.terminal })
-            .with_stdin(stdin)
-            .with_stdout(stdout)
-            .with_stderr(stderr);
-        let builder = builder.as_tenant().with_process(Some(command.process)).with_detach(true);
+            .with_executor(Program { complaint, terminal });
+        let builder =
+            with(builder, command.streams).as_tenant().with_process(Some(command.process)).with_detach(true);
         let builder = builder.with_sub_cgroup(Some(command.cgroup.to_owned()));
         Ok(builder.as_sibling(true).build()?.as_raw())
     };
     let result = build();
     // libcontainer may have seen the complaint itself and called it an error: what it is about comes first.
     match (result, causes) {
-        (Ok(pid), _) => executed(complaints).map(|()| pid),
+        (Ok(pid), _) => {
+            executed(complaints)?;
+            Ok(Started { pid, terminal: received(seat)? })
+        }
         (Err(error), causes) => Err(match complained(complaints) {
             Some(reason) => Failure::new(Reason::StartError, reason),
             None => told(error, &causes.told()),

@@ -4,31 +4,39 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::runtime::{Started, Streams};
 use super::{config, failure, rootfs, runtime, user};
 use crate::cgroup::{Hierarchy, worker_path};
 use crate::pod::job::{MORE, container_id};
-use crate::protocol::StartContainer;
+use crate::protocol::{StartContainer, Stdin};
 use crate::status::{Failure, Reason};
 use crate::sys::process::inherited;
 
-/// Starts one run of a container. Its process ID.
-pub fn start(runtime: &Path, request: &StartContainer) -> Result<i32, Failure> {
+/// Starts one run of a container.
+pub fn start(runtime: &Path, request: &StartContainer) -> Result<Started, Failure> {
     let id = container_id(&request.name, request.attempt);
     let bundle = Path::new(&request.bundle);
-    let output = prepare(request).map_err(|error| failure(Reason::CreateContainerError, &error))?;
+    let streams = prepare(request).map_err(|error| failure(Reason::CreateContainerError, &error))?;
     let root = bundle.join("rootfs");
     let identity = user::resolve_in(&root, &request.user)
         .map_err(|error| failure(Reason::CreateContainerConfigError, &error))?;
     config::adapt(bundle, &identity).map_err(|error| failure(Reason::CreateContainerError, &error))?;
-    runtime::create_and_start(runtime, &id, bundle, output)
+    runtime::create_and_start(runtime, &id, bundle, streams)
 }
 
 /// Enters the cgroup, so that from here on this can be killed with all it made; then mounts the root.
-fn prepare(request: &StartContainer) -> Result<[std::os::fd::OwnedFd; 2]> {
-    let output = [inherited(MORE)?, inherited(MORE + 1)?];
+fn prepare(request: &StartContainer) -> Result<Streams> {
+    let streams = match request.terminal {
+        true => Streams::Terminal(None),
+        false => Streams::Given {
+            stdout: inherited(MORE)?,
+            stderr: inherited(MORE + 1)?,
+            stdin: (request.stdin != Stdin::None).then(|| inherited(MORE + 2)).transpose()?,
+        },
+    };
     enter(&request.cgroup)?;
     rootfs::mount(&request.overlay, &Path::new(&request.bundle).join("rootfs"))?;
-    Ok(output)
+    Ok(streams)
 }
 
 /// Enters the worker's own cgroup, beside the one of `cgroup`.

@@ -19,6 +19,11 @@ pub fn archives() -> &'static [PathBuf] {
     ARCHIVES.get_or_init(|| ["1", "2"].into_iter().map(archive).collect())
 }
 
+/// A shell and its tools in one static program.
+pub fn busybox() -> PathBuf {
+    super::debian::busybox()
+}
+
 /// The workload program: built beside the binary under test.
 pub fn workload() -> PathBuf {
     let built = super::binary().with_file_name("examples").join("workload");

@@ -19,10 +19,10 @@ fn the_primary_group_is_listed_once_and_first() {
 #[test]
 fn a_home_is_set_only_where_the_image_has_none() {
     let mut process = json!({ "env": ["HOME=/elsewhere"] });
-    set_home(process.as_object_mut().unwrap(), "/home/redis");
+    set_unless_there(process.as_object_mut().unwrap(), "HOME", "/home/redis");
     assert_eq!(process["env"], json!(["HOME=/elsewhere"]));
     let mut process = json!({ "env": ["HOMER=/x"] });
-    set_home(process.as_object_mut().unwrap(), "/home/redis");
+    set_unless_there(process.as_object_mut().unwrap(), "HOME", "/home/redis");
     assert_eq!(process["env"], json!(["HOMER=/x", "HOME=/home/redis"]));
 }
 
