@@ -23,6 +23,7 @@ mod logs;
 mod order;
 mod read;
 mod row;
+mod selector;
 mod sink;
 mod start;
 mod table;

@@ -69,9 +69,16 @@ pub fn seccomp(page: &mut Page, level: usize, context: Option<&Value>) {
 fn ports(page: &mut Page, wanted: &Value) {
     let ports = list(wanted, "/ports");
     let show = |pointer: &str| {
-        let one = |port: &Value| match text(port, "/protocol") {
-            "" => format!("{}/TCP", number(port, pointer)),
-            protocol => format!("{}/{protocol}", number(port, pointer)),
+        let one = |port: &Value| {
+            let protocol = match text(port, "/protocol") {
+                "" => "TCP",
+                protocol => protocol,
+            };
+            let name = match text(port, "/name") {
+                "" => String::new(),
+                name => format!(" ({name})"),
+            };
+            format!("{}/{protocol}{name}", number(port, pointer))
         };
         let all: Vec<String> = ports.iter().map(one).collect();
         if all.is_empty() { "<none>".to_string() } else { all.join(", ") }

@@ -15,7 +15,8 @@ pub fn events(page: &mut Page, events: &[Value], now: Timestamp) {
         return;
     }
     let mut events: Vec<&Value> = events.iter().collect();
-    events.sort_by_key(|event| text(event, "/lastTimestamp"));
+    // Of one second, in the order of the API server, by name: ours begin with the nanosecond of the first time.
+    events.sort_by_key(|event| (text(event, "/lastTimestamp"), text(event, "/metadata/name")));
     page.line(0, "Events:");
     page.cells(1, &["Type", "Reason", "Age", "From", "Message"]);
     page.cells(1, &["----", "------", "----", "----", "-------"]);
@@ -26,8 +27,11 @@ pub fn events(page: &mut Page, events: &[Value], now: Timestamp) {
             "" => text(event, "/reportingComponent"),
             component => component,
         };
-        let message = text(event, "/message").trim();
-        page.painted_cells(1, ink, &[kind, text(event, "/reason"), &age(event, now), from, message]);
+        let message = match (text(event, "/involvedObject/fieldPath"), text(event, "/message").trim()) {
+            ("", message) => message.to_string(),
+            (container, message) => format!("{container}: {message}"),
+        };
+        page.painted_cells(1, ink, &[kind, text(event, "/reason"), &age(event, now), from, &message]);
     }
 }
 

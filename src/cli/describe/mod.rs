@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::args::{Describe, DescribeKind, Target};
 use super::read::{self, Found, Selection};
+use super::selector::Selector;
 use super::{now, print, say};
 use crate::host::Runtime;
 
@@ -62,6 +63,10 @@ fn pods(
 ) -> Result<Vec<String>> {
     let namespace = (!describe.all_namespaces).then(|| describe.namespace.namespace.clone());
     let mut found = read::pods(runtime, &Selection { namespace: namespace.clone(), name: None })?;
+    if let Some(selector) = &describe.selector {
+        let selector = Selector::parse(selector)?;
+        found.retain(|found| selector.matches(&found.pod.object));
+    }
     let place = match &namespace {
         Some(namespace) => format!(" in namespace {namespace:?}"),
         None => String::new(),

@@ -253,6 +253,6 @@ fn due(next: &str, now: Timestamp) -> String {
     let Ok(time) = at.parse::<Timestamp>() else { return next.to_string() };
     match time.as_second() - now.as_second() {
         left @ 1.. => format!("{what} in {} ({})", human(left), long(at)),
-        over => format!("{what} now, due since {}", human(-over)),
+        over => format!("{what}, due {} ago", human(-over)),
     }
 }

@@ -63,9 +63,8 @@ impl Source {
     }
 }
 
-/// Whether `Secret` stands in the text as a word, as it does in every document of that kind, however it is written.
+/// Whether a word of the text begins with `Secret`, as the kind of every such document and list does, however written.
 fn may_hold_a_secret(text: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.match_indices("Secret")
-        .any(|(at, found)| !text[..at].ends_with(word) && !text[at + found.len()..].starts_with(word))
+    text.match_indices("Secret").any(|(at, _)| !text[..at].ends_with(word))
 }

@@ -104,6 +104,8 @@ fn shown(source: &Value, field: &str) -> String {
     let (name, otherwise) = field.split_once('?').unwrap_or((field, ""));
     match source.get(name) {
         None | Some(Value::Null) => otherwise.to_string(),
+        // No limit at all, to Kubernetes.
+        Some(Value::String(none)) if name == "sizeLimit" && none == "0" => otherwise.to_string(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }

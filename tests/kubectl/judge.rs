@@ -1,0 +1,91 @@
+//! kubectl and holdfast side by side, over the same published directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::harness::{SOON, eventually};
+use crate::server::{Objects, Server};
+use crate::world::World;
+
+/// The folder that `tests/terminal.sh` fetched kubectl into.
+fn tools() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terminal.sh");
+        let output = Command::new(script).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).into()
+    })
+}
+
+/// Everything published below the runtime directory, as an API server would hold it.
+pub fn published(runtime: &Path) -> Objects {
+    let mut objects = Vec::new();
+    for entry in fs::read_dir(runtime.join("pods")).unwrap() {
+        let Ok(text) = fs::read(entry.unwrap().path().join("status.json")) else { continue };
+        let pod: Value = serde_json::from_slice(&text).unwrap();
+        objects.push(("pods", pod["object"].clone()));
+        objects.extend(pod["events"].as_array().unwrap().iter().map(|event| ("events", event.clone())));
+    }
+    objects.sort_by_key(|(_, object)| object["metadata"]["name"].to_string());
+    objects
+}
+
+/// Publishes a pod with everything that belongs to it, as `text`.
+pub fn publish(world: &World, uid: &str, text: &str) {
+    fs::create_dir_all(world.pod(uid)).unwrap();
+    fs::write(world.pod(uid).join("status.json"), text).unwrap();
+}
+
+/// A published directory, before both.
+pub struct Judge<'w> {
+    runtime: &'w Path,
+    server: Server,
+}
+
+impl Judge<'_> {
+    /// Shows kubectl what is published below `runtime` now.
+    pub fn of(runtime: &Path) -> Judge<'_> {
+        Judge { runtime, server: Server::start(published(runtime)) }
+    }
+
+    /// What kubectl says.
+    pub fn kubectl(&self, arguments: &[&str]) -> Output {
+        // Removed with the directory.
+        let home = self.runtime.join("kubectl");
+        let mut command = Command::new(tools().join("kubectl"));
+        command
+            .args(["--server", &self.server.address, "--kubeconfig", "/dev/null", "--cache-dir"])
+            .arg(&home);
+        command.env_clear().env("HOME", &home).args(arguments);
+        command.output().unwrap()
+    }
+
+    /// What holdfast says.
+    pub fn holdfast(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(crate::harness::binary());
+        command.arg("--runtime-dir").arg(self.runtime).args(arguments).env_remove("NO_COLOR");
+        command.output().unwrap()
+    }
+
+    /// Asks both, until no second passed between what kubectl said before and what it says after.
+    pub fn both(&self, arguments: &[&str]) -> (String, String) {
+        eventually(SOON, "both answer within one second", || {
+            let before = said(&self.kubectl(arguments), "kubectl", arguments);
+            let ours = said(&self.holdfast(arguments), "holdfast", arguments);
+            let after = said(&self.kubectl(arguments), "kubectl", arguments);
+            (before == after).then_some((before, ours))
+        })
+    }
+}
+
+fn said(output: &Output, who: &str, arguments: &[&str]) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(output.status.success(), "{who} {arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
