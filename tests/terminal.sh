@@ -76,8 +76,7 @@ wrap() {
     cat >"$terminal/bin/zsh" <<END
 #!/bin/sh
 export LD_LIBRARY_PATH='$libraries'
-HOLDFAST_FPATH=\$(find '$root/usr/share/zsh/functions' -type d | tr '\n' ':')
-export FPATH=\$HOLDFAST_FPATH HOLDFAST_FPATH HOLDFAST_MODULES='$modules'
+export HOLDFAST_MODULES='$modules'
 exec '$root/bin/zsh' "\$@"
 END
     cat >"$terminal/bin/fish" <<END

@@ -11,6 +11,7 @@ mod age;
 mod args;
 mod choose;
 mod colour;
+mod completion;
 mod demo;
 mod describe;
 mod exec;
@@ -101,6 +102,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
+        Verb::Completion(shell) => completion::script(&shell)?,
+        Verb::Complete(typed) => completion::complete(&typed)?,
         Verb::Demo => demo::demo()?,
         Verb::Hello => hello::hello()?,
     }

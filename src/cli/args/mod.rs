@@ -1,6 +1,7 @@
 //! The command line's grammar: what is common here, each verb's own in its file.
 
 mod agent;
+mod completion;
 mod describe;
 mod exec;
 mod get;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use agent::Agent;
+pub use completion::{Completion, Shell, Typed};
 pub use describe::{Describe, DescribeKind, Target};
 pub use exec::Exec;
 pub use get::{Get, Kind, Output};
@@ -53,6 +55,11 @@ pub enum Verb {
     Down,
     /// Show it all at work, in a directory of its own that is removed at the end
     Demo,
+    /// Print a script by which a shell completes command lines
+    Completion(Completion),
+    /// Say what may come next
+    #[command(name = "__complete", hide = true)]
+    Complete(Typed),
     /// Serve a small page: the demo's workload
     #[command(hide = true)]
     Hello,

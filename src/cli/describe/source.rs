@@ -3,7 +3,7 @@
 //! Read anew, beneath the manifests directory, so what is shown is what is there now. Nothing is shown of a file that may
 //! hold a Secret: values of Secrets are on no page.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::cli::harmless;
@@ -33,6 +33,9 @@ impl Source {
             Ok::<_, std::io::Error>(bytes)
         };
         match read() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Source::Hidden("it is gone, or a link that leads out of the directory".to_string())
+            }
             Err(error) => Source::Hidden(error.to_string()),
             Ok(bytes) => Source::of(&String::from_utf8_lossy(&bytes)),
         }
