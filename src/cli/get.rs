@@ -88,7 +88,11 @@ fn json(value: &Value) -> Result<String> {
     let text = String::from_utf8(out)?;
     Ok(text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
-            '\u{7f}'..='\u{9f}' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            '\u{7f}'..='\u{9f}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => out.push_str(&format!("\\u{:04x}", c as u32)),
             _ => out.push(c),
         }
         out
