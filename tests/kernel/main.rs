@@ -18,6 +18,7 @@ mod isolation;
 mod lifecycle;
 mod logs;
 mod manifests;
+mod published;
 mod redis;
 mod refusals;
 mod resources;
