@@ -3,7 +3,7 @@
 TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/holdfast
 
-.PHONY: help build demo test soak chaos bench lint deny cross debian root
+.PHONY: help build demo test soak chaos bench man lint deny cross debian root
 
 help:
 	@echo 'make demo    build the program and show its main job; needs root, no network, no registry'
@@ -11,6 +11,7 @@ help:
 	@echo 'make soak    2,000 container starts with both cores busy; needs root'
 	@echo 'make chaos   1,000 kills of the agent at random moments; needs root'
 	@echo 'make bench   figures, beside those of other programs in the same run; needs root'
+	@echo 'make man     manual pages, below target/man'
 	@echo 'make lint    format and clippy, warnings are errors'
 	@echo 'make deny    licences, bans and sources of the dependencies'
 	@echo 'make cross TARGET=aarch64-unknown-linux-musl    a binary for another machine, by cross'
@@ -34,6 +35,9 @@ chaos: root debian
 bench: root debian build
 	cargo build --locked --release --example workload --example bench
 	target/$(TRIPLE)/release/examples/bench
+
+man:
+	cargo run --locked --quiet --example man target/man
 
 lint:
 	cargo fmt --check

@@ -1,6 +1,7 @@
 //! Completion, by the shells themselves: what each of them offers after what was typed.
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod terminal;
 #[allow(dead_code, reason = "shared by several test programs")]
 mod world;
 
@@ -8,21 +9,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use serde_json::json;
 use world::{World, object, running};
-
-/// zsh and fish, which `tests/terminal.sh` fetched.
-fn tools() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let output =
-            Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terminal.sh")).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().into()
-    })
-}
 
 /// What a shell is asked to do with the line typed so far, which is `$LINE`.
 const SHELLS: &[(&str, &[&str], &str)] = &[
@@ -62,12 +51,15 @@ const SHELLS: &[(&str, &[&str], &str)] = &[
 #[track_caller]
 fn check(world: &World, line: &str, expected: &[&str]) {
     let binary = Path::new(env!("CARGO_BIN_EXE_holdfast")).parent().unwrap();
-    let path = format!("{}:{}:/usr/bin:/bin", binary.display(), tools().display());
+    let path = format!("{}:{}:/usr/bin:/bin", binary.display(), terminal::folder().display());
     let line =
         line.replacen("holdfast ", &format!("holdfast --runtime-dir {} ", world.runtime().display()), 1);
     for (shell, flags, script) in SHELLS {
-        let mut command =
-            Command::new(if *shell == "bash" { PathBuf::from("bash") } else { tools().join(shell) });
+        let mut command = Command::new(if *shell == "bash" {
+            PathBuf::from("bash")
+        } else {
+            terminal::folder().join(shell)
+        });
         command.args(*flags).arg(script).env_clear().env("PATH", &path).env("LINE", &line);
         command.env("HOME", world.root()).env("LC_ALL", "C.UTF-8").current_dir(world.root());
         let output = command.output().unwrap();

@@ -19,6 +19,11 @@ use world::World;
 const HOSTILE: &str =
     "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\u{90}\u{8}\r\u{b}\u{7f}\u{85}\u{200e}\u{200f}\u{202e}\u{2066}\u{0}";
 
+/// What a name may end with: an argument has no zero byte.
+fn spoilt_end() -> &'static str {
+    HOSTILE.trim_end_matches('\0')
+}
+
 /// Verbs that are not run without arguments that end them, or that do more than tell.
 const NOT_SWEPT: &[(&str, &str)] = &[
     ("agent", "it runs containers: what it logs is told by tests/kernel"),
@@ -30,7 +35,7 @@ fn spoil(value: &Value) -> Value {
     match value {
         // What is read as a time, a number or an address stays what it is: the page would lack the rest.
         Value::String(text) if text.ends_with('Z') => value.clone(),
-        Value::String(text) => json!(format!("{text}{}", &HOSTILE[..HOSTILE.len() - 1])),
+        Value::String(text) => json!(format!("{text}{}", spoilt_end())),
         Value::Array(items) => items.iter().map(spoil).collect(),
         Value::Object(fields) => {
             let map =
@@ -65,7 +70,7 @@ fn hostile(world: &World) -> String {
         let logs = world.root().join("log").join(name);
         spoilt["log_directory"] = json!(logs);
         for container in ["web", "a", "side"] {
-            let folder = logs.join(format!("{container}{}", &HOSTILE[..HOSTILE.len() - 1]));
+            let folder = logs.join(format!("{container}{}", spoilt_end()));
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("0.log"), format!("2026-11-21T21:18:24Z stdout F {HOSTILE}\n")).unwrap();
         }
@@ -76,7 +81,7 @@ fn hostile(world: &World) -> String {
         json!({"severity": "error", "line": 1, "column": 3, "path": "p", "message": "m", "fix": "f"});
     let manifests = world.root().join("m");
     fs::create_dir(&manifests).unwrap();
-    let file = format!("f{}", &HOSTILE[..HOSTILE.len() - 1]);
+    let file = format!("f{}", spoilt_end());
     fs::write(manifests.join(&file), format!("a: {HOSTILE}\n")).unwrap();
     let mut verdict = spoil(&json!({"directory": "", "problem": "p", "files": [
         {"name": "f", "state": "refused", "ignored": "i", "problems": [problem],
@@ -101,7 +106,7 @@ fn hostile(world: &World) -> String {
         "firstTimestamp": "2026-11-21T21:18:24Z", "lastTimestamp": "2026-11-21T21:18:24Z",
     }));
     fs::write(world.runtime().join("events"), format!("{event}\n")).unwrap();
-    format!("everything{}", &HOSTILE[..HOSTILE.len() - 1])
+    format!("everything{}", spoilt_end())
 }
 
 /// What the program offers after `words`.
@@ -146,26 +151,24 @@ fn on_a_terminal(world: &World, arguments: &[String]) -> String {
 
 #[test]
 fn no_verb_writes_a_control_character_to_a_terminal() {
-    // Without an agent: nothing waits for one.
-    let world = World::without_agent();
-    let pod = hostile(&world);
     let mut swept = Vec::new();
-    for verb in offered(&world, &[""]) {
-        if NOT_SWEPT.iter().any(|(not, _)| *not == verb) {
-            continue;
-        }
+    let verbs = offered(&World::without_agent(), &[""]);
+    for verb in verbs.iter().filter(|verb| !NOT_SWEPT.iter().any(|(not, _)| not == verb)) {
+        // Without an agent, nothing waits for one. A world each, since some verbs end what is there.
+        let world = World::without_agent();
+        let pod = hostile(&world);
         let mut lines = vec![vec![], vec![pod.clone()], vec![pod.clone(), "--".into(), "true".into()]];
-        for kind in offered(&world, &[&verb, ""]).into_iter().filter(|kind| !kind.starts_with("everything")) {
+        for kind in offered(&world, &[verb, ""]).into_iter().filter(|kind| !kind.starts_with("everything")) {
             lines.extend([vec![kind.clone()], vec![kind, pod.clone()]]);
         }
-        for format in offered(&world, &[&verb, "x", "-o", ""]) {
+        for format in offered(&world, &[verb, "x", "-o", ""]) {
             for line in lines.clone().iter().filter(|line| !line.contains(&"--".to_string())) {
                 lines.push([&line[..], &["-o".to_string(), format.clone()]].concat());
             }
         }
         lines.push(vec!["--help".into()]);
         for line in lines {
-            let line = [&[verb.clone()], &line[..]].concat();
+            let line = [std::slice::from_ref(verb), &line[..]].concat();
             let text = on_a_terminal(&world, &line);
             let raw = text.chars().find(|c| {
                 (c.is_control() && !matches!(c, '\n' | '\t'))
@@ -175,6 +178,7 @@ fn no_verb_writes_a_control_character_to_a_terminal() {
             swept.push((line, text));
         }
     }
+    let pod = format!("everything{}", spoilt_end());
     // That much was said, and of what is hostile.
     for (line, marker) in [
         (&["get", "pods"][..], "everything^["),

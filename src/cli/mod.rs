@@ -40,9 +40,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::FromArgMatches;
 use jiff::Timestamp;
 
+pub use args::grammar;
 use args::{Arguments, Verb};
 
 use crate::host::Runtime;
@@ -52,7 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let parsed = grammar().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::Parser;
 use serde_json::{Value, json};
 
 use super::read::Found;

@@ -1,27 +1,15 @@
 //! kubectl and holdfast side by side, over the same published directory.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::harness::{SOON, eventually};
 use crate::server::{Objects, Server};
+use crate::terminal;
 use crate::world::World;
-
-/// The folder that `tests/terminal.sh` fetched kubectl into.
-fn tools() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terminal.sh");
-        let output = Command::new(script).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        text(&output.stdout).into()
-    })
-}
 
 /// Everything published below the runtime directory, as an API server would hold it.
 pub fn published(runtime: &Path) -> Objects {
@@ -58,7 +46,7 @@ impl Judge<'_> {
     pub fn kubectl(&self, arguments: &[&str]) -> Output {
         // Removed with the directory.
         let home = self.runtime.join("kubectl");
-        let mut command = Command::new(tools().join("kubectl"));
+        let mut command = Command::new(terminal::folder().join("kubectl"));
         command
             .args(["--server", &self.server.address, "--kubeconfig", "/dev/null", "--cache-dir"])
             .arg(&home);

@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "each name is a sentence")]
 
 #[path = "../kernel/harness/mod.rs"]
+#[allow(unused_imports, reason = "shared by several test programs")]
 mod harness;
+#[path = "../terminal/mod.rs"]
+mod terminal;
 #[path = "../world/mod.rs"]
 #[allow(dead_code, reason = "shared by several test programs")]
 mod world;

@@ -5,11 +5,12 @@ mod completion;
 mod describe;
 mod exec;
 mod get;
+mod help;
 mod logs;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Command, CommandFactory, Parser, Subcommand};
 
 pub use agent::Agent;
 pub use completion::{Completion, Shell, Typed};
@@ -21,16 +22,28 @@ pub use logs::Logs;
 use super::colour::When;
 use crate::config;
 
+/// The heading of flags that every verb has.
+const FOR_ALL: &str = "Options of every command";
+
+/// The whole grammar, with its help.
+pub fn grammar() -> Command {
+    help::with_help(Arguments::command())
+}
+
 /// Runs the Pods found in a directory: no cluster, no containerd, no kubelet.
 #[derive(Debug, Parser)]
-#[command(name = "holdfast", version, disable_help_subcommand = true)]
+#[command(name = "holdfast", version, disable_help_subcommand = true, disable_help_flag = true)]
 pub struct Arguments {
-    /// State that dies with the boot: one instance of the agent, for every command
-    #[arg(long, global = true, value_name = "DIR", default_value = config::RUNTIME_DIR, value_parser = config::directory)]
+    /// State that dies with the boot; names the instance of the agent
+    #[arg(long, global = true, value_name = "DIR", default_value = config::RUNTIME_DIR, value_parser = config::directory,
+        help_heading = FOR_ALL)]
     pub runtime_dir: PathBuf,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = FOR_ALL)]
     pub color: When,
+    /// Print help
+    #[arg(short, long, global = true, action = ArgAction::HelpShort, help_heading = FOR_ALL)]
+    help: Option<bool>,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,

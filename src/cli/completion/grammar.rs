@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Arg, Command, ValueHint};
+use clap::{Arg, Command};
 
 use super::Candidate;
 
@@ -61,11 +61,8 @@ impl Asked {
         let word = |name: &str| format!("{}{name}", self.before);
         self.known =
             shown.map(|value| Candidate::new(word(value.get_name()), about(value.get_help()))).collect();
-        self.files = self.before.is_empty()
-            && matches!(
-                arg.get_value_hint(),
-                ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath | ValueHint::ExecutablePath
-            );
+        let path = |name: &str| name.contains("DIR") || name.contains("FILE");
+        self.files = self.before.is_empty() && arg.get_value_names().is_some_and(|names| path(&names[0]));
         if values.is_empty() {
             self.name = name(arg);
         } else if let (Some((kind, _)), Some("KIND")) = (self.word.split_once('/'), name(arg).as_deref()) {

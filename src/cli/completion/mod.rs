@@ -12,9 +12,8 @@ mod names;
 mod tests;
 
 use anyhow::Result;
-use clap::CommandFactory;
 
-use super::args::{Arguments, Completion, Shell, Typed};
+use super::args::{Completion, Shell, Typed};
 use super::print;
 
 /// Prints the script for a shell.
@@ -30,7 +29,7 @@ pub fn script(completion: &Completion) -> Result<()> {
 /// end `:files` where it may also be a path.
 pub fn complete(typed: &Typed) -> Result<()> {
     let words: Vec<String> = typed.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let asked = grammar::asked(Arguments::command(), &words);
+    let asked = grammar::asked(super::grammar(), &words);
     let mut out = String::new();
     for candidate in candidates(&asked) {
         match candidate.about.is_empty() {

@@ -5,14 +5,14 @@ use super::*;
 /// The words that `line` may end with, as far as the grammar knows them.
 fn known(line: &str) -> Vec<String> {
     let words: Vec<String> = line.split(' ').map(str::to_string).collect();
-    let asked = grammar::asked(Arguments::command(), &words);
+    let asked = grammar::asked(crate::cli::grammar(), &words);
     candidates(&asked).into_iter().map(|candidate| candidate.word).collect()
 }
 
 /// The name of the value that comes last.
 fn value(line: &str) -> Option<String> {
     let words: Vec<String> = line.split(' ').map(str::to_string).collect();
-    grammar::asked(Arguments::command(), &words).name
+    grammar::asked(crate::cli::grammar(), &words).name
 }
 
 #[test]
@@ -44,5 +44,15 @@ fn a_value_is_known_by_its_name() {
         ("logs web ", None),
     ] {
         assert_eq!(value(line).as_deref(), name, "{line:?}");
+    }
+}
+
+#[test]
+fn a_path_is_the_shell_s_to_complete() {
+    for (line, files) in
+        [("--runtime-dir /r", true), ("agent --data-dir ", true), ("logs ", false), ("agent ", false)]
+    {
+        let words: Vec<String> = line.split(' ').map(str::to_string).collect();
+        assert_eq!(grammar::asked(crate::cli::grammar(), &words).files, files, "{line:?}");
     }
 }
