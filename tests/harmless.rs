@@ -161,7 +161,21 @@ fn no_verb_writes_a_control_character_to_a_terminal() {
         for kind in offered(&world, &[verb, ""]).into_iter().filter(|kind| !kind.starts_with("everything")) {
             lines.extend([vec![kind.clone()], vec![kind, pod.clone()]]);
         }
-        for format in offered(&world, &[verb, "x", "-o", ""]) {
+        let mut formats = offered(&world, &[verb, "x", "-o", ""]);
+        if !offered(&world, &[verb, "--output"]).is_empty() {
+            // Formats with templates cannot be offered whole.
+            let known = [
+                "json",
+                "yaml",
+                "name",
+                "wide",
+                "jsonpath={}",
+                "jsonpath={..name}",
+                "custom-columns=A:.metadata",
+            ];
+            formats.extend(known.map(str::to_string));
+        }
+        for format in formats {
             for line in lines.clone().iter().filter(|line| !line.contains(&"--".to_string())) {
                 lines.push([&line[..], &["-o".to_string(), format.clone()]].concat());
             }
