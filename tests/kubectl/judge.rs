@@ -63,7 +63,7 @@ impl Judge<'_> {
 
     /// Asks both, until no second passed between what kubectl said before and what it says after.
     pub fn both(&self, arguments: &[&str]) -> (String, String) {
-        eventually(SOON, "both answer within one second", || {
+        eventually(SOON, &format!("both answer {arguments:?} within one second"), || {
             let before = said(&self.kubectl(arguments), "kubectl", arguments);
             let ours = said(&self.holdfast(arguments), "holdfast", arguments);
             let after = said(&self.kubectl(arguments), "kubectl", arguments);
