@@ -181,6 +181,9 @@ fn published_files_are_what_their_document_says() {
     look();
     fs::rename(world.dir.join("elsewhere"), world.manifests()).unwrap();
 
+    let events = fs::read_to_string(world.runtime.join("events")).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() > 10 && events.iter().all(reads_as::<v1::Event>), "{} events", events.len());
     pods.finish("status.json");
     node.finish("node.json");
     manifests.finish("manifests.json");

@@ -194,3 +194,42 @@ fn pods_of_a_real_agent_are_described_as_kubectl_describes_them() {
     }
     assert_eq!(met.len(), 2, "ours and messages: {met:?}");
 }
+
+/// The node of a real agent.
+#[test]
+fn the_node_is_described_as_kubectl_describes_it() {
+    let world = harness::World::new();
+    let resources = json!({"resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}});
+    world.write("web.yaml", &with_main(pod("web", &["trap-term"]), resources));
+    world.write("db.yaml", &pod("db", &["trap-term"]));
+    world.running("web");
+    world.running("db");
+    eventually(SOON, "the node stays as it is while both describe it", || {
+        let before = published(&world.runtime);
+        let judge = Judge::of(&world.runtime);
+        let pages = judge.both(&["describe", "node", &world.name]);
+        (published(&world.runtime) == before).then(|| compare("node", &node_pages(&pages)))
+    });
+}
+
+/// What differs on a node's page, made the same: widths of tables, since two of kubectl's columns are wider or empty here.
+fn node_pages((theirs, ours): &(String, String)) -> (String, String) {
+    let narrow = |line: &str| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ")
+    };
+    let mut kubectl = Vec::new();
+    for line in theirs.lines().map(str::trim_end) {
+        // There are no leases, and no heartbeat: the lock of the runtime directory tells whether the agent lives.
+        let line = line.replace("Mon, 01 Jan 0001 00:00:00 +0000", "<none>");
+        let line = narrow(&line);
+        // Of a node without a UID, kubectl finds each event twice.
+        if !line.starts_with("Lease:") && !(line.contains("holdfast") && kubectl.contains(&line)) {
+            kubectl.push(line);
+        }
+    }
+    // The agent and its warnings, which kubectl does not know of, stand before the events.
+    let (head, agent) = ours.split_once("\nAgent:\n").unwrap();
+    let (_, events) = agent.split_once("\nEvents:").unwrap();
+    let holdfast = format!("{head}\nEvents:{events}");
+    (kubectl.join("\n"), holdfast.lines().map(narrow).collect::<Vec<_>>().join("\n"))
+}

@@ -20,6 +20,19 @@ pub fn published(runtime: &Path) -> Objects {
         objects.push(("pods", pod["object"].clone()));
         objects.extend(pod["events"].as_array().unwrap().iter().map(|event| ("events", event.clone())));
     }
+    if let Ok(text) = fs::read(runtime.join("node.json")) {
+        let node: Value = serde_json::from_slice(&text).unwrap();
+        objects.push(("nodes", node["object"].clone()));
+    }
+    // Of the node's own events, which are in no pod's file; a later line of one name replaces the earlier one.
+    let mut events = std::collections::BTreeMap::new();
+    for line in fs::read_to_string(runtime.join("events")).unwrap_or_default().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        if event["involvedObject"]["kind"] == "Node" {
+            events.insert(event["metadata"]["name"].to_string(), event);
+        }
+    }
+    objects.extend(events.into_values().map(|event| ("events", event)));
     objects.sort_by_key(|(_, object)| object["metadata"]["name"].to_string());
     objects
 }
