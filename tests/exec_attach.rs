@@ -35,7 +35,7 @@ fn a_pod_process_that_is_too_old_for_terminals_is_told_of() {
         assert_eq!(pty.ends(), Some(1));
         let said = pty.shown();
         assert!(
-            said.contains("error: pod web-edge-1 is held by a process of an older holdfast, which knows no "),
+            said.contains(" pod web-edge-1 is held by a process of an older holdfast, which knows no "),
             "{said}"
         );
         assert!(pty.is_restored());

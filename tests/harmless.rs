@@ -175,14 +175,9 @@ fn no_verb_writes_a_control_character_to_a_terminal() {
             ];
             formats.extend(known.map(str::to_string));
         }
-<<<<<<< HEAD
-        for format in formats {
-            for line in lines.clone().iter().filter(|line| !line.contains(&"--".to_string())) {
-=======
         let plain = lines.clone();
         for format in formats {
             for line in plain.iter().filter(|line| !line.contains(&"--".to_string())) {
->>>>>>> kubectl
                 lines.push([&line[..], &["-o".to_string(), format.clone()]].concat());
             }
         }

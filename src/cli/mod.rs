@@ -32,12 +32,8 @@ mod order;
 mod read;
 mod report;
 mod row;
-<<<<<<< HEAD
 mod select;
 mod session;
-=======
-mod selector;
->>>>>>> kubectl
 mod sink;
 mod space;
 mod start;

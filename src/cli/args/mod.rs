@@ -1,11 +1,8 @@
 //! The command line's grammar: what is common here, each verb's own in its file.
 
 mod agent;
-<<<<<<< HEAD
 mod attach;
 mod check;
-=======
->>>>>>> kubectl
 mod completion;
 mod describe;
 mod doctor;
@@ -22,11 +19,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Command, CommandFactory, Parser, Subcommand};
 
 pub use agent::Agent;
-<<<<<<< HEAD
 pub use attach::Attach;
 pub use check::{Check, CheckOutput};
-=======
->>>>>>> kubectl
 pub use completion::{Completion, Shell, Typed};
 pub use describe::{Describe, DescribeKind, Target};
 pub use doctor::Doctor;

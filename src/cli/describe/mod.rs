@@ -20,11 +20,7 @@ use serde_json::Value;
 
 use super::args::{Describe, DescribeKind, Target};
 use super::read::{self, Found, Selection};
-<<<<<<< HEAD
 use super::select::Labels;
-=======
-use super::selector::Selector;
->>>>>>> kubectl
 use super::{now, print, say};
 use crate::host::Runtime;
 
@@ -70,13 +66,8 @@ fn pods(
     let namespace = (!describe.all_namespaces).then(|| describe.namespace.namespace.clone());
     let mut found = read::pods(runtime, &Selection { namespace: namespace.clone(), name: None })?;
     if let Some(selector) = &describe.selector {
-<<<<<<< HEAD
         let selector = Labels::parse(selector)?;
         found.retain(|found| selector.holds(&found.pod.object));
-=======
-        let selector = Selector::parse(selector)?;
-        found.retain(|found| selector.matches(&found.pod.object));
->>>>>>> kubectl
     }
     let place = match &namespace {
         Some(namespace) => format!(" in namespace {namespace:?}"),
