@@ -57,7 +57,7 @@ use world::World;
 /// Something the loop is told.
 enum Message {
     /// The manifests directory asks for these pods.
-    Wanted { pods: Vec<Arc<Pod>>, verdict: Verdict },
+    Wanted(watch::Listing),
     /// An event for the core.
     Event(Event),
     /// An effect ended; a started pod comes with a connection that watches it.
@@ -66,8 +66,6 @@ enum Message {
     Warning(String),
     /// Something happened to the node.
     Note(Note),
-    /// The machine was looked at.
-    Looked(Look),
     /// A signal asks the agent to end.
     Signal(Signal),
     /// The image archives that lie there and were not taken in, a sentence each.
@@ -106,8 +104,6 @@ struct Agent {
     /// The manifests directory was read at least once, without anything wrong in it.
     listed: bool,
     down_at_once: bool,
-    /// The machine is being looked at.
-    looking: bool,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
 }
@@ -124,7 +120,6 @@ impl Agent {
             wanted: BTreeMap::new(),
             listed: false,
             down_at_once: false,
-            looking: false,
             sender,
             receiver,
         }
@@ -189,14 +184,10 @@ impl Agent {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Wanted { pods, verdict } => {
-                self.publisher.verdict(&verdict);
-                self.wanted(pods, verdict);
-                self.look();
-            }
-            Message::Looked(look) => {
-                self.looking = false;
-                self.publisher.look(look);
+            Message::Wanted(listing) => {
+                self.publisher.look(listing.look);
+                self.publisher.verdict(&listing.verdict);
+                self.wanted(listing.pods, listing.verdict);
             }
             Message::Note(note) => self.publisher.note(&note),
             // The loop has seen to it.
@@ -248,17 +239,6 @@ impl Agent {
             // Here and now, so that a pod that comes back next finds nothing of its former life, and loses nothing of the new.
             let aside = remove_pod::set_orphans_aside(&self.world, &known);
             self.spawn(smol::unblock(move || remove_pod::orphans(&aside)));
-        }
-    }
-
-    /// Looks at the machine, with each look at the manifests: in a thread that a dead disk may block.
-    fn look(&mut self) {
-        if !std::mem::replace(&mut self.looking, true) {
-            let (data, sender) = (self.world.config.data_dir.clone(), self.sender.clone());
-            self.spawn(async move {
-                let look = smol::unblock(move || Look::at(&data)).await;
-                let _ = sender.send(Message::Looked(look)).await;
-            });
         }
     }
 

@@ -20,7 +20,8 @@ use smol::stream::StreamExt;
 use smol::{Async, Timer};
 
 use super::Message;
-use super::entries::{Look, is_younger, look_of, names, read};
+use super::entries::{Look as EntryLook, is_younger, look_of, names, read};
+use super::node::Look;
 use super::world::World;
 use crate::lifecycle::Event;
 use crate::manifest::verdict::Verdict;
@@ -39,18 +40,22 @@ pub struct Listing {
     pub pods: Vec<Arc<Pod>>,
     /// What became of each file.
     pub verdict: Verdict,
+    /// The machine at that time: looked at in the same go, so that an idle node is not woken once more for it.
+    pub look: Look,
 }
 
 /// The manifests directory.
 pub struct Directory {
     path: PathBuf,
+    /// The data directory.
+    data: PathBuf,
     orders: PathBuf,
     /// The file system that it was last on, and where that is written down for the next agent.
     device: Option<u64>,
     device_file: PathBuf,
     state: manifest::Directory,
     /// What each entry looked like when it was last read, unless it was young then.
-    seen: BTreeMap<String, Look>,
+    seen: BTreeMap<String, EntryLook>,
     /// Some entry was left for a moment, since it had just changed.
     unsettled: bool,
 }
@@ -65,7 +70,8 @@ impl Directory {
         let device_file = world.runtime.manifests_device();
         let device = fs::read_to_string(&device_file).ok().and_then(|number| number.parse().ok());
         let orders = world.runtime.orders();
-        Directory { path, orders, device, device_file, state, seen: BTreeMap::new(), unsettled: false }
+        let data = world.config.data_dir.clone();
+        Directory { path, data, orders, device, device_file, state, seen: BTreeMap::new(), unsettled: false }
     }
 
     /// Reads everything for the first time.
@@ -122,7 +128,7 @@ impl Directory {
         sender: &Sender<Message>,
     ) -> Directory {
         let (directory, listing) = self.after(look).await;
-        let _ = sender.send(Message::Wanted { pods: listing.pods, verdict: listing.verdict }).await;
+        let _ = sender.send(Message::Wanted(listing)).await;
         directory
     }
 
@@ -130,7 +136,8 @@ impl Directory {
     async fn after(mut self, look: impl FnOnce(&mut Directory) + Send + 'static) -> (Directory, Listing) {
         smol::unblock(move || {
             look(&mut self);
-            let listing = Listing { pods: self.state.wanted(), verdict: self.state.verdict() };
+            let (pods, verdict) = (self.state.wanted(), self.state.verdict());
+            let listing = Listing { pods, verdict, look: Look::at(&self.data) };
             (self, listing)
         })
         .await

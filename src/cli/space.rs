@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 
 /// `bytes` with one unit and three digits: `812M`, `1.2G`.
 pub fn human(bytes: u64) -> String {
-    let units = ["K", "M", "G", "T", "P", "E"];
-    let (mut amount, mut unit) = (bytes as f64, "");
-    for next in units {
-        if amount < 1000.0 {
+    // In tenths of the unit.
+    let (mut tenths, mut unit) = (u128::from(bytes) * 10, "");
+    for next in ["K", "M", "G", "T", "P", "E"] {
+        if tenths < 10_000 {
             break;
         }
-        (amount, unit) = (amount / 1024.0, next);
+        (tenths, unit) = ((tenths + 512) / 1024, next);
     }
-    if unit.is_empty() || 9.95 <= amount {
-        format!("{amount:.0}{unit}")
-    } else {
-        format!("{amount:.1}{unit}")
+    let whole = (tenths + 5) / 10;
+    match unit {
+        "" => bytes.to_string(),
+        _ if 100 <= tenths => format!("{whole}{unit}"),
+        _ => format!("{}.{}{unit}", tenths / 10, tenths % 10),
     }
 }
 
