@@ -13,6 +13,7 @@ mod containers;
 mod damage;
 mod demo;
 mod directory;
+mod get;
 mod harness_itself;
 mod isolation;
 mod lifecycle;

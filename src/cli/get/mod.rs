@@ -195,7 +195,7 @@ impl Request {
         let mut tables = Vec::new();
         for (query, found) in all {
             let kind = query.target.kind;
-            if kind == Kind::Manifests {
+            if kind == Kind::Manifests && found.missing.is_empty() {
                 say_problem(runtime)?;
             }
             let objects: Vec<&Value> = found.objects.iter().collect();
