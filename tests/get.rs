@@ -416,7 +416,8 @@ fn a_watch_goes_on_when_the_agent_dies_and_when_it_comes_back() {
     // The pod process goes with all that ran.
     drop(process);
     drop(listening);
-    world.begin_agent();
+    let lock = fs::File::options().write(true).open(world.runtime().join("lock")).unwrap();
+    lock.lock().unwrap();
     publish_node(&world, Value::Null);
     world.publish("1", object("web", "default", json!([waiting("a", "CrashLoopBackOff")])));
     loop {

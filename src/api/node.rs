@@ -177,7 +177,7 @@ fn capacity(machine: &Machine) -> Value {
 /// With the largest unit that leaves no rest.
 fn binary(bytes: u64) -> String {
     let units = [(1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
-    let unit = units.iter().find(|(unit, _)| 0 < bytes && bytes % unit == 0);
+    let unit = units.iter().find(|(unit, _)| 0 < bytes && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| bytes.to_string(), |(unit, word)| format!("{}{word}", bytes / unit))
 }
 

@@ -41,13 +41,6 @@ impl World {
         world
     }
 
-    /// Another agent comes.
-    pub fn begin_agent(&mut self) {
-        let lock = File::options().write(true).open(self.runtime().join("lock")).unwrap();
-        lock.lock().unwrap();
-        self.agent = Some(lock);
-    }
-
     /// The agent dies.
     pub fn end_agent(&mut self) {
         drop(self.agent.take().unwrap());
