@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "a program without readers of its documentation")]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
+mod cli;
 mod clock;
 mod crun;
 mod exec;
@@ -34,4 +35,5 @@ fn main() {
     exec::measure(runs);
     footprint::measure();
     import::measure(runs.min(7));
+    cli::get_pods(runs);
 }

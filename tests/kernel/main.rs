@@ -14,6 +14,7 @@ mod damage;
 mod demo;
 mod directory;
 mod doctor;
+mod get;
 mod harness_itself;
 mod isolation;
 mod lifecycle;

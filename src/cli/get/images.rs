@@ -41,21 +41,20 @@ fn image(image: &Image) -> Value {
 /// Bytes, as docker and crictl say them: decimal, three digits: `4.27MB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    let (mut unit, mut scale) = (0, 1_u64);
+    #[expect(clippy::cast_precision_loss, reason = "only three digits are shown")]
+    let mut value = bytes as f64;
+    let mut unit = 0;
     // What would be rounded to a thousand is one of the next unit.
-    while unit + 1 < UNITS.len() && bytes >= scale.saturating_mul(1000) - scale / 2 {
-        (unit, scale) = (unit + 1, scale.saturating_mul(1000));
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        (value, unit) = (value / 1000.0, unit + 1);
     }
-    // In hundredths of the unit, rounded to three digits.
-    let hundredths = u128::from(bytes) * 100 / u128::from(scale);
-    let decimals = match hundredths {
+    let decimals = match value {
         _ if unit == 0 => 0,
-        ..1000 => 2,
-        ..10_000 => 1,
+        ..9.995 => 2,
+        ..99.95 => 1,
         _ => 0,
     };
-    #[expect(clippy::cast_precision_loss, reason = "only three digits are shown")]
-    let text = format!("{:.decimals$}", bytes as f64 / scale as f64);
+    let text = format!("{value:.decimals$}");
     let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}{}", UNITS[unit])
 }

@@ -195,7 +195,7 @@ impl Request {
         let mut tables = Vec::new();
         for (query, found) in all {
             let kind = query.target.kind;
-            if kind == Kind::Manifests {
+            if kind == Kind::Manifests && found.missing.is_empty() {
                 say_problem(runtime)?;
             }
             let objects: Vec<&Value> = found.objects.iter().collect();
@@ -278,9 +278,13 @@ pub fn json(value: &Value) -> Result<String> {
     out.push(b'\n');
     // JSON escapes C0 alone: what else steers a terminal is escaped here, where it can only be inside a string.
     let text = String::from_utf8(out)?;
+    let steers = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(steers) {
+        return Ok(text);
+    }
     Ok(text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
-            '\u{7f}'..='\u{9f}' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            _ if steers(c) => out.push_str(&format!("\\u{:04x}", c as u32)),
             _ => out.push(c),
         }
         out

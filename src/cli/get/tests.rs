@@ -229,3 +229,11 @@ fn custom_columns_show_what_their_paths_find() {
     assert_eq!(format::custom(&columns, &object).unwrap(), ["x", "y,2", "<none>", "{\"k\":\"v\"}"]);
     assert_eq!(columns.iter().map(|(head, _)| head.as_str()).collect::<Vec<_>>(), ["NAME", "A", "N", "L"]);
 }
+
+#[test]
+fn json_does_not_steer_the_terminal_and_is_the_same_value() {
+    let value = serde_json::json!({"a\u{9b}": "\u{1b}[2J\u{85}\u{202e}ä\u{7f}"});
+    let text = json(&value).unwrap();
+    assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{text:?}");
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+}
