@@ -223,7 +223,7 @@ fn node_pages((theirs, ours): &(String, String)) -> (String, String) {
         let line = line.replace("Mon, 01 Jan 0001 00:00:00 +0000", "<none>");
         let line = narrow(&line);
         // Of a node without a UID, kubectl finds each event twice.
-        if !line.starts_with("Lease:") && !(line.contains("holdfast") && kubectl.contains(&line)) {
+        if !(line.starts_with("Lease:") || line.contains("holdfast") && kubectl.contains(&line)) {
             kubectl.push(line);
         }
     }
