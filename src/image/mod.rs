@@ -53,6 +53,8 @@ pub struct Image {
     pub id: String,
     /// Names with a tag, normalised.
     pub names: Vec<String>,
+    /// `sha256:…` of its manifest and of indexes that led to it; docker's archives give none.
+    pub digests: Vec<String>,
     /// Where its layers are.
     pub layers_dir: PathBuf,
     /// Names of its layers in `layers_dir`, uppermost first, as overlayfs' `lowerdir` wants them.

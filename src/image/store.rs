@@ -56,8 +56,7 @@ impl Store {
         for folder in [root, &root.join("layers"), &root.join("configs"), &root.join("tmp")] {
             make(folder).with_context(|| format!("make {}", folder.display()))?;
         }
-        let (seen, refused) = (Mutex::default(), Mutex::default());
-        let store = Store { root: root.to_owned(), limits, platform: Platform::ours(), seen, refused };
+        let store = Store::at(root, limits);
         let lock = store.lock_file()?;
         // Whoever has the lock writes, and has cleaned up himself.
         match lock.try_lock() {
@@ -66,6 +65,19 @@ impl Store {
             Err(fs::TryLockError::Error(error)) => return Err(error).context("lock the image store"),
         }
         Ok(store)
+    }
+
+    /// The store below `root`, for whoever only reads: makes nothing, cleans nothing, and waits for nobody. Where there is
+    /// no store yet it is empty; where it may not be read, this fails.
+    pub fn read(root: &Path) -> Result<Store> {
+        let store = Store::at(root, Limits::default());
+        store.index()?;
+        Ok(store)
+    }
+
+    fn at(root: &Path, limits: Limits) -> Store {
+        let (seen, refused) = (Mutex::default(), Mutex::default());
+        Store { root: root.to_owned(), limits, platform: Platform::ours(), seen, refused }
     }
 
     /// The image called `reference`, if it is here. A digest beats the tag, and needs no name: it tells the content.
@@ -123,6 +135,7 @@ impl Store {
         Image {
             id: record.id.to_string(),
             names: record.names.clone(),
+            digests: record.digests.iter().map(Digest::to_string).collect(),
             layers_dir: self.root.join("layers"),
             lower: record.layers.iter().rev().map(|layer| folder_name(&layer.chain)).collect(),
             config: record.config.clone(),

@@ -250,6 +250,22 @@ fn who_opens_the_store_leaves_an_import_alone() {
 }
 
 #[test]
+fn a_reader_makes_nothing_and_waits_for_nobody() {
+    let world = World::new();
+    let reader = Store::read(&world.path("store")).unwrap();
+    assert_eq!(reader.list().unwrap(), []);
+    assert!(!world.path("store").exists());
+
+    world.import(&docker("t/t:1", &[layer("a")])).unwrap();
+    let writer = world.store();
+    let _lock = writer.lock().unwrap();
+    fs::create_dir(world.path("store/tmp/image")).unwrap();
+    assert_eq!(find(&reader, "t/t:1"), find(&writer, "t/t:1"));
+    assert!(find(&Store::read(&world.path("store")).unwrap(), "t/t:1").is_some());
+    assert!(world.path("store/tmp/image").exists());
+}
+
+#[test]
 fn the_store_is_for_its_owner_only() {
     let world = World::new();
     drop(world.store());
