@@ -80,7 +80,7 @@ fn manifests(runtime: &Runtime, get: &Get) -> Result<()> {
 }
 
 /// As kubectl indents it.
-fn json(value: &Value) -> Result<String> {
+pub fn json(value: &Value) -> Result<String> {
     let mut out = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut out, PrettyFormatter::with_indent(b"    ")))?;
     out.push(b'\n');

@@ -17,6 +17,7 @@ mod field;
 mod get;
 mod harmless;
 mod hello;
+mod image;
 mod live;
 mod logs;
 mod order;
@@ -84,6 +85,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Describe(describe) => describe::describe(&runtime, &describe)?,
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
+        Verb::Image(image) => return image::image(&runtime, &image),
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
         Verb::Demo => demo::demo()?,

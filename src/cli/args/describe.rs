@@ -21,4 +21,7 @@ pub enum DescribeKind {
     /// A pod
     #[value(aliases = ["pods", "po"])]
     Pod,
+    /// An image
+    #[value(alias = "images")]
+    Image,
 }

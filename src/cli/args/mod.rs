@@ -4,6 +4,7 @@ mod agent;
 mod describe;
 mod exec;
 mod get;
+mod image;
 mod logs;
 
 use std::path::PathBuf;
@@ -11,9 +12,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use agent::Agent;
-pub use describe::Describe;
+pub use describe::{Describe, DescribeKind};
 pub use exec::Exec;
 pub use get::{Get, Kind, Output};
+pub use image::{
+    Image, ImageImport, ImageInspect, ImageLs, ImageOutput, ImageRm, ImageVerb, ImageVerify, InspectOutput,
+};
 pub use logs::Logs;
 
 use crate::config;
@@ -43,6 +47,8 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in a container
     Exec(Exec),
+    /// Take in, list, look at and remove images
+    Image(Image),
     /// End a pod's containers and start them anew
     Restart(PodName),
     /// End all pods, in order, and the agent

@@ -1,14 +1,15 @@
 //! `describe pod`: kubectl's layout, and at its end what only a node knows: the manifest, the logs, what happens next.
 
 mod container;
+mod image;
 mod page;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::age::{long, since};
-use super::args::Describe;
+use super::args::{Describe, DescribeKind};
 use super::field::{list, number, pairs, text};
 use super::read::{self, Found, Selection};
 use super::{now, print, say};
@@ -20,6 +21,13 @@ mod tests;
 
 /// Describes what `describe` asks for.
 pub fn describe(runtime: &Runtime, describe: &Describe) -> Result<()> {
+    if describe.kind == DescribeKind::Image {
+        let mut missing = Vec::new();
+        let names: Vec<&str> = describe.name.as_deref().into_iter().collect();
+        print(&image::pages(runtime, &names, &mut missing)?.join("\n\n"))?;
+        ensure!(missing.is_empty(), "{}", missing.join("; "));
+        return Ok(());
+    }
     let namespace = describe.namespace.namespace.clone();
     let selection = Selection { namespace: Some(namespace.clone()), name: describe.name.clone() };
     let found = read::pods(runtime, &selection)?;
