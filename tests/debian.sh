@@ -12,12 +12,12 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 debian=${HOLDFAST_DEBIAN:-$here/target/debian}
 root=$debian/root
-tools='skopeo umoci podman conmon crun runc busybox redis-server redis-cli'
+tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4'
 
 # The tools, and the libraries that a small installation may lack. libc is the machine's own: it fits its loader.
-packages='skopeo umoci podman conmon crun runc busybox-static redis-server redis-tools
+packages='skopeo umoci podman buildah conmon crun runc busybox-static redis-server redis-tools bzip2 lz4
 golang-github-containers-common golang-github-containers-image
-libassuan0 libatomic1 libcap2 libdevmapper1.02.1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 libhiredis0.14
+libassuan0 libatomic1 libbz2-1.0 libcap2 libdevmapper1.02.1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 libhiredis0.14
 libjemalloc2 liblua5.1-0 liblz4-1 liblzf1 liblzma5 libpcre2-8-0 libseccomp2 libselinux1 libssl3 libsubid4 libsystemd0
 libudev1 libyajl2 libzstd1 lua-bitop lua-cjson'
 

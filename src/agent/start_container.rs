@@ -131,6 +131,8 @@ const STOP_SIGNAL: &str = "stop-signal";
 
 fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
     let Run { world, pod, container, attempt, .. } = *run;
+    // Until it is mounted, whoever removes the image must leave its layers.
+    let _hold = world.store.hold().map_err(create)?;
     let image = image(world, container)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
     let inputs = Inputs {

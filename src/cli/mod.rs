@@ -24,6 +24,7 @@ mod field;
 mod get;
 mod harmless;
 mod hello;
+mod image;
 mod jsonpath;
 mod live;
 mod logs;
@@ -124,6 +125,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Doctor(asked) => return doctor::doctor(&runtime, &asked),
         Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Attach(attach) => return attach::attach(&runtime, &attach),
+        Verb::Image(image) => return image::image(&runtime, &image),
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,
         Verb::Completion(shell) => completion::script(&shell)?,

@@ -12,6 +12,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use anyhow::{Context, Result};
 
 use super::document::MAX_DOCUMENT;
+use super::meter::{Meter, Metered};
 use super::stream::{self, BUFFER, Compression};
 use super::tarball::{Kind, Source, Tarball};
 use super::{Refused, refuse};
@@ -21,7 +22,7 @@ const MAX_MEMBERS: usize = 20_000;
 /// Longest name of a member; the names that tools give have some 80 bytes.
 const MAX_NAME: usize = 256;
 /// Most bytes of an unpacked archive that are gone through in search of its members: twice what an image may have.
-const MAX_ARCHIVE: u64 = 64 << 30;
+pub const MAX_ARCHIVE: u64 = 64 << 30;
 /// Small members of a packed archive, kept so that it need not be unpacked again for each: one, and all together.
 const KEEP_EACH: u64 = 128 << 10;
 const KEEP_ALL: u64 = 4 << 20;
@@ -29,10 +30,11 @@ const KEEP_ALL: u64 = 4 << 20;
 const MAX_LINKS: usize = 4;
 
 /// An open archive.
-pub struct Archive {
+pub struct Archive<'m> {
     file: File,
+    meter: &'m Meter<'m>,
     members: HashMap<String, Member>,
-    content: Content,
+    content: Content<'m>,
 }
 
 enum Member {
@@ -41,27 +43,35 @@ enum Member {
 }
 
 /// The bytes of the unpacked archive.
-enum Content {
-    Seekable(BufReader<File>),
+enum Content<'m> {
+    Seekable(BufReader<Metered<'m>>),
     /// A stream, and how far it was read.
-    Forward(Box<dyn Read>, u64),
+    Forward(Box<dyn Read + 'm>, u64),
 }
 
-impl Archive {
-    /// Goes through the archive once and notes its members.
-    pub fn open(file: File) -> Result<Archive> {
+impl<'m> Archive<'m> {
+    /// Goes through the archive once and notes its members; `meter` is told how far it is, then and later.
+    pub fn open(file: File, meter: &'m Meter<'m>) -> Result<Archive<'m>> {
         let mut start = Vec::with_capacity(6);
+        (&file).rewind()?;
         file.try_clone()?.take(6).read_to_end(&mut start)?;
         (&file).rewind()?;
         if start.is_empty() {
             refuse!("is empty");
         }
+        let size = file.metadata()?.len();
+        let metered = meter.reads(file.try_clone()?);
         let content = match Compression::of(&start)? {
-            Compression::Plain => Content::Seekable(BufReader::with_capacity(BUFFER, file.try_clone()?)),
-            _ => Content::Forward(stream::unpacked(file.try_clone()?, MAX_ARCHIVE)?, 0),
+            Compression::Plain => Content::Seekable(BufReader::with_capacity(BUFFER, metered)),
+            _ => Content::Forward(stream::unpacked(metered, MAX_ARCHIVE)?, 0),
         };
-        let mut archive = Archive { file, members: HashMap::new(), content };
+        // What is packed is gone through twice.
+        let passes = if matches!(content, Content::Seekable(..)) { 1 } else { 2 };
+        meter.begin(size.saturating_mul(passes))?;
+        let mut archive = Archive { file, meter, members: HashMap::new(), content };
         archive.note_members()?;
+        // In what is plain there was nothing to read but the headers.
+        meter.reached(size.saturating_mul(passes - 1));
         Ok(archive)
     }
 
@@ -97,7 +107,7 @@ impl Archive {
     /// Reads the file `name`; UnexpectedEof if the archive ends within it.
     pub fn reader(&mut self, name: &str) -> Result<impl Read> {
         let (offset, size, _) = self.find(name)?;
-        self.content.go_to(offset, &self.file).with_context(|| format!("find {name}"))?;
+        self.content.go_to(offset, &self.file, self.meter).with_context(|| format!("find {name}"))?;
         Ok(Exactly { source: &mut self.content, left: size })
     }
 
@@ -144,8 +154,8 @@ impl Archive {
     }
 }
 
-impl Content {
-    fn go_to(&mut self, offset: u64, file: &File) -> Result<()> {
+impl<'m> Content<'m> {
+    fn go_to(&mut self, offset: u64, file: &File, meter: &'m Meter<'m>) -> Result<()> {
         match self {
             Content::Seekable(source) => {
                 source.seek(SeekFrom::Start(offset))?;
@@ -153,7 +163,7 @@ impl Content {
             Content::Forward(source, at) => {
                 if offset < *at {
                     (&mut &*file).rewind()?;
-                    (*source, *at) = (stream::unpacked(file.try_clone()?, MAX_ARCHIVE)?, 0);
+                    (*source, *at) = (stream::unpacked(meter.reads(file.try_clone()?), MAX_ARCHIVE)?, 0);
                 }
                 let distance = offset - *at;
                 self.skip(distance)?;
@@ -163,7 +173,7 @@ impl Content {
     }
 }
 
-impl Read for Content {
+impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Content::Seekable(source) => source.read(buffer),
@@ -176,13 +186,13 @@ impl Read for Content {
     }
 }
 
-impl Source for &mut Content {
+impl Source for &mut Content<'_> {
     fn skip(&mut self, count: u64) -> io::Result<()> {
         (**self).skip(count)
     }
 }
 
-impl Source for Content {
+impl Source for Content<'_> {
     /// Behind the end of a plain file nothing is missed here: reading there says it.
     fn skip(&mut self, count: u64) -> io::Result<()> {
         match self {

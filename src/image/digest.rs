@@ -35,6 +35,11 @@ impl Digest {
         Digest::from_sum(Sha256::new_with_prefix(bytes))
     }
 
+    /// The digest of `bytes`, as bytes.
+    pub fn bytes_of(bytes: &[u8]) -> [u8; 32] {
+        Sha256::new_with_prefix(bytes).finalize().into()
+    }
+
     /// The 64 digits alone.
     pub fn hex(&self) -> &str {
         &self.0["sha256:".len()..]

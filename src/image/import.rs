@@ -7,44 +7,90 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::archive::Archive;
 use super::digest::Hashing;
 use super::index::{Identity, Index, Known, LayerRecord, Record};
 use super::limits::Budget;
+use super::meter::{Meter, Watch};
+use super::seal::Sums;
 use super::select::{self, Found, Layer};
 use super::store::{Store, folder_name};
 use super::stream::{self, BUFFER};
 use super::tarball::Source;
-use super::{Digest, Imported, Refused, inherit, refuse, unpack};
+use super::{Digest, Image, Imported, Reference, Refused, inherit, refuse, seal, unpack};
+
+/// What an import by hand found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByHand {
+    /// The images in the archive.
+    pub images: Vec<Imported>,
+    /// Everything was here already, under these names: nothing was read.
+    pub known: bool,
+}
 
 impl Store {
     /// Imports all images of `archive` that run on this machine, or none of them.
     ///
-    /// An archive that was read before and has not changed is not read again, and nothing of it is told. What is wrong with an archive is
-    /// remembered too, until it changes or the store is opened anew; a full disk is not.
+    /// An archive that was read before and has not changed is not read again, and nothing of it is told. What is wrong with
+    /// an archive is remembered too, until it changes or the store is opened anew; a full disk is not.
     pub fn import(&self, archive: &Path) -> Result<Vec<Imported>> {
         self.import_file(archive).with_context(|| format!("import {}", archive.display()))
     }
 
+    /// As [`Store::import`], for a person: what is known is told, a name that was taken from its image since is given back,
+    /// and `watch` is told how far it is. With a `name` the archive must hold one image for this machine, which gets it too.
+    pub fn import_by_hand(
+        &self,
+        archive: &Path,
+        name: Option<&Reference>,
+        watch: &Watch<'_>,
+    ) -> Result<ByHand> {
+        let import = || -> Result<ByHand> {
+            let (file, identity) = open(archive)?;
+            if name.is_none()
+                && let Some(images) = self.here_as_named(&identity)?
+            {
+                return Ok(ByHand { images, known: true });
+            }
+            let images = self.import_new(file, Some(identity), &Order { name, watch, again: true })?;
+            Ok(ByHand { images, known: false })
+        };
+        import().with_context(|| format!("import {}", archive.display()))
+    }
+
+    /// As [`Store::import_by_hand`], of a file without a name; it is not remembered as an archive.
+    pub fn import_open(&self, archive: File, name: Option<&Reference>, watch: &Watch<'_>) -> Result<ByHand> {
+        let images = self.import_new(archive, None, &Order { name, watch, again: true })?;
+        Ok(ByHand { images, known: false })
+    }
+
+    /// What `archive` held when it was read in its present state; `None` where it was not, or an image of it is gone.
+    pub fn known(&self, archive: &Path) -> Result<Option<Vec<Image>>> {
+        let (_, identity) = open(archive).with_context(|| format!("look at {}", archive.display()))?;
+        let index = self.index()?;
+        let Some(held) = index.known(&identity) else { return Ok(None) };
+        Ok(Some(
+            held.iter().filter_map(|held| index.image(&held.id)).map(|record| self.image(record)).collect(),
+        ))
+    }
+
     fn import_file(&self, path: &Path) -> Result<Vec<Imported>> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(anyhow!("it is no regular file"));
-        }
-        let identity = Identity::of(path, &file)?;
-        if self.index()?.knows(&identity) {
+        let (file, identity) = open(path)?;
+        if self.index()?.known(&identity).is_some() {
             return Ok(Vec::new());
         }
         let remembered = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&identity).cloned();
         if let Some(reason) = remembered {
             return Err(Refused(reason).into());
         }
-        let imported = self.import_new(file, identity.clone());
+        let order = Order { name: None, watch: &|_| Ok(()), again: false };
+        let imported = self.import_new(file, Some(identity.clone()), &order);
         if let Err(error) = &imported
             && blames_archive(error)
         {
@@ -54,34 +100,59 @@ impl Store {
         imported
     }
 
-    fn import_new(&self, file: File, identity: Identity) -> Result<Vec<Imported>> {
+    /// What the archive held, if all of it is here under the names that it had there.
+    fn here_as_named(&self, archive: &Identity) -> Result<Option<Vec<Imported>>> {
+        let index = self.index()?;
+        let named = |held: &Imported| {
+            index
+                .image(&held.id)
+                .is_some_and(|record| held.names.iter().all(|name| record.names.contains(name)))
+        };
+        let held = index.known(archive).filter(|held| held.iter().all(named));
+        Ok(held.map(|held| held.iter().map(|held| Imported { moved: Vec::new(), ..held.clone() }).collect()))
+    }
+
+    fn import_new(&self, file: File, identity: Option<Identity>, order: &Order<'_>) -> Result<Vec<Imported>> {
         let _lock = self.lock()?;
         self.clean()?;
         let mut index = Index::clone(&*self.index()?);
-        let mut archive = Archive::open(file)?;
+        // Somebody else may have imported it while this one waited for the lock.
+        if !order.again && identity.as_ref().is_some_and(|identity| index.known(identity).is_some()) {
+            return Ok(Vec::new());
+        }
+        let meter = Meter::new(order.watch);
+        let mut archive = Archive::open(file, &meter)?;
+        let mut found = select::images(&mut archive, &self.platform)?;
+        if let Some(name) = order.name {
+            give(name, &mut found)?;
+        }
         let mut images = Vec::new();
-        for found in select::images(&mut archive, &self.platform)? {
+        for found in found {
             let shown = found.names.first().cloned().unwrap_or_else(|| found.id.to_string());
             images.push(self.add(&mut archive, &mut index, found).with_context(|| format!("image {shown}"))?);
         }
-        index.archives.retain(|known| !known.archive.same_path(&identity));
-        index.archives.push(Known { archive: identity, images: images.clone() });
+        meter.end()?;
+        if let Some(identity) = identity {
+            index.archives.retain(|known| !known.archive.same_path(&identity));
+            index.archives.push(Known { archive: identity, images: images.clone() });
+        }
+        index.settle_orphans();
         index.write(&self.index_path())?;
         Ok(images)
     }
 
     /// Brings one image into `layers/`, and into `index`, which is not written yet.
-    fn add(&self, archive: &mut Archive, index: &mut Index, found: Found) -> Result<Imported> {
-        let chains = chains(&found.layers);
+    fn add(&self, archive: &mut Archive<'_>, index: &mut Index, found: Found) -> Result<Imported> {
+        let chains = chains(found.layers.iter().map(|layer| &layer.diff_id));
         let scratch = Scratch::new(&self.root.join("tmp"))?;
         let layers = self.unpack(archive, index, &found.layers, &chains, &scratch.0)?;
-        self.settle(&scratch.0, &found, &layers)?;
+        let layers = self.settle(&scratch.0, &found, layers)?;
         let platform = found.configuration.platform;
         let record = Record {
             id: found.id.clone(),
             names: found.names.clone(),
             digests: found.digests,
-            layers: layers.into_iter().map(|layer| layer.record).collect(),
+            layers,
             config: found.configuration.run,
             architecture: platform.architecture,
             os: platform.os,
@@ -93,7 +164,7 @@ impl Store {
     /// Unpacks what is not here yet, in the order in which it stands in the archive.
     fn unpack(
         &self,
-        archive: &mut Archive,
+        archive: &mut Archive<'_>,
         index: &Index,
         layers: &[Layer],
         chains: &[Digest],
@@ -119,28 +190,30 @@ impl Store {
             fs::create_dir(&root).with_context(|| format!("make {}", root.display()))?;
             let new = unpack_layer(archive, layer, &root, &mut budget);
             let new = new.with_context(|| format!("layer {}", layer.member))?;
-            let record = LayerRecord { chain: chain.clone(), size: new.bytes };
-            unpacked[at] = Some(Unpacked { record, new: Some(new.unlisted) });
+            let record = LayerRecord { chain: chain.clone(), size: new.bytes, seal: None };
+            unpacked[at] = Some(Unpacked { record, new: Some((new.unlisted, new.sums)) });
         }
         unpacked.into_iter().collect::<Option<Vec<_>>>().context("a layer is neither here nor missing")
     }
 
     /// Makes what was unpacked last, then shows it under its name.
-    fn settle(&self, scratch: &Path, found: &Found, layers: &[Unpacked]) -> Result<()> {
+    fn settle(&self, scratch: &Path, found: &Found, mut layers: Vec<Unpacked>) -> Result<Vec<LayerRecord>> {
         let place = |layer: &Unpacked| match layer.new {
             Some(_) => scratch.join(folder_name(&layer.record.chain)),
             None => self.layer_path(&layer.record.chain),
         };
         let places: Vec<PathBuf> = layers.iter().map(place).collect();
-        for (at, layer) in layers.iter().enumerate() {
-            if let Some(unlisted) = &layer.new {
-                inherit::describe(&places[at], unlisted, &places[..at])?;
+        let is_new: Vec<bool> = layers.iter().map(|layer| layer.new.is_some()).collect();
+        for (at, layer) in layers.iter_mut().enumerate() {
+            if let Some((unlisted, sums)) = layer.new.take() {
+                inherit::describe(&places[at], &unlisted, &places[..at])?;
+                layer.record.seal = Some(seal::fresh(&places[at], sums).context("seal the layer")?);
             }
         }
         let config = scratch.join(found.id.hex());
         fs::write(&config, &found.raw).context("write the configuration")?;
         nix::unistd::syncfs(File::open(scratch)?.as_raw_fd()).context("sync the disk")?;
-        for (layer, place) in layers.iter().zip(&places).filter(|(layer, _)| layer.new.is_some()) {
+        for ((layer, place), _) in layers.iter().zip(&places).zip(is_new).filter(|(_, new)| *new) {
             let target = self.layer_path(&layer.record.chain);
             fs::rename(place, &target).with_context(|| format!("make {}", target.display()))?;
         }
@@ -149,19 +222,51 @@ impl Store {
         for folder in ["layers", "configs"] {
             File::open(self.root.join(folder))?.sync_all().with_context(|| format!("sync {folder}"))?;
         }
-        Ok(())
+        Ok(layers.into_iter().map(|layer| layer.record).collect())
     }
 }
 
-/// A layer of an image; `new` if it is in the scratch folder still, with the folders it does not list.
+/// A layer of an image; `new` if it is in the scratch folder still, with the folders it does not list and its files' sums.
 struct Unpacked {
     record: LayerRecord,
-    new: Option<BTreeSet<PathBuf>>,
+    new: Option<(BTreeSet<PathBuf>, Sums)>,
+}
+
+/// How to import.
+struct Order<'a> {
+    /// Another name for the one image of the archive.
+    name: Option<&'a Reference>,
+    watch: &'a Watch<'a>,
+    /// Also what was read before.
+    again: bool,
+}
+
+fn open(path: &Path) -> Result<(File, Identity)> {
+    // Never waits, as opening a FIFO would.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(anyhow!("it is no regular file"));
+    }
+    let identity = Identity::of(path, &file)?;
+    Ok((file, identity))
+}
+
+/// Gives the one image of an archive a name.
+fn give(name: &Reference, found: &mut [Found]) -> Result<()> {
+    let count = found.len();
+    let [image] = found else {
+        bail!("it holds {count} images, and one name fits one only: leave --name out");
+    };
+    let name = name.to_string();
+    if !image.names.contains(&name) {
+        image.names.push(name);
+    }
+    Ok(())
 }
 
 /// Unpacks and verifies one layer, in one pass.
 fn unpack_layer(
-    archive: &mut Archive,
+    archive: &mut Archive<'_>,
     layer: &Layer,
     root: &Path,
     budget: &mut Budget,
@@ -236,12 +341,12 @@ impl Drop for Scratch {
 }
 
 /// Digests over each layer and all below it (OCI image specification: ChainID).
-fn chains(layers: &[Layer]) -> Vec<Digest> {
+pub(super) fn chains<'d>(diff_ids: impl Iterator<Item = &'d Digest>) -> Vec<Digest> {
     let mut chains: Vec<Digest> = Vec::new();
-    for layer in layers {
+    for diff_id in diff_ids {
         chains.push(match chains.last() {
-            None => layer.diff_id.clone(),
-            Some(below) => Digest::of(format!("{below} {}", layer.diff_id).as_bytes()),
+            None => diff_id.clone(),
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
         });
     }
     chains

@@ -18,6 +18,9 @@ pub struct Index {
     pub images: Vec<Record>,
     /// Archives that were read, so that they are not read again.
     pub archives: Vec<Known>,
+    /// Layers that no image has any more, and that containers may still run on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<LayerRecord>,
 }
 
 /// One image.
@@ -46,6 +49,9 @@ pub struct LayerRecord {
     pub chain: Digest,
     /// Bytes in its files.
     pub size: u64,
+    /// What it looked like when it was unpacked ([`super::seal`]); none by holdfast of before there were seals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 /// An archive that was read, and what it held.
@@ -111,11 +117,27 @@ impl Index {
         replace().with_context(|| format!("write {}", path.display()))
     }
 
-    /// Whether the archive was read in this state, and the store still has all that it held.
-    pub fn knows(&self, archive: &Identity) -> bool {
-        let here = |image: &Imported| self.images.iter().any(|record| record.id.as_str() == image.id);
-        let known = self.archives.iter().find(|known| known.archive == *archive);
-        known.is_some_and(|known| known.images.iter().all(here))
+    /// What the archive held, if it was read in this state and the store still has all of it.
+    pub fn known(&self, archive: &Identity) -> Option<&[Imported]> {
+        let here = |image: &Imported| self.image(&image.id).is_some();
+        let known = self.archives.iter().find(|known| known.archive == *archive)?;
+        known.images.iter().all(here).then_some(&known.images)
+    }
+
+    /// The image whose id is `id`.
+    pub fn image(&self, id: &str) -> Option<&Record> {
+        self.images.iter().find(|record| record.id.as_str() == id)
+    }
+
+    /// The archives, still there in that state, that hold the image whose id is `id`.
+    pub fn archives_of(&self, id: &str) -> Vec<PathBuf> {
+        let unchanged = |known: &&Known| {
+            let file = File::open(&known.archive.path);
+            let now = file.and_then(|file| Identity::of(&known.archive.path, &file));
+            now.is_ok_and(|now| now == known.archive)
+        };
+        let holding = self.archives.iter().filter(|known| known.images.iter().any(|image| image.id == id));
+        holding.filter(unchanged).map(|known| known.archive.path.clone()).collect()
     }
 
     /// Adds an image, whose names no other keeps; tells the names that were another's.

@@ -41,13 +41,51 @@ pub struct Budget {
     limits: Limits,
     entries: u64,
     bytes: u64,
-    looked_at: (u64, u64),
+    /// How many entries there were at the last look at the disk.
+    looked_at: u64,
+    room: Room,
+}
+
+/// What has to stay free on a file system that is being filled.
+#[derive(Debug)]
+pub struct Room {
+    percent: u64,
+    /// Bytes since the last look at the disk.
+    since: u64,
+}
+
+impl Room {
+    /// So many percent stay free.
+    pub fn new(percent: u64) -> Room {
+        Room { percent, since: 0 }
+    }
+
+    /// Takes `count` bytes; `place` is on the file system.
+    pub fn take(&mut self, count: u64, place: impl AsFd) -> Result<()> {
+        self.since += count;
+        if self.since >= LOOK_EVERY_BYTES { self.look(place) } else { Ok(()) }
+    }
+
+    /// A full disk is no fault of the archive: it is tried again, so this is no refusal.
+    fn look(&mut self, place: impl AsFd) -> Result<()> {
+        self.since = 0;
+        let disk = fstatvfs(place).context("ask for the free space")?;
+        let percent = self.percent;
+        let enough = |free: u64, all: u64| free >= all / 100 * percent;
+        if !enough(disk.blocks_available(), disk.blocks()) {
+            bail!("the disk is nearly full: {percent} % of its space stay free, remove something first");
+        }
+        if disk.files() > 0 && !enough(disk.files_available(), disk.files()) {
+            bail!("the disk is nearly out of inodes: {percent} % of them stay free, remove something first");
+        }
+        Ok(())
+    }
 }
 
 impl Budget {
     /// All of `limits`.
     pub fn new(limits: Limits) -> Budget {
-        Budget { limits, entries: 0, bytes: 0, looked_at: (0, 0) }
+        Budget { limits, entries: 0, bytes: 0, looked_at: 0, room: Room::new(limits.free_percent) }
     }
 
     /// Takes one entry; `place` is on the file system that is being filled.
@@ -56,8 +94,9 @@ impl Budget {
         if self.entries > self.limits.entries {
             refuse!("has more than {} files (the limit for one image)", self.limits.entries);
         }
-        if self.entries == 1 || self.entries - self.looked_at.0 >= LOOK_EVERY_ENTRIES {
-            self.look(place)?;
+        if self.entries == 1 || self.entries - self.looked_at >= LOOK_EVERY_ENTRIES {
+            self.looked_at = self.entries;
+            self.room.look(place)?;
         }
         Ok(())
     }
@@ -66,10 +105,7 @@ impl Budget {
     pub fn bytes(&mut self, count: u64, place: impl AsFd) -> Result<()> {
         self.room_for(count)?;
         self.bytes += count;
-        if self.bytes - self.looked_at.1 >= LOOK_EVERY_BYTES {
-            self.look(place)?;
-        }
-        Ok(())
+        self.room.take(count, place)
     }
 
     /// Fails if `count` bytes would be too much, before the first is written.
@@ -83,20 +119,5 @@ impl Budget {
     /// The most bytes that a layer's stream may have.
     pub fn most_bytes(&self) -> u64 {
         self.limits.bytes
-    }
-
-    /// A full disk is no fault of the archive: it is tried again, so this is no refusal.
-    fn look(&mut self, place: impl AsFd) -> Result<()> {
-        self.looked_at = (self.entries, self.bytes);
-        let disk = fstatvfs(place).context("ask for the free space")?;
-        let enough = |free: u64, all: u64| free >= all / 100 * self.limits.free_percent;
-        let percent = self.limits.free_percent;
-        if !enough(disk.blocks_available(), disk.blocks()) {
-            bail!("the disk is nearly full: {percent} % of its space stay free, remove something first");
-        }
-        if disk.files() > 0 && !enough(disk.files_available(), disk.files()) {
-            bail!("the disk is nearly out of inodes: {percent} % of them stay free, remove something first");
-        }
-        Ok(())
     }
 }

@@ -9,6 +9,8 @@
 //! Invariant: memory stays within a few MiB, and the window of a zstd stream (at most 32 MiB).
 
 mod archive;
+mod clean;
+mod details;
 mod digest;
 mod document;
 mod header;
@@ -16,17 +18,23 @@ mod import;
 mod index;
 mod inherit;
 mod limits;
+mod meter;
+mod mounted;
 mod path;
 mod pax;
 mod platform;
 mod reference;
+mod remove;
 mod sample;
+mod seal;
 mod select;
 mod sparse;
+mod spool;
 mod store;
 mod stream;
 mod tarball;
 mod unpack;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -39,12 +47,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::ImageConfig;
 
+pub use details::{Details, Layer};
 pub use digest::Digest;
 pub use document::Platform;
+pub use import::ByHand;
 pub use limits::Limits;
+pub use meter::{Step, Watch};
 pub use reference::Reference;
+pub use remove::{Removed, Target};
 pub use sample::sample;
 pub use store::Store;
+pub use verify::Health;
 
 /// An image in the store.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,10 +116,10 @@ pub fn absent_message(reference: &Reference, archives: &Path, unusable: &BTreeMa
 }
 
 /// Why an archive whose image has no name is of no use, and how to give it one.
-pub fn nameless_message(file: &str) -> String {
+pub fn nameless_message(archive: &Path) -> String {
     format!(
-        "its image has no name that a manifest could ask for: name it, for example by `skopeo copy \
-         docker-archive:{file} docker-archive:named.tar:docker.io/library/NAME:TAG`"
+        "its image has no name that a manifest could ask for: give it one by `holdfast image import --name NAME:TAG {}`",
+        archive.display()
     )
 }
 

@@ -42,7 +42,7 @@ pub struct Layer {
 }
 
 /// All images of `archive` that run on `ours`; fails if there is none, naming what there is.
-pub fn images(archive: &mut Archive, ours: &Platform) -> Result<Vec<Found>> {
+pub fn images(archive: &mut Archive<'_>, ours: &Platform) -> Result<Vec<Found>> {
     let saved = match archive.has("manifest.json") {
         true => read_saved(archive).context("manifest.json")?,
         false => Vec::new(),
@@ -68,19 +68,19 @@ pub fn images(archive: &mut Archive, ours: &Platform) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-fn read_saved(archive: &mut Archive) -> Result<Vec<Saved>> {
+fn read_saved(archive: &mut Archive<'_>) -> Result<Vec<Saved>> {
     document::saved(&archive.document("manifest.json")?)
 }
 
 /// What it takes to read an OCI layout.
-struct Oci<'a> {
-    archive: &'a mut Archive,
+struct Oci<'a, 'f> {
+    archive: &'a mut Archive<'f>,
     ours: &'a Platform,
     /// Platforms of images that were left out.
     others: &'a mut Vec<Platform>,
 }
 
-impl Oci<'_> {
+impl Oci<'_, '_> {
     fn images(&mut self) -> Result<Vec<Found>> {
         let Document::Index(top) = Document::parse(&self.archive.document("index.json")?, "")? else {
             refuse!("is no index");
@@ -177,7 +177,7 @@ fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-fn check_size(archive: &Archive, descriptor: &Descriptor) -> Result<()> {
+fn check_size(archive: &Archive<'_>, descriptor: &Descriptor) -> Result<()> {
     let size = archive.size(&blob_name(&descriptor.digest))?;
     if size != descriptor.size {
         refuse!("{} has {size} bytes instead of {}", descriptor.digest, descriptor.size);
@@ -202,7 +202,7 @@ fn tagged(text: &str) -> Result<Option<String>> {
 }
 
 fn docker(
-    archive: &mut Archive,
+    archive: &mut Archive<'_>,
     ours: &Platform,
     saved: &[Saved],
     others: &mut Vec<Platform>,
@@ -222,7 +222,7 @@ fn docker(
     Ok(images)
 }
 
-fn add_names(archive: &mut Archive, found: &mut [Found], saved: &[Saved]) -> Result<()> {
+fn add_names(archive: &mut Archive<'_>, found: &mut [Found], saved: &[Saved]) -> Result<()> {
     for image in saved {
         let id = checked_id(&image.config, &archive.document(&image.config)?)?;
         if let Some(other) = found.iter_mut().find(|other| other.id == id) {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <root>/lock             locked by whoever writes
+//!        mounting         locked, and shared, by whoever is about to mount layers
 //!        index.json       what there is: whole images only
 //!        configs/<hex>    configurations, as they came
 //!        layers/<24 hex>  one unpacked layer each, named by its chain
@@ -11,7 +12,7 @@
 //! A layer is named by its chain, the digest over itself and all below, and not by itself alone: folders that it does
 //! not list look as they do below ([`super::inherit`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -125,13 +126,25 @@ impl Store {
         self.root.join("layers").join(folder_name(chain))
     }
 
+    /// Keeps every layer where it is for as long as the file is open: for whoever finds an image and mounts it, or reads
+    /// its layers. Waits for nothing that takes long.
+    pub fn hold(&self) -> Result<File> {
+        let file = self.open_lock("mounting")?;
+        file.lock_shared().context("hold the image store's layers")?;
+        Ok(file)
+    }
+
     fn lock_file(&self) -> Result<File> {
-        let path = self.root.join("lock");
+        self.open_lock("lock")
+    }
+
+    pub(super) fn open_lock(&self, name: &str) -> Result<File> {
+        let path = self.root.join(name);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         file.with_context(|| format!("open {}", path.display()))
     }
 
-    fn image(&self, record: &Record) -> Image {
+    pub(super) fn image(&self, record: &Record) -> Image {
         Image {
             id: record.id.to_string(),
             names: record.names.clone(),
@@ -144,61 +157,25 @@ impl Store {
             size: record.layers.iter().map(|layer| layer.size).sum(),
         }
     }
-
-    /// Forgets images whose layers are gone, and removes what no image has. Only with the lock.
-    pub(super) fn clean(&self) -> Result<()> {
-        let mut index = Index::read(&self.index_path())?;
-        let before = index.images.len();
-        index.images.retain(|image| {
-            let lost = image.layers.iter().find(|layer| !self.layer_path(&layer.chain).is_dir());
-            if let Some(layer) = lost {
-                log::warn!(
-                    "image {}: its layer {} is gone, so it must be imported again",
-                    image.id,
-                    layer.chain
-                );
-            }
-            lost.is_none()
-        });
-        if index.images.len() != before {
-            index.write(&self.index_path())?;
-        }
-        let layers = index.images.iter().flat_map(|image| &image.layers);
-        let layers: HashSet<String> = layers.map(|layer| folder_name(&layer.chain)).collect();
-        let configs: HashSet<String> = index.images.iter().map(|image| image.id.hex().to_owned()).collect();
-        remove_others(&self.root.join("tmp"), &HashSet::new())?;
-        remove_others(&self.root.join("layers"), &layers)?;
-        remove_others(&self.root.join("configs"), &configs)
-    }
 }
 
 impl Index {
-    /// The layer that ends `chain`, if an image has it.
+    /// The layer that ends `chain`, if it is here.
     pub(super) fn layer(&self, chain: &Digest) -> Option<&LayerRecord> {
-        self.images.iter().flat_map(|image| &image.layers).find(|layer| layer.chain == *chain)
+        self.layers().find(|layer| layer.chain == *chain)
     }
 
     /// Whether the folder for `chain` is another chain's.
     pub(super) fn collides(&self, chain: &Digest) -> bool {
-        let mut layers = self.images.iter().flat_map(|image| &image.layers);
-        layers.any(|layer| layer.chain != *chain && folder_name(&layer.chain) == folder_name(chain))
+        self.layers().any(|layer| layer.chain != *chain && folder_name(&layer.chain) == folder_name(chain))
+    }
+
+    /// Every layer on disk, those that images share more than once.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &LayerRecord> {
+        self.images.iter().flat_map(|image| &image.layers).chain(&self.orphans)
     }
 }
 
 pub(super) fn folder_name(chain: &Digest) -> String {
     chain.hex()[..NAME_DIGITS].to_owned()
-}
-
-fn remove_others(folder: &Path, keep: &HashSet<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
-        let entry = entry?;
-        if keep.contains(&*entry.file_name().to_string_lossy()) {
-            continue;
-        }
-        let path = entry.path();
-        let removed =
-            if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.with_context(|| format!("remove {}", path.display()))?;
-    }
-    Ok(())
 }

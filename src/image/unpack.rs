@@ -7,7 +7,8 @@
 //! Symbolic links on the way to an entry are followed within the layer, as docker and containerd do.
 //!
 //! Invariant: nothing outside the layer's directory is touched ([`crate::sys::beneath`]).
-//! Invariant: memory does not grow with the layer, but for the folders that it does not list, which are limited.
+//! Invariant: memory does not grow with the layer, but for the folders that it does not list and the files' sums, both of
+//! which are limited.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -18,11 +19,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use flate2::Crc;
 use nix::sys::stat::{SFlag, fstat, futimens};
 use nix::sys::time::TimeSpec;
 
 use super::limits::Budget;
 use super::path::{self, Name};
+use super::seal::Sums;
 use super::stream::BUFFER;
 use super::tarball::{Entry, Kind, Source, Tarball};
 use super::{Refused, refuse};
@@ -44,6 +47,8 @@ pub struct Unpacked {
     pub bytes: u64,
     /// Folders that came to be for what is in them; their owner, mode and time are those of the layer below.
     pub unlisted: BTreeSet<PathBuf>,
+    /// Sums of the files, for the layer's seal.
+    pub sums: Sums,
 }
 
 /// Unpacks the tar archive `source` into the empty directory `root`.
@@ -55,6 +60,7 @@ pub fn layer(source: impl Source, root: &Path, budget: &mut Budget) -> Result<Un
         unlisted_bytes: 0,
         buffer: vec![0; BUFFER],
         bytes: 0,
+        sums: Sums::default(),
         budget,
     };
     let mut tarball = Tarball::new(source);
@@ -64,7 +70,7 @@ pub fn layer(source: impl Source, root: &Path, budget: &mut Budget) -> Result<Un
         tree.add(&entry, &mut tarball).with_context(shown)?;
     }
     tree.leave()?;
-    Ok(Unpacked { bytes: tree.bytes, unlisted: tree.unlisted })
+    Ok(Unpacked { bytes: tree.bytes, unlisted: tree.unlisted, sums: tree.sums })
 }
 
 /// Whether an extended attribute belongs to the file rather than to the machine where the image was built (labels of
@@ -83,6 +89,7 @@ struct Tree<'a> {
     unlisted_bytes: usize,
     buffer: Vec<u8>,
     bytes: u64,
+    sums: Sums,
     budget: &'a mut Budget,
 }
 
@@ -137,7 +144,10 @@ impl Tree<'_> {
             Kind::File => {
                 self.bytes += entry.size;
                 let mut file = place.create(name).context("make the file")?;
-                write(&mut file, entry, content, &mut self.buffer, self.budget)?;
+                let sum = write(&mut file, entry, content, &mut self.buffer, self.budget)?;
+                if let Some(sum) = sum {
+                    self.sums.note(fstat(file.as_raw_fd())?.st_ino, sum);
+                }
                 std::os::unix::fs::fchown(&file, Some(entry.uid), Some(entry.gid))
                     .context("set the owner")?;
                 file.set_permissions(mode(entry.mode)).context("set the mode")?;
@@ -306,16 +316,17 @@ fn set_attributes(file: &File, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
+/// Writes the content of a file; its CRC-32, unless it has holes.
 fn write<S: Source>(
     file: &mut File,
     entry: &Entry,
     content: &mut Tarball<S>,
     buffer: &mut [u8],
     budget: &mut Budget,
-) -> Result<()> {
+) -> Result<Option<u32>> {
     budget.room_for(entry.size)?;
     let Some(segments) = &entry.segments else {
-        return copy(file, content, entry.size, buffer, budget);
+        return copy(file, content, entry.size, buffer, budget).map(Some);
     };
     let stored: u64 = segments.iter().map(|(_, length)| length).sum();
     budget.bytes(entry.size - stored, &*file)?;
@@ -324,7 +335,7 @@ fn write<S: Source>(
         file.seek(SeekFrom::Start(*offset))?;
         copy(file, content, *length, buffer, budget)?;
     }
-    Ok(())
+    Ok(None)
 }
 
 fn copy(
@@ -333,8 +344,9 @@ fn copy(
     length: u64,
     buffer: &mut [u8],
     budget: &mut Budget,
-) -> Result<()> {
+) -> Result<u32> {
     let mut left = length;
+    let mut sum = Crc::new();
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let got = match content.read(&mut buffer[..most]) {
@@ -345,9 +357,10 @@ fn copy(
         };
         budget.bytes(got as u64, &*file)?;
         file.write_all(&buffer[..got]).context("write")?;
+        sum.update(&buffer[..got]);
         left -= got as u64;
     }
-    Ok(())
+    Ok(sum.sum())
 }
 
 fn lost(error: &io::Error, path: &str) -> anyhow::Error {

@@ -154,6 +154,21 @@ impl Folder {
         Ok(Folder(File::from(open(&self.0, checked(name)?, how)?)))
     }
 
+    /// Opens the regular file `name` to read it; ELOOP if it is a symbolic link. Never waits, as opening a FIFO would.
+    ///
+    /// # Errors
+    /// `InvalidData` for what is no regular file.
+    pub fn open_file(&self, name: &OsStr) -> io::Result<File> {
+        let flags =
+            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_XDEV);
+        let file = File::from(open(&self.0, checked(name)?, how)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
+        Ok(file)
+    }
+
     /// Makes the symbolic link `name`, whose text is `target` as it stands.
     pub fn create_symlink(&self, name: &OsStr, target: &OsStr) -> io::Result<()> {
         Ok(symlinkat(target, self.at(), checked(name)?)?)

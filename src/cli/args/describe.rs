@@ -65,6 +65,9 @@ pub enum DescribeKind {
     /// Files of the manifests directory
     #[value(aliases = ["manifests"])]
     Manifest,
+    /// Images
+    #[value(alias = "images")]
+    Image,
     /// The node
     #[value(aliases = ["nodes", "no"])]
     Node,

@@ -10,6 +10,7 @@ mod events;
 mod exec;
 mod get;
 mod help;
+mod image;
 mod logs;
 mod status;
 mod top;
@@ -27,6 +28,9 @@ pub use doctor::Doctor;
 pub use events::{EventType, Events};
 pub use exec::Exec;
 pub use get::Get;
+pub use image::{
+    Image, ImageImport, ImageInspect, ImageLs, ImageOutput, ImageRm, ImageVerb, ImageVerify, InspectOutput,
+};
 pub use logs::Logs;
 pub use status::{Report, Status};
 pub use top::{Sort, Top, TopNode, TopPods};
@@ -87,6 +91,8 @@ pub enum Verb {
     Top(Top),
     /// Watch what a container prints from now on, and write to what it reads
     Attach(Attach),
+    /// Take in, list, look at and remove images
+    Image(Image),
     /// End a pod's containers and start them anew
     Restart(PodName),
     /// End all pods, in order, and the agent

@@ -7,6 +7,7 @@
 mod container;
 mod environment;
 mod events;
+mod image;
 mod manifest;
 mod node;
 mod page;
@@ -34,7 +35,7 @@ pub fn describe(runtime: &Runtime, describe: &Describe) -> Result<()> {
     let targets = describe.targets()?;
     let mut missing = Vec::new();
     let mut pages = Vec::new();
-    for kind in [DescribeKind::Pod, DescribeKind::Manifest, DescribeKind::Node] {
+    for kind in [DescribeKind::Pod, DescribeKind::Manifest, DescribeKind::Image, DescribeKind::Node] {
         let targets: Vec<&Target> = targets.iter().filter(|target| target.kind == kind).collect();
         if targets.is_empty() {
             continue;
@@ -43,6 +44,7 @@ pub fn describe(runtime: &Runtime, describe: &Describe) -> Result<()> {
         pages.extend(match kind {
             DescribeKind::Pod => pods(runtime, describe, &names, &mut missing)?,
             DescribeKind::Manifest => manifest::pages(runtime, &names, &mut missing)?,
+            DescribeKind::Image => image::pages(runtime, &names, &mut missing)?,
             DescribeKind::Node => node::pages(runtime, &names, &mut missing, describe.show_events, now())?,
         });
     }
