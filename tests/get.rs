@@ -6,7 +6,7 @@ mod world;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdout};
+use std::process::{Child, ChildStdout, Command};
 
 use holdfast::protocol::{Notice, Reply, Request, RunState};
 use k8s_openapi::api::core::v1;
@@ -327,6 +327,31 @@ fn what_is_no_kind_here_is_explained() {
         &["get", "widgets"],
         "error: there is no kind \"widgets\"; there are pods (po), manifests, ",
     );
+}
+
+/// Threat: a manifest whose annotation draws on the terminal of whoever lists it.
+#[test]
+fn a_template_is_raw_in_a_pipe_and_harmless_on_a_terminal() {
+    let world = World::with_agent();
+    let mut hostile = object("web", "default", json!([running("a")]));
+    hostile["metadata"]["annotations"] = json!({"x": "\u{1b}[2J\u{202e}x"});
+    world.publish("1", hostile);
+    let template = "jsonpath={.metadata.annotations.x}";
+    world.check(&["get", "pod", "web", "-o", template], "\u{1b}[2J\u{202e}x");
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    for output in [template, "custom-columns=X:.metadata.annotations.x", "json", "yaml"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        command.arg("--runtime-dir").arg(world.runtime()).args(["get", "pod", "web", "-o", output]);
+        let status =
+            command.stdout(terminal.slave.try_clone().unwrap()).env("NO_COLOR", "1").status().unwrap();
+        assert!(status.success());
+        let mut shown = vec![0; 64 * 1024];
+        let length =
+            nix::unistd::read(std::os::fd::AsRawFd::as_raw_fd(&terminal.master), &mut shown).unwrap();
+        let shown = String::from_utf8_lossy(&shown[..length]).into_owned();
+        assert!(shown.contains("[2J"), "{output}: {shown:?}");
+        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{output}: {shown:?}");
+    }
 }
 
 /// A command that goes on, and what it says.
