@@ -4,6 +4,7 @@
 
 pub mod spec;
 pub mod status;
+pub mod yaml;
 
 pub mod api;
 pub mod config;

@@ -10,7 +10,7 @@ const MAX_LINES: usize = 400;
 ///
 /// Equal rank means mutual ignorance, on purpose: `image` does not know that there are networks.
 const RANKS: &[(u8, &[&str])] = &[
-    (0, &["spec", "status"]),
+    (0, &["spec", "status", "yaml"]),
     (1, &["api", "sys", "config"]),
     (2, &["host", "manifest", "lifecycle", "bundle", "protocol"]),
     (3, &["image", "network", "volume", "cgroup", "probe"]),
@@ -21,7 +21,7 @@ const RANKS: &[(u8, &[&str])] = &[
 ];
 
 /// Areas without effects, and the words that would give them one.
-const PURE: &[&str] = &["spec", "status", "api", "manifest", "lifecycle", "bundle", "protocol"];
+const PURE: &[&str] = &["spec", "status", "yaml", "api", "manifest", "lifecycle", "bundle", "protocol"];
 const EFFECTS: &[&str] = &[
     "std::fs",
     "std::net",

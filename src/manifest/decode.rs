@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::problems::Problems;
-use super::tree::Path;
+use crate::yaml::tree::Path;
 
 /// `value` as a `T`. Unknown fields are warnings; a field of the wrong type is an error, and `None`.
 pub fn decode<T: DeserializeOwned>(value: &Value, problems: &mut Problems<'_>) -> Option<T> {

@@ -1,6 +1,6 @@
 //! Bytes of manifest files in; wanted pods, kept objects and problems out. Pure.
 //!
-//! The way of a file: [`yaml`] makes a tree that knows positions, [`object`] tells what each document is, [`pod`] takes a
+//! The way of a file: [`crate::yaml`] makes a tree that knows positions, [`object`] tells what each document is, [`pod`] takes a
 //! Pod through `decode`, `fields` (what is refused or warned about), `identity`, `defaults` and `validate` to plain data.
 //! [`Directory`] holds what became of each file of the manifests directory.
 //!
@@ -21,21 +21,19 @@ mod problems;
 mod quantity;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod validate;
 pub mod verdict;
-mod yaml;
 
+pub use crate::yaml::tree::{MAX_BYTES, Position};
 pub use directory::{Directory, FileContent};
 pub use quantity::Quantity;
-pub use tree::{MAX_BYTES, Position};
 
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 
 use crate::spec;
-use tree::Path;
+use crate::yaml::{self, tree::Path};
 use verdict::{Problem, Severity};
 
 /// What the reading of a manifest depends on beside its bytes.

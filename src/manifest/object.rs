@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::names;
 use super::problems::Problems;
-use super::tree::{Content, Node, Path};
 use super::{Context, Reading, Refused, decode, identity, pod};
+use crate::yaml::tree::{Content, Node, Path};
 
 /// Reads the documents of one file into a [`Reading`].
 pub struct Reader<'a> {

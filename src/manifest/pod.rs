@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::problems::Problems;
 use super::quantity::Quantity;
-use super::tree::Path;
 use super::{Context, decode, defaults, fields, identity, validate};
 use crate::spec;
+use crate::yaml::tree::Path;
 
 /// The pod that `document` describes; `None` where a problem refuses it.
 pub fn read(

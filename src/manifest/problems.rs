@@ -1,7 +1,7 @@
 //! The problems found in one object, collected with their places.
 
-use super::tree::{Node, Path, Position};
 use super::verdict::{Problem, Severity};
+use crate::yaml::tree::{Node, Path, Position};
 
 /// Most problems told of one file: a hostile file must not make the published verdict larger than itself.
 const MAX_PROBLEMS: usize = 100;

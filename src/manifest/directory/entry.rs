@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Seen;
-use crate::manifest::tree::Position;
 use crate::manifest::verdict::{Problem, Severity};
-use crate::manifest::{Reading, Refused, problems, tree::Path};
+use crate::manifest::{Reading, Refused, problems};
 use crate::spec;
+use crate::yaml::tree::Path;
+use crate::yaml::tree::Position;
 
 /// What is known of one name.
 #[derive(Debug, Default)]

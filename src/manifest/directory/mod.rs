@@ -19,11 +19,11 @@ use k8s_openapi::api::core::v1 as core;
 use sha2::{Digest, Sha256};
 
 use super::problems;
-use super::tree::{MAX_BYTES, Path};
 use super::verdict::{FileState, FileVerdict, PodVerdict, Severity, Verdict};
 use super::{Context, read};
 use crate::api::published;
 use crate::spec;
+use crate::yaml::tree::{MAX_BYTES, Path};
 use entry::Entry;
 
 /// What is found under a name in the directory; a symbolic link is what it leads to.

@@ -13,7 +13,7 @@ mod tests;
 use serde_json::Value;
 
 use super::problems::Problems;
-use super::tree::Path;
+use crate::yaml::tree::Path;
 
 pub use rows::ROWS;
 

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1 as core;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde_json::json;
 
-use super::super::tree::{Node, Position, Scalar};
 use super::*;
+use crate::yaml::tree::{Node, Position, Scalar};
 
 /// Fields that are used, by the object they are in.
 const USED: &[(&str, &[&str])] = &[

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1 as core;
 use super::{complain, names, one_of, resources, volume, without_nul};
 use crate::manifest::image_name;
 use crate::manifest::problems::Problems;
-use crate::manifest::tree::Path;
+use crate::yaml::tree::Path;
 
 /// Checks the containers of `spec`.
 pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {

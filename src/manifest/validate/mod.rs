@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1 as core;
 use super::identity::UID_LENGTH;
 use super::names::{self, Complaint};
 use super::problems::Problems;
-use super::tree::Path;
+use crate::yaml::tree::Path;
 
 /// Longest of all annotations together, in bytes (`TotalAnnotationSizeLimitB`).
 const MAX_ANNOTATIONS: usize = 256 * 1024;

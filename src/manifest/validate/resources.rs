@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
 use crate::manifest::problems::Problems;
 use crate::manifest::quantity::Quantity;
-use crate::manifest::tree::Path;
+use crate::yaml::tree::Path;
 
 /// Checks that all are quantities, none negative, and no request above its limit.
 pub fn check(resources: Option<&core::ResourceRequirements>, path: &Path, problems: &mut Problems<'_>) {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::{complain, names, one_of, without_nul};
 use crate::manifest::problems::Problems;
-use crate::manifest::tree::Path;
+use crate::yaml::tree::Path;
 
 /// `hostPath.type` (reference D.7).
 const HOST_PATH_TYPES: &[&str] =

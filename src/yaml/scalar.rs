@@ -4,7 +4,7 @@
 use saphyr_parser::Tag;
 use serde_json::Number;
 
-use super::super::tree::Scalar;
+use super::tree::Scalar;
 
 /// The value of a scalar, or why its tag does not fit it. `plain` says that it stands without quotes.
 pub fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Scalar, String> {

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::super::tree::{MAX_DEPTH, Node, Position, Size};
 use super::map::{Key, KeyKind};
+use super::tree::{MAX_DEPTH, Node, Position, Size};
 use super::{Invalid, map, position, scalar};
 
 /// All documents of `text`, empty ones as null.

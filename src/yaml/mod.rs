@@ -10,12 +10,13 @@ mod map;
 mod scalar;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 
 use std::rc::Rc;
 
-use super::tree::{MAX_BYTES, Node, Position};
+use tree::{MAX_BYTES, Node, Position};
 
-/// Why a text is no manifest: nothing of the file can be trusted.
+/// Why a text cannot be read: nothing of the file can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
     /// Where.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::tree::Path;
+use super::tree::Path;
 use super::*;
 
 #[track_caller]

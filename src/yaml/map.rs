@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::super::tree::{Content, Entry, Node, Position, Scalar};
 use super::Invalid;
+use super::tree::{Content, Entry, Node, Position, Scalar};
 
 /// A key as it was read.
 pub struct Key {

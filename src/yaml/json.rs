@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use serde_json::Number;
 
-use super::super::tree::{MAX_DEPTH, Node, Position, Scalar, Size};
 use super::map::{Key, KeyKind};
+use super::tree::{MAX_DEPTH, Node, Position, Scalar, Size};
 use super::{Invalid, map, position};
 
 /// All values of `text`, one after the other.
