@@ -4,15 +4,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::problems::Problems;
+use super::tracked::{Trace, Tracked};
 use crate::yaml::tree::Path;
 
 /// `value` as a `T`. Unknown fields are warnings; a field of the wrong type is an error, and `None`.
 pub fn decode<T: DeserializeOwned>(value: &Value, problems: &mut Problems<'_>) -> Option<T> {
-    let mut unknown = Vec::new();
-    let mut note = |path: serde_ignored::Path<'_>| unknown.push(ignored_path(&path));
-    let mut track = serde_path_to_error::Track::new();
-    let ignoring = serde_ignored::Deserializer::new(value, &mut note);
-    let decoded = T::deserialize(serde_path_to_error::Deserializer::new(ignoring, &mut track));
+    let trace = Trace::default();
+    let decoded = T::deserialize(Tracked { value, trace: &trace });
+    let (unknown, wrong) = trace.seen();
     for path in unknown {
         problems.warning(
             &path,
@@ -23,33 +22,11 @@ pub fn decode<T: DeserializeOwned>(value: &Value, problems: &mut Problems<'_>) -
     match decoded {
         Ok(object) => Some(object),
         Err(error) => {
-            let path = error_path(&track.path());
-            let (message, fix) = plain(&error.to_string()).unwrap_or_else(|| unreadable(&path));
-            problems.error(&path, message, fix);
+            let (message, fix) = plain(&error.to_string()).unwrap_or_else(|| unreadable(&wrong));
+            problems.error(&wrong, message, fix);
             None
         }
     }
-}
-
-fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
-    use serde_ignored::Path as Ignored;
-    match path {
-        Ignored::Root => Path::root(),
-        Ignored::Seq { parent, index } => ignored_path(parent).index(*index),
-        Ignored::Map { parent, key } => ignored_path(parent).key(key),
-        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
-            ignored_path(parent)
-        }
-    }
-}
-
-fn error_path(path: &serde_path_to_error::Path) -> Path {
-    use serde_path_to_error::Segment;
-    path.iter().fold(Path::root(), |path, segment| match segment {
-        Segment::Seq { index } => path.index(*index),
-        Segment::Map { key } | Segment::Enum { variant: key } => path.key(key),
-        Segment::Unknown => path,
-    })
 }
 
 /// serde's message in plain words, and what to do. The value itself is left out: it may be a secret.

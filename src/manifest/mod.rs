@@ -21,6 +21,7 @@ mod problems;
 mod quantity;
 #[cfg(test)]
 mod tests;
+mod tracked;
 mod validate;
 pub mod verdict;
 
