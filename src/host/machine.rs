@@ -3,7 +3,7 @@
 //! Invariant: what cannot be read is absent, never an error: a node without `/sys` runs pods too.
 
 use std::fs;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
@@ -146,13 +146,15 @@ pub fn text(path: &str) -> Option<String> {
 
 /// The address that packets to others would carry; none is sent. Without a way to others, the first that is no loopback.
 fn address() -> Option<String> {
-    let towards = |from: &str, to: &str| {
+    let towards = |from: IpAddr, to: IpAddr| {
         let socket = UdpSocket::bind((from, 0)).ok()?;
-        // Addresses that are set aside for documentation.
         socket.connect((to, 9)).ok()?;
         socket.local_addr().ok().map(|address| address.ip())
     };
-    let found = towards("0.0.0.0", "192.0.2.1").or_else(|| towards("::", "2001:db8::1"));
+    // Addresses that are set aside for documentation.
+    let to = (Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+    let found = towards(Ipv4Addr::UNSPECIFIED.into(), to.0.into())
+        .or_else(|| towards(Ipv6Addr::UNSPECIFIED.into(), to.1.into()));
     let found = found.filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
     found.map(|ip| ip.to_string()).or_else(|| own_address(&text("/proc/net/fib_trie")?))
 }

@@ -9,7 +9,7 @@ mod place;
 mod screen;
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -65,7 +65,7 @@ fn show(place: &Place, told: &SignalFd) -> [Result<()>; 2] {
 fn prepare(place: &Place) -> Result<()> {
     image::sample(&place.program, &place.archive(), IMAGE)?;
     // Free at this moment, which is the most that can be had.
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?.port();
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr())?.port();
     place.write_manifest(&manifest(port))?;
     print(&introduction(place, port))
 }
