@@ -1,4 +1,4 @@
-//! An image archive: a tar of documents and layers, itself plain, gzip or zstd.
+//! An image archive: a tar of documents and layers, itself plain or packed.
 //!
 //! Tools write the members in any order, so one pass notes where each is. A plain archive is then read by seeking; a
 //! packed one is unpacked a second time, from front to back, for which small members were kept in the first pass.

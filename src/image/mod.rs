@@ -1,12 +1,13 @@
 //! Images: archives in, unpacked layers and configurations out. Synchronous; whoever must not wait calls from a thread.
 //!
-//! An archive is what `docker save`, `podman save` or `skopeo copy` write: docker's layout or OCI's, plain, gzip or zstd.
+//! An archive is what `docker save`, `podman save` or `skopeo copy` write: docker's layout or OCI's, plain or packed.
 //! Nobody is trusted: not the archive's names, not its sizes, not its digests.
 //!
 //! Invariant: an image that is found is whole and is what its digests say; a power cut at any instant changes nothing
 //! about that ([`Store`]).
 //! Invariant: nothing is written outside the store ([`crate::sys::beneath`]), and never more than [`Limits`] allow.
-//! Invariant: memory stays within a few MiB, and the window of a zstd stream (at most 32 MiB).
+//! Invariant: memory stays within a few MiB, and what unpacking takes: the window of a zstd stream (at
+//! most 32 MiB), the blocks of a bzip2 (4 MiB) or lz4 stream (12 MiB).
 
 mod archive;
 mod clean;
@@ -18,6 +19,7 @@ mod import;
 mod index;
 mod inherit;
 mod limits;
+mod lz4;
 mod meter;
 mod mounted;
 mod path;

@@ -1,12 +1,16 @@
-//! Compression, known by its first bytes: plain, gzip, zstd.
+//! Compression, known by its first bytes and never by a name: plain, gzip, zstd, bzip2, lz4.
+//!
+//! Invariant: a stream that ends too early is an error, in every format.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use anyhow::{Context, Result};
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
+use super::lz4::Lz4;
 use super::refuse;
 
 /// How much is read at once.
@@ -25,6 +29,10 @@ pub enum Compression {
     Gzip,
     /// RFC 8878, any number of frames, skippable ones too (zstd:chunked ends with such).
     Zstd,
+    /// Any number of streams, as pbzip2 writes them.
+    Bzip2,
+    /// The frame format, any number of frames, skippable ones too.
+    Lz4,
 }
 
 impl Compression {
@@ -33,11 +41,11 @@ impl Compression {
         match start {
             [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => Ok(Compression::Bzip2),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Ok(Compression::Lz4),
             [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-                refuse!("is compressed with xz: only gzip and zstd are supported")
-            }
-            [b'B', b'Z', b'h', b'1'..=b'9', b'1', ..] => {
-                refuse!("is compressed with bzip2: only gzip and zstd are supported")
+                refuse!("is compressed with xz: only gzip, zstd, bzip2 and lz4 are supported")
             }
             _ => Ok(Compression::Plain),
         }
@@ -58,6 +66,10 @@ pub fn unpacked<'a>(source: impl Read + 'a, most: u64) -> Result<Box<dyn Read + 
             Box::new(Bounded { source: MultiGzDecoder::new(packed(whole)), most, left: most })
         }
         Compression::Zstd => Box::new(Bounded { source: Zstd::new(packed(whole)), most, left: most }),
+        Compression::Bzip2 => {
+            Box::new(Bounded { source: MultiBzDecoder::new(packed(whole)), most, left: most })
+        }
+        Compression::Lz4 => Box::new(Bounded { source: Lz4::new(packed(whole)), most, left: most }),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Archives that somebody made to hurt (threats 9–13).
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Command;
 
 use super::*;
@@ -183,7 +183,7 @@ fn a_small_archive_cannot_fill_the_node() {
         (&behind, "unpacks to more than 1048576 bytes"),
         (&hole, "unpacks to more than 1048576 bytes"),
     ] {
-        for pack in [|layer: &[u8]| layer.to_vec(), zstd, gzip] {
+        for pack in [|layer: &[u8]| layer.to_vec(), zstd, gzip, bzip2, lz4] {
             let world = World::new();
             let config = config(std::slice::from_ref(layer));
             let manifest =
@@ -316,6 +316,60 @@ fn with_checksum(mut archive: Vec<u8>) -> Vec<u8> {
     let sum: u32 = archive[..512].iter().map(|byte| u32::from(*byte)).sum();
     archive[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     archive
+}
+
+pub(super) fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let mut encoder = ::bzip2::bufread::BzEncoder::new(content, ::bzip2::Compression::fast());
+    encoder.read_to_end(&mut packed).unwrap();
+    packed
+}
+
+pub(super) fn lz4(content: &[u8]) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_packed_stream_that_ends_too_early_is_never_taken_for_a_whole_one() {
+    let content: Vec<u8> = (0u32..60_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let empty_frame_between = [lz4(b"one"), lz4(b""), lz4(b"two")].concat();
+    let mut read = String::new();
+    stream::unpacked(&empty_frame_between[..], 100).unwrap().read_to_string(&mut read).unwrap();
+    assert_eq!(read, "onetwo");
+    for (name, packed) in [
+        ("gzip", gzip(&content)),
+        ("zstd", zstd(&content)),
+        ("bzip2", bzip2(&content)),
+        ("lz4", lz4(&content)),
+    ] {
+        let mut whole = Vec::new();
+        stream::unpacked(&packed[..], 1 << 20).unwrap().read_to_end(&mut whole).unwrap();
+        assert!(whole == content, "{name}");
+        // Cuts at the ends of blocks are among the last ones; those of lz4 are at every 64 KiB and a little.
+        let blocks = (0..4).map(|block| 7 + block * (4 + (64 << 10)));
+        let ends = packed.len() - 12..packed.len();
+        for cut in (6..packed.len())
+            .step_by(997)
+            .chain(blocks)
+            .chain(ends)
+            .filter(|cut| (6..packed.len()).contains(cut))
+        {
+            let read = stream::unpacked(&packed[..cut], 1 << 20).unwrap().read_to_end(&mut Vec::new());
+            assert!(read.is_err(), "{name}, cut at {cut} of {}", packed.len());
+        }
+    }
+}
+
+#[test]
+fn what_unpacks_to_too_much_is_stopped_in_every_format() {
+    let zeros = vec![0; 8 << 20];
+    for pack in [gzip, zstd, bzip2, lz4] {
+        let packed = pack(&zeros);
+        let read = stream::unpacked(&packed[..], 1 << 20).unwrap().read_to_end(&mut Vec::new());
+        assert!(read.unwrap_err().to_string().contains("unpacks to more than 1048576 bytes"));
+    }
 }
 
 pub(super) fn gzip(content: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
-use super::hostile::{gzip, zstd};
+use super::hostile::{bzip2, gzip, lz4, zstd};
 use super::*;
 
 fn find(store: &Store, name: &str) -> Option<Image> {
@@ -135,7 +135,12 @@ fn every_packing_gives_the_same_image() {
     let (one, two) = plain.split_at(plain.len() / 2);
     let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
     let frames = [&zstd(one)[..], &skippable, &zstd(two)].concat();
-    for packed in [gzip(&plain), zstd(&plain), frames, [gzip(one), gzip(two)].concat()] {
+    let of_lz4 = [&skippable[..], &lz4(one), &skippable, &lz4(two)].concat();
+    assert_eq!(&of_lz4[..4], &skippable[..4], "zstd and lz4 skip alike");
+    let of_lz4 = of_lz4[skippable.len()..].to_vec();
+    let several = [[gzip(one), gzip(two)].concat(), [bzip2(one), bzip2(two)].concat(), of_lz4];
+    for packed in [gzip(&plain), zstd(&plain), bzip2(&plain), lz4(&plain), frames].into_iter().chain(several)
+    {
         let world = World::new();
         assert_eq!(world.import(&packed).unwrap().remove(0).id, id);
         assert_eq!(find(&world.store(), "t/t:1").unwrap().lower.len(), 3);
