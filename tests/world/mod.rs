@@ -44,6 +44,8 @@ impl World {
     /// The agent dies.
     pub fn end_agent(&mut self) {
         drop(self.agent.take().unwrap());
+        // What another test is about to start holds it too, until it is started.
+        File::open(self.runtime().join("lock")).unwrap().lock().unwrap();
     }
 
     pub fn root(&self) -> &Path {
