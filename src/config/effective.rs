@@ -1,10 +1,11 @@
 //! What is in force, of all that was said, and where it was said.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file::{self, Read};
 use super::given::{Given, Key, Origin, Problem};
 use super::{Agent, RUNTIME_DIR, k3s, set};
+use crate::yaml::tree::Position;
 
 /// What the command line says.
 #[derive(Debug, Default)]
@@ -63,7 +64,16 @@ pub fn effective(
         value: runtime_dir.display().to_string(),
         origin: if runtime_dir == Path::new(RUNTIME_DIR) { Origin::Default } else { Origin::CommandLine },
     });
+    problems.sort_by_key(|problem| place(&problem.origin));
     if problems.is_empty() { Ok(Effective { agent, settings }) } else { Err(problems) }
+}
+
+/// Files first, from above to below.
+fn place(origin: &Origin) -> (bool, PathBuf, Option<Position>) {
+    match origin {
+        Origin::File { path, at } => (false, path.clone(), Some(*at)),
+        Origin::Default | Origin::CommandLine => (true, PathBuf::new(), None),
+    }
 }
 
 fn flags(command_line: CommandLine) -> Read {
@@ -109,6 +119,8 @@ fn shown(agent: &Agent, key: Key, values: &[String]) -> String {
             agent.node_name.clone().unwrap_or_else(|| "<the remembered one, or the host's>".to_owned())
         }
         Key::Log => agent.log.to_string().to_lowercase(),
+        Key::ClusterDns => agent.cluster_dns.join(","),
+        Key::ClusterDomain => agent.cluster_domain.clone(),
         _ => values.join(","),
     }
 }

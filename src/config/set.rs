@@ -90,7 +90,7 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
         Key::MaxPods => agent.max_pods = values::number(value, 0)?.unsigned_abs(),
         // None and fewer are without a limit, as for the kubelet.
         Key::PodPidsLimit => {
-            let limit = values::number(value, i64::MIN)?;
+            let limit = values::number(value, -1)?;
             agent.pod_pids_limit = u64::try_from(limit).ok().filter(|limit| *limit != 0);
         }
         Key::NodeLabel | Key::ClusterDns | Key::SystemReserved | Key::KubeReserved => {}

@@ -77,9 +77,10 @@ pub fn bytes(text: &str, least: u64) -> Result<u64, Wrong> {
 pub fn pairs(values: &[String]) -> Result<BTreeMap<&str, &str>, Wrong> {
     let mut pairs = BTreeMap::new();
     for text in values.iter().flat_map(|value| value.split(',')).filter(|text| !text.is_empty()) {
-        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-            Wrong::new(format!("{text:?} is no name with a value"), "write name=value, as in cpu=100m")
-        })?;
+        let (name, value) = text
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| Wrong::new(format!("{text:?} is no name with a value"), "write NAME=VALUE"))?;
         pairs.insert(name.trim(), value.trim());
     }
     Ok(pairs)
