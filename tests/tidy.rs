@@ -11,9 +11,9 @@ const MAX_LINES: usize = 400;
 /// Equal rank means mutual ignorance, on purpose: `image` does not know that there are networks.
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["spec", "status", "yaml"]),
-    (1, &["api", "sys", "config"]),
+    (1, &["api", "sys"]),
     (2, &["host", "manifest", "lifecycle", "bundle", "protocol"]),
-    (3, &["image", "network", "volume", "cgroup", "probe"]),
+    (3, &["image", "network", "volume", "cgroup", "probe", "config"]),
     (4, &["agent", "pod"]),
     // It starts the agent, and ends what one left.
     (5, &["cli"]),

@@ -111,7 +111,7 @@ struct Agent {
 impl Agent {
     fn new(executor: Rc<LocalExecutor<'static>>, world: Arc<World>) -> Agent {
         let (sender, receiver) = unbounded();
-        let back_off = BackOff::default();
+        let back_off = BackOff { max: world.config.max_restart_period };
         Agent {
             executor,
             node: Node::new(back_off, 2 * world.cpus),
@@ -222,6 +222,13 @@ impl Agent {
     /// Tells the core what changed in what the manifests ask for.
     fn wanted(&mut self, pods: Vec<Arc<Pod>>, verdict: Verdict) {
         let wanted: BTreeMap<Uid, Arc<Pod>> = pods.into_iter().map(|pod| (pod.uid.clone(), pod)).collect();
+        let most = self.world.config.max_pods;
+        if most < u64::try_from(wanted.len()).unwrap_or(u64::MAX) {
+            // Nobody else could run them: a kubelet, too, would only say so of a pod that is no manifest's.
+            let warning =
+                format!("there are manifests of more pods than the {most} of maxPods: all of them run");
+            self.publisher.warn(warning);
+        }
         let gone: Vec<Uid> = self.wanted.keys().filter(|uid| !wanted.contains_key(uid)).cloned().collect();
         for uid in gone {
             self.wanted.remove(&uid);

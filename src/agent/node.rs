@@ -9,10 +9,6 @@ use crate::host::machine::{self, Left};
 use crate::lifecycle::Now;
 use crate::status::Wall;
 
-/// For how long a node that was short of something is still said to be: kubelet's `evictionPressureTransitionPeriod`.
-/// Without it, whatever is at the edge of being short would be written with every look.
-const CALM: Duration = Duration::from_secs(300);
-
 /// What was seen of the machine in one look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
@@ -32,16 +28,19 @@ pub struct Strains {
     strains: [Strain; 3],
     /// When the node was last seen to be short of each.
     seen: [Duration; 3],
+    /// For how long a node that was short of something is still said to be: kubelet's `evictionPressureTransitionPeriod`.
+    /// Without it, whatever is at the edge of being short would be written with every look.
+    calm: Duration,
 }
 
 impl Strains {
     /// As they are at the agent's start.
-    fn new(left: &Left, now: Now) -> Strains {
+    fn new(left: &Left, calm: Duration, now: Now) -> Strains {
         let strain = |kind| {
             let (short, message) = machine::short_of(kind, left);
             Strain { short, since: now.wall, message }
         };
-        Strains { strains: Pressure::ALL.map(strain), seen: [now.boot; 3] }
+        Strains { strains: Pressure::ALL.map(strain), seen: [now.boot; 3], calm }
     }
 
     /// Takes in another look. What changed, for the worse or the better.
@@ -53,7 +52,7 @@ impl Strains {
             if short {
                 self.seen[at] = now.boot;
             }
-            if short != strain.short && (short || CALM <= now.boot.saturating_sub(self.seen[at])) {
+            if short != strain.short && (short || self.calm <= now.boot.saturating_sub(self.seen[at])) {
                 *strain = Strain { short, since: now.wall, message };
                 turned.push((kind, short));
             }
@@ -85,7 +84,7 @@ impl NodeFile {
             created: created.map_or(now.wall, Wall),
             warnings: Vec::new(),
             refused_archives: Vec::new(),
-            strains: Strains::new(&look.left, now),
+            strains: Strains::new(&look.left, world.config.pressure_transition, now),
             machine: look.machine,
         }
     }
@@ -113,6 +112,9 @@ impl NodeFile {
             created: self.created,
             ready: self.started,
             version: env!("CARGO_PKG_VERSION"),
+            labels: &config.node_labels,
+            max_pods: config.max_pods,
+            reserved: config.reserved(),
         };
         published::Node {
             version: published::VERSION,

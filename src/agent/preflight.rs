@@ -54,6 +54,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     }
     this_boot(&runtime)?;
     let (node, mut warnings) = node(&cgroups)?;
+    warnings.extend(config.notes.iter().cloned());
     warnings.extend(unmet);
     warnings.extend(cgroups.missing());
     let (node_name, warning) = node_name(&config, &data)?;

@@ -26,9 +26,6 @@ use crate::volume::{self, Etc, Volumes};
 
 /// A start takes some ten milliseconds. A worker that takes longer than this hangs, for instance on a dead NFS server.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// `containerLogMaxSize` and `containerLogMaxFiles` (reference B.9).
-const LOG_BYTES: u64 = 10 << 20;
-const LOG_FILES: u32 = 5;
 /// Longest name of a link in `/var/log/containers`, its `.log` included.
 const LINK_LENGTH: usize = 255;
 
@@ -192,8 +189,8 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
         cgroup: String::new(),
         log: LogFile {
             path: text(&logs.join(log_name(*attempt)))?,
-            max_bytes: LOG_BYTES,
-            max_files: LOG_FILES,
+            max_bytes: world.config.log_max_bytes,
+            max_files: world.config.log_max_files,
         },
         deadline: DEADLINE,
         stdin: match (container.stdin, container.stdin_once) {
@@ -224,12 +221,27 @@ fn files(world: &World, pod: &Pod) -> Result<Files> {
             true => bundle::node_hosts(&node("/etc/hosts")),
             false => bundle::hosts(&[], &pod.hostname),
         },
-        resolv_conf: bundle::resolv_conf(&node("/etc/resolv.conf")),
+        resolv_conf: resolv_conf(world, pod),
         hostname: bundle::hostname(&pod.hostname),
     };
     let shm = world.shm(pod);
     let shm = shm.to_str().with_context(|| format!("{shm:?} is not UTF-8"))?;
     volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
+}
+
+/// The pod's `/etc/resolv.conf` (reference D.6). A node's file that is not there says nothing, as for its own programs.
+fn resolv_conf(world: &World, pod: &Pod) -> String {
+    let config = &world.config;
+    let node = match &config.resolv_conf {
+        Some(path) => fs::read_to_string(path).unwrap_or_default(),
+        None => bundle::ASK_THE_NODE.to_owned(),
+    };
+    match pod.asks_cluster_dns() && !config.cluster_dns.is_empty() {
+        true => {
+            bundle::cluster_resolv_conf(&node, &config.cluster_dns, &config.cluster_domain, &pod.namespace)
+        }
+        false => bundle::resolv_conf(&node),
+    }
 }
 
 /// Removes what earlier runs left, but the log of the last one: the kubelet keeps one dead container (reference B.9).

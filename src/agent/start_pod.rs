@@ -57,7 +57,7 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32) -> Result
     let cgroup = world.cgroups.pod_path(pod);
     let unmet = world
         .cgroups
-        .create_pod(&cgroup, &PodLimits::of(pod))
+        .create_pod(&cgroup, &PodLimits::of(pod, world.config.pod_pids_limit))
         .with_context(|| format!("make cgroup {cgroup}"))?;
     unmet.iter().for_each(|warning| warn!("pod {}: {warning}", pod.full_name()));
     let options = format!("mode=1777,size={SHM_BYTES}");

@@ -29,8 +29,6 @@ use crate::manifest::{self, Context, FileContent};
 use crate::spec::{Pod, Uid};
 use crate::sys::atomic;
 
-/// The kubelet's `fileCheckFrequency`.
-const RELIST: Duration = Duration::from_secs(20);
 /// A file that changed this recently may still be written to: the end of the writing is told by inotify.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -54,6 +52,8 @@ pub struct Directory {
     device: Option<u64>,
     device_file: PathBuf,
     state: manifest::Directory,
+    /// How often everything is looked at: the kubelet's `fileCheckFrequency`.
+    relist: Duration,
     /// What each entry looked like when it was last read, unless it was young then.
     seen: BTreeMap<String, EntryLook>,
     /// Some entry was left for a moment, since it had just changed.
@@ -71,7 +71,18 @@ impl Directory {
         let device = fs::read_to_string(&device_file).ok().and_then(|number| number.parse().ok());
         let orders = world.runtime.orders();
         let data = world.config.data_dir.clone();
-        Directory { path, data, orders, device, device_file, state, seen: BTreeMap::new(), unsettled: false }
+        let relist = world.config.file_check_frequency;
+        Directory {
+            path,
+            data,
+            orders,
+            device,
+            device_file,
+            state,
+            relist,
+            seen: BTreeMap::new(),
+            unsettled: false,
+        }
     }
 
     /// Reads everything for the first time.
@@ -81,11 +92,12 @@ impl Directory {
 
     /// Tells the loop whatever changes, for ever; `relisted` is told of each look at everything.
     pub async fn watch(mut self, relisted: Sender<()>, sender: Sender<Message>) {
-        let mut watches = match Watches::new(&self.path, &self.orders) {
+        let mut watches = match Watches::new(&self.path, &self.orders, self.relist) {
             Ok(watches) => watches,
             Err(error) => {
+                let every = self.relist;
                 let warning =
-                    format!("inotify is not to be had ({error:#}): manifests are looked at every {RELIST:?}");
+                    format!("inotify is not to be had ({error:#}): manifests are looked at every {every:?}");
                 let _ = sender.send(Message::Warning(warning)).await;
                 return self.relist_for_ever(relisted, sender).await;
             }
@@ -114,7 +126,7 @@ impl Directory {
 
     async fn relist_for_ever(mut self, relisted: Sender<()>, sender: Sender<Message>) {
         loop {
-            Timer::after(RELIST).await;
+            Timer::after(self.relist).await;
             let _ = relisted.try_send(());
             self.obey(&sender).await;
             self = self.tell_after(|directory| directory.list(SETTLED), &sender).await;
@@ -261,11 +273,11 @@ struct Watches {
 }
 
 impl Watches {
-    fn new(path: &Path, orders: &Path) -> io::Result<Watches> {
+    fn new(path: &Path, orders: &Path, relist: Duration) -> io::Result<Watches> {
         let inotify = Inotify::init()?;
         let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
         let orders = inotify.watches().add(orders, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
-        let relist = Timer::interval(RELIST);
+        let relist = Timer::interval(relist);
         Ok(Watches { inotify, ready, path: path.to_owned(), directory: None, parent: None, orders, relist })
     }
 

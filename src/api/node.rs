@@ -3,6 +3,8 @@
 //! Nothing in it changes while nothing happens, so that an idle node writes nothing: there is no heartbeat. Whoever reads
 //! it tells by the lock of the runtime directory whether it is still kept up to date.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::seconds;
@@ -80,6 +82,28 @@ pub struct Strain {
     pub message: String,
 }
 
+/// What of a machine is kept back, so that pods should not ask for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// Thousandths of a processor.
+    pub cpu_milli: u64,
+    /// Memory, in bytes.
+    pub memory: u64,
+    /// Of the file system that holds volumes and images, in bytes.
+    pub storage: u64,
+}
+
+impl Reserved {
+    /// Both together.
+    pub fn plus(self, other: Reserved) -> Reserved {
+        Reserved {
+            cpu_milli: self.cpu_milli.saturating_add(other.cpu_milli),
+            memory: self.memory.saturating_add(other.memory),
+            storage: self.storage.saturating_add(other.storage),
+        }
+    }
+}
+
 /// What of a node is no fact of its machine.
 #[derive(Debug, Clone)]
 pub struct Named<'a> {
@@ -91,6 +115,12 @@ pub struct Named<'a> {
     pub ready: Wall,
     /// The program's version, without `v`.
     pub version: &'a str,
+    /// Labels that it was given, beside those that tell what machine it is.
+    pub labels: &'a BTreeMap<String, String>,
+    /// How many pods it is said to have room for.
+    pub max_pods: u64,
+    /// What is kept back.
+    pub reserved: Reserved,
 }
 
 /// The core/v1 Node of `machine`. `strains` are of each [`Pressure`], in that order.
@@ -109,7 +139,7 @@ pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Valu
     addresses
         .extend(machine.address.as_ref().map(|address| json!({"type": "InternalIP", "address": address})));
     addresses.push(json!({"type": "Hostname", "address": name}));
-    let capacity = capacity(machine);
+    let capacity = capacity(machine, named.max_pods);
     let mut object = json!({
         "apiVersion": "v1",
         "kind": "Node",
@@ -127,8 +157,7 @@ pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Valu
         "spec": {},
         "status": {
             "addresses": addresses,
-            // Nothing is kept back for the system, and nothing is evicted.
-            "allocatable": capacity,
+            "allocatable": allocatable(&capacity, machine, named.reserved),
             "capacity": capacity,
             "conditions": conditions,
             "nodeInfo": {
@@ -145,6 +174,9 @@ pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Valu
             },
         },
     });
+    for (label, value) in named.labels {
+        object["metadata"]["labels"][label] = json!(value);
+    }
     object.sort_all_objects();
     object
 }
@@ -159,12 +191,27 @@ fn architecture(ours: &str) -> &str {
     }
 }
 
-fn capacity(machine: &Machine) -> Value {
-    let kib = |bytes: u64| format!("{}Ki", bytes / 1024);
+fn kib(bytes: u64) -> String {
+    format!("{}Ki", bytes / 1024)
+}
+
+/// `capacity` without what is kept back. A kubelet also takes off where it would begin to evict; nothing is evicted here.
+fn allocatable(capacity: &Value, machine: &Machine, reserved: Reserved) -> Value {
+    let milli = machine.cpus.saturating_mul(1000).saturating_sub(reserved.cpu_milli);
+    let cpu = if milli.is_multiple_of(1000) { (milli / 1000).to_string() } else { format!("{milli}m") };
+    let mut left = capacity.clone();
+    left["cpu"] = json!(cpu);
+    left["memory"] = json!(kib(machine.memory.saturating_sub(reserved.memory)));
+    left["ephemeral-storage"] = json!(kib(machine.storage.saturating_sub(reserved.storage)));
+    left
+}
+
+fn capacity(machine: &Machine, max_pods: u64) -> Value {
     let mut capacity = json!({
         "cpu": machine.cpus.to_string(),
         "memory": kib(machine.memory),
         "ephemeral-storage": kib(machine.storage),
+        "pods": max_pods.to_string(),
     });
     for (size, bytes) in &machine.huge_pages {
         // A resource without any is written as a plain 0.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1;
@@ -278,8 +279,18 @@ fn machine() -> Machine {
 
 /// The core/v1 Node, after it was seen to lose nothing in the hands of a client.
 fn check_node(machine: &Machine, short: [bool; 3]) -> Value {
+    check_configured_node(machine, short, &BTreeMap::new(), Reserved::default())
+}
+
+/// As [`check_node`], of a node with labels of which something is kept back.
+fn check_configured_node(
+    machine: &Machine,
+    short: [bool; 3],
+    labels: &BTreeMap<String, String>,
+    reserved: Reserved,
+) -> Value {
     let (created, ready) = (wall("2026-11-21T21:18:24Z"), wall("2026-11-21T21:18:25Z"));
-    let named = Named { name: "edge-1", created, ready, version: "0.1.0" };
+    let named = Named { name: "edge-1", created, ready, version: "0.1.0", labels, max_pods: 110, reserved };
     let strain = |short| Strain { short, since: created, message: "as it is".into() };
     let object = node(&named, machine, &short.map(strain));
     let client: v1::Node = serde_json::from_value(object.clone()).unwrap();
@@ -298,9 +309,7 @@ fn a_node_is_published_as_a_kubelet_publishes_it_but_for_what_it_is_not() {
     without(&mut theirs, "/metadata", &["resourceVersion", "uid", "annotations"]);
     // No kubelet's port answers, no feature of a kubelet is here, and images are listed from the store by who asks.
     without(&mut theirs, "/status", &["daemonEndpoints", "declaredFeatures", "images"]);
-    // Pods are not counted: every manifest runs.
-    without(&mut theirs, "/status/capacity", &["pods"]);
-    // Nothing is kept back for the system, and nothing is evicted: all that there is may be used.
+    // Nothing is evicted: all that there is may be used.
     theirs["status"]["allocatable"] = theirs["status"]["capacity"].clone();
     // An idle node writes nothing, so there is no heartbeat; and the sentences are our own.
     for condition in theirs["status"]["conditions"].as_array_mut().unwrap() {
@@ -328,6 +337,22 @@ fn a_node_says_what_it_is_short_of_in_the_kubelets_words() {
         "KubeletReady",
     ];
     assert_eq!(told, words.map(|word| (Some("True"), Some(word))));
+}
+
+#[test]
+fn what_is_kept_back_is_not_allocatable_and_labels_are_the_nodes() {
+    let labels = BTreeMap::from([("plant".to_owned(), "north".to_owned())]);
+    let reserved = Reserved { cpu_milli: 100, memory: 84 << 10, storage: 1 << 10 };
+    let object = check_configured_node(&machine(), [false; 3], &labels, reserved.plus(Reserved::default()));
+    assert_eq!(object["metadata"]["labels"]["plant"], "north");
+    assert_eq!(object["metadata"]["labels"]["kubernetes.io/os"], "linux");
+    let (capacity, left) = (&object["status"]["capacity"], &object["status"]["allocatable"]);
+    assert_eq!((&capacity["cpu"], &capacity["memory"]), (&json!("2"), &json!("24684084Ki")));
+    assert_eq!((&left["cpu"], &left["memory"]), (&json!("1900m"), &json!("24684000Ki")));
+    assert_eq!(left["ephemeral-storage"], "264212083Ki");
+    let all = Reserved { cpu_milli: u64::MAX, memory: u64::MAX, storage: u64::MAX };
+    let object = check_configured_node(&machine(), [false; 3], &labels, all.plus(all));
+    assert_eq!(object["status"]["allocatable"]["cpu"], "0", "there is no less than nothing");
 }
 
 #[test]

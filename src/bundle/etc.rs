@@ -38,9 +38,34 @@ pub fn hostname(hostname: &str) -> String {
     format!("{hostname}\n")
 }
 
+/// What stands for the node's file where pods are to ask the node itself: kubelet's for an empty `resolvConf`.
+pub const ASK_THE_NODE: &str = "nameserver 127.0.0.1\nsearch .\n";
+
 /// `/etc/resolv.conf` of a pod with `dnsPolicy: Default`: what the node's own, given as `text`, says, cut to what resolvers
 /// take. Comments and unknown lines are dropped; as for resolvers, the last `search` or `domain` counts.
 pub fn resolv_conf(text: &str) -> String {
+    let (nameservers, searches, options) = parse(text);
+    write(nameservers, searches.into_iter().map(str::to_owned).collect(), &options)
+}
+
+/// `/etc/resolv.conf` of a pod of `namespace` with `dnsPolicy: ClusterFirst`: the cluster's name `servers` alone, and the
+/// names of its `domain`, where it has one, before those that the node, by its own file `text`, looks for.
+pub fn cluster_resolv_conf(text: &str, servers: &[String], domain: &str, namespace: &str) -> String {
+    let (_, of_node, _) = parse(text);
+    let mut searches = match domain.is_empty() {
+        true => Vec::new(),
+        false => vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.to_owned()],
+    };
+    for search in of_node {
+        if !searches.iter().any(|known| known == search) {
+            searches.push(search.to_owned());
+        }
+    }
+    write(servers.iter().map(String::as_str).collect(), searches, &["ndots:5"])
+}
+
+/// Name servers, search domains and options.
+fn parse(text: &str) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
     let (mut nameservers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
     for line in text.lines() {
         let mut words = line.split_whitespace();
@@ -52,6 +77,10 @@ pub fn resolv_conf(text: &str) -> String {
             _ => {}
         }
     }
+    (nameservers, searches, options)
+}
+
+fn write(mut nameservers: Vec<&str>, mut searches: Vec<String>, options: &[&str]) -> String {
     nameservers.truncate(MAX_NAMESERVERS);
     cut(&mut searches);
     let mut lines = Vec::new();
@@ -72,7 +101,7 @@ fn without_final_dot(domain: &str) -> &str {
     }
 }
 
-fn cut(searches: &mut Vec<&str>) {
+fn cut(searches: &mut Vec<String>) {
     searches.truncate(MAX_SEARCHES);
     while searches.iter().map(|domain| domain.len() + 1).sum::<usize>() > MAX_SEARCH_CHARS + 1 {
         searches.pop();

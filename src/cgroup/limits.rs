@@ -16,14 +16,16 @@ pub struct PodLimits {
     pub quota_us: Option<u64>,
     /// Memory.
     pub memory: Option<Bytes>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
 }
 
 impl PodLimits {
     /// The sums of `pod`'s containers. There is a limit only where all containers have one: else the pod's limit would
-    /// bind the container that has none.
-    pub fn of(pod: &Pod) -> PodLimits {
+    /// bind the container that has none. `pids` is each pod's, as the node is configured.
+    pub fn of(pod: &Pod, pids: Option<u64>) -> PodLimits {
         if pod.qos == Qos::BestEffort {
-            return PodLimits { shares: LEAST_SHARES, quota_us: None, memory: None };
+            return PodLimits { shares: LEAST_SHARES, quota_us: None, memory: None, pids };
         }
         let each = || pod.containers.iter().map(|container| &container.resources);
         let request: u64 =
@@ -34,6 +36,7 @@ impl PodLimits {
             shares: cpu_shares(Millicores(request)),
             quota_us: cpu.filter(|limit| *limit > 0).map(|limit| cpu_quota_us(Millicores(limit))),
             memory: memory.filter(|limit| *limit > 0).map(Bytes),
+            pids,
         }
     }
 }
@@ -58,6 +61,9 @@ impl Hierarchy {
         if let Some(Bytes(memory)) = limits.memory {
             let file = if self.unified { "memory.max" } else { "memory.limit_in_bytes" };
             warnings.extend(self.write("memory", path, file, &memory.to_string()));
+        }
+        if let Some(pids) = limits.pids {
+            warnings.extend(self.write("pids", path, "pids.max", &pids.to_string()));
         }
         warnings
     }

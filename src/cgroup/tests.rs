@@ -182,22 +182,23 @@ fn weights_as_in_the_kubelet() {
 
 #[test]
 fn a_pod_is_limited_only_where_all_its_containers_are() {
-    let limits = |qos, containers: &[Resources]| PodLimits::of(&pod(qos, containers));
+    let pids = Some(1024);
+    let limits = |qos, containers: &[Resources]| PodLimits::of(&pod(qos, containers), pids);
     assert_eq!(
         limits(Qos::BestEffort, &[Resources::default()]),
-        PodLimits { shares: 2, quota_us: None, memory: None }
+        PodLimits { shares: 2, quota_us: None, memory: None, pids }
     );
     assert_eq!(
         limits(Qos::Guaranteed, &[resources((500, 500), (64, 64)), resources((250, 250), (36, 36))]),
-        PodLimits { shares: 768, quota_us: Some(75_000), memory: Some(Bytes(100)) }
+        PodLimits { shares: 768, quota_us: Some(75_000), memory: Some(Bytes(100)), pids }
     );
     assert_eq!(
         limits(Qos::Burstable, &[resources((500, 500), (0, 64)), resources((250, 0), (0, 64))]),
-        PodLimits { shares: 768, quota_us: None, memory: Some(Bytes(128)) }
+        PodLimits { shares: 768, quota_us: None, memory: Some(Bytes(128)), pids }
     );
     assert_eq!(
         limits(Qos::Burstable, &[resources((0, 500), (0, 64)), Resources::default()]),
-        PodLimits { shares: 512, quota_us: None, memory: None }
+        PodLimits { shares: 512, quota_us: None, memory: None, pids }
     );
 }
 
@@ -220,7 +221,7 @@ fn the_kubelets_tree_is_made_and_pods_are_in_their_class_12_01_12_02() {
         let pod = pod(qos, &[Resources::default()]);
         let path = world.0.pod_path(&pod);
         assert_eq!(path, format!("{}/{expected}", world.0.root));
-        assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod)).unwrap(), Vec::<String>::new());
+        assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod, None)).unwrap(), Vec::<String>::new());
         assert!(world.0.dirs(&leaf(&path)).all(|dir| dir.is_dir()));
         assert_eq!(world.0.pods_present().unwrap(), BTreeMap::from([("0a1b".into(), path.clone())]));
         world.0.remove(&path, LIMIT).unwrap();
@@ -236,7 +237,7 @@ fn limits_are_in_the_kernel_as_they_were_meant() {
     assert_eq!(world.0.missing(), Vec::<String>::new(), "this machine has all controllers");
     let pod = pod(Qos::Burstable, &[resources((250, 500), (0, 64 << 20))]);
     let path = world.0.pod_path(&pod);
-    assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod)).unwrap(), Vec::<String>::new());
+    assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod, None)).unwrap(), Vec::<String>::new());
     assert_eq!(world.0.weigh_burstable(Millicores(250)), Vec::<String>::new());
     let burstable = format!("{}/kubepods/burstable", world.0.root);
     let besteffort = format!("{}/kubepods/besteffort", world.0.root);
@@ -263,7 +264,8 @@ fn a_limit_that_the_kernel_refuses_is_a_warning() {
     world.0.ensure_tree().unwrap();
     let path = world.0.tree("podaa");
     // A quota above the kernel's maximum.
-    let limits = PodLimits { shares: 1024, quota_us: Some(u64::MAX / 2), memory: Some(Bytes(64 << 20)) };
+    let limits =
+        PodLimits { shares: 1024, quota_us: Some(u64::MAX / 2), memory: Some(Bytes(64 << 20)), pids: None };
     let warnings = world.0.create_pod(&path, &limits).unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("/podaa/cpu."), "{warnings:?}");
@@ -337,7 +339,7 @@ fn a_file_that_this_kernel_lacks_is_missing_rather_than_forbidden() {
 fn nested(world: &World) -> (String, String) {
     world.0.ensure_tree().unwrap();
     let pod = world.0.tree("besteffort/podaa");
-    world.0.create_pod(&pod, &PodLimits { shares: 2, quota_us: None, memory: None }).unwrap();
+    world.0.create_pod(&pod, &PodLimits { shares: 2, quota_us: None, memory: None, pids: None }).unwrap();
     let deep = format!("{}/exec-1", container_path(&pod, "web", 0));
     world.0.create(&deep).unwrap();
     (pod, deep)
@@ -458,7 +460,7 @@ fn a_process_enters_and_does_not_kill_itself() {
     let world = World::real();
     world.0.ensure_tree().unwrap();
     let path = world.0.tree("podaa");
-    world.0.create_pod(&path, &PodLimits { shares: 2, quota_us: None, memory: None }).unwrap();
+    world.0.create_pod(&path, &PodLimits { shares: 2, quota_us: None, memory: None, pids: None }).unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "cgroup::tests::entering", "--test-threads=1"])
         .env("HOLDFAST_TEST_ENTER", &world.0.root)

@@ -122,6 +122,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
         Verb::Status(asked) => return status::status(&runtime, &asked),
+        Verb::Config(asked) => start::config(asked, &runtime)?,
         Verb::Doctor(asked) => return doctor::doctor(&runtime, &asked),
         Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Attach(attach) => return attach::attach(&runtime, &attach),

@@ -133,9 +133,8 @@ fn down_alone(runtime: &Runtime) -> Result<()> {
         node_name: Some(node.name),
         log_dir: node.log_dir.into(),
         cgroup_root: node.cgroup_root,
-        runtime_dir: runtime.root().to_path_buf(),
-        force: false,
         log: LevelFilter::Warn,
+        ..config::Agent::new(runtime.root())
     })?;
     match fs::remove_file(runtime.order_down()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove the order"),

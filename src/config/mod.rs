@@ -1,12 +1,31 @@
-//! Flags to one plain configuration.
+//! Flags and files to one plain configuration.
+//!
+//! Every source is read into a list of [`Given`]s: a name that means something here, its value as text, and where it was
+//! said. The names are in tables ([`kubelet`], [`k3s`]), what a value must look like in one place ([`set`]), and
+//! [`effective`] lays the sources over each other: command line over drop-ins over file over default.
 //!
 //! Invariant: every path in an [`Agent`] is absolute, without `.`, `..` and trailing slashes, so that two ways to write
 //! one directory are one directory.
+//! Invariant: of what is not known, or means nothing here, the name is told and never the value: it may be a token.
 
-use std::path::{Component, Path, PathBuf};
-
+pub mod effective;
+mod file;
+pub mod given;
+mod k3s;
+mod kubelet;
+mod set;
 #[cfg(test)]
 mod tests;
+mod text;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::api::Reserved;
+pub use given::{Given, Key, Origin, Problem};
+pub use text::{cgroup, directory, node_name};
 
 /// Where k3s keeps its things, and so do we.
 pub const DATA_DIR: &str = "/var/lib/rancher/k3s";
@@ -24,6 +43,8 @@ pub struct Agent {
     pub pod_manifest_path: PathBuf,
     /// The node's name; the remembered one, or else the host's, where absent.
     pub node_name: Option<String>,
+    /// Labels of the node, beside those that tell what machine it is.
+    pub node_labels: BTreeMap<String, String>,
     /// Logs of containers; the `containers` links are in its neighbour.
     pub log_dir: PathBuf,
     /// The cgroup below which `kubepods` is, as a path in each hierarchy: `/` or `/edge`.
@@ -34,38 +55,70 @@ pub struct Agent {
     pub force: bool,
     /// How much the agent tells in its log.
     pub log: log::LevelFilter,
+    /// What pods get as `/etc/resolv.conf`; `None` where they are to ask the node itself.
+    pub resolv_conf: Option<PathBuf>,
+    /// Name servers of pods that ask for the cluster's; where empty, these get the node's too.
+    pub cluster_dns: Vec<String>,
+    /// The domain that names are looked for in, with [`cluster_dns`](Agent::cluster_dns); may be empty.
+    pub cluster_domain: String,
+    /// A container's log is begun anew at this many bytes.
+    pub log_max_bytes: u64,
+    /// Files of a container's log, the one that is written to included.
+    pub log_max_files: u32,
+    /// How often everything in the manifests directory is looked at, whatever inotify tells.
+    pub file_check_frequency: Duration,
+    /// Longest delay between restarts.
+    pub max_restart_period: Duration,
+    /// For how long a node that was short of something is still said to be.
+    pub pressure_transition: Duration,
+    /// Pods that the node is said to have room for.
+    pub max_pods: u64,
+    /// Most processes and threads of a pod.
+    pub pod_pids_limit: Option<u64>,
+    /// Kept back for the system.
+    pub system_reserved: Reserved,
+    /// Kept back for the agent and pod processes.
+    pub kube_reserved: Reserved,
+    /// What a person should know of the configuration, a sentence each.
+    pub notes: Vec<String>,
 }
 
-/// A directory as given on the command line; the error is a sentence that follows the flag's name.
-pub fn directory(path: &str) -> Result<PathBuf, String> {
-    let given = Path::new(path);
-    if !given.is_absolute() {
-        return Err("must be an absolute path, one that begins with /".to_string());
+impl Agent {
+    /// The agent that is told nothing but where it may leave what dies with the boot.
+    pub fn new(runtime_dir: &Path) -> Agent {
+        let mut agent = Agent {
+            data_dir: PathBuf::new(),
+            pod_manifest_path: PathBuf::new(),
+            node_name: None,
+            node_labels: BTreeMap::new(),
+            log_dir: PathBuf::new(),
+            cgroup_root: String::new(),
+            runtime_dir: runtime_dir.to_path_buf(),
+            force: false,
+            log: log::LevelFilter::Info,
+            resolv_conf: None,
+            cluster_dns: Vec::new(),
+            cluster_domain: String::new(),
+            log_max_bytes: 0,
+            log_max_files: 0,
+            file_check_frequency: Duration::ZERO,
+            max_restart_period: Duration::ZERO,
+            pressure_transition: Duration::ZERO,
+            max_pods: 0,
+            pod_pids_limit: None,
+            system_reserved: Reserved::default(),
+            kube_reserved: Reserved::default(),
+            notes: Vec::new(),
+        };
+        for key in Key::ALL {
+            let values: Vec<String> = key.default().iter().map(|value| (*value).to_owned()).collect();
+            set::set(&mut agent, key, &values).expect("defaults are what they must be, which a test shows");
+        }
+        agent
     }
-    if given.components().any(|component| component == Component::ParentDir) {
-        return Err("must not contain ..".to_string());
-    }
-    // Components leave out doubled and trailing slashes and dots.
-    Ok(given.components().collect())
-}
 
-/// A cgroup as given on the command line: a directory's rules.
-pub fn cgroup(path: &str) -> Result<String, String> {
-    let path = directory(path)?;
-    path.into_os_string().into_string().map_err(|_| "must be UTF-8".to_string())
-}
-
-/// A node's name as given on the command line: lower-cased, and a DNS subdomain of at most 253 characters as Kubernetes
-/// asks for.
-pub fn node_name(name: &str) -> Result<String, String> {
-    let name = name.to_lowercase();
-    let label = |label: &str| {
-        let inside = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        inside && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
-    };
-    if name.len() > 253 || !name.split('.').all(label) {
-        return Err("must consist of letters, digits, '-' and '.', and begin and end with a letter or digit"
-            .to_string());
+    /// What of the node is not for pods.
+    pub fn reserved(&self) -> Reserved {
+        self.system_reserved.plus(self.kube_reserved)
     }
-    Ok(name)
 }

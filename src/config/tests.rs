@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 #[test]
@@ -23,4 +25,81 @@ fn a_node_name_is_a_lower_case_dns_subdomain() {
     for name in ["", "a_b", "-a", "a-", "a..b", "a/b", &"a".repeat(254)] {
         assert!(node_name(name).is_err(), "{name}");
     }
+}
+
+#[test]
+fn each_default_is_what_it_must_be() {
+    let mut agent = Agent::new(Path::new("/run/x"));
+    for key in Key::ALL {
+        let values: Vec<String> = key.default().iter().map(|value| (*value).to_owned()).collect();
+        assert_eq!(set::set(&mut agent, key, &values), Ok(()), "{key:?}");
+    }
+    assert_eq!(agent, Agent::new(Path::new("/run/x")));
+    assert_eq!(agent.pod_manifest_path, Path::new("/var/lib/rancher/k3s/agent/pod-manifests"));
+    assert_eq!((agent.log_max_bytes, agent.log_max_files), (10 << 20, 5));
+    assert_eq!((agent.max_restart_period, agent.max_pods), (Duration::from_secs(300), 110));
+    assert_eq!(agent.pod_pids_limit, None);
+}
+
+#[test]
+fn durations_are_gos() {
+    let cases = [
+        ("20s", 20_000),
+        ("1m30s", 90_000),
+        ("1.5h", 5_400_000),
+        ("0.25s", 250),
+        (".5s", 500),
+        ("1500ms", 1500),
+        ("2000us", 2),
+        ("2000µs", 2),
+        ("+1s", 1000),
+        ("0", 0),
+        ("0s", 0),
+        ("1.00000000000000000000000001s", 1000),
+    ];
+    for (text, milliseconds) in cases {
+        assert_eq!(values::duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
+    }
+    for text in ["", "20", "s", "-1s", "1 s", "1d", "1..5s", ".s", "99999999999999h", "1s2", "\u{a0}1s"] {
+        assert_eq!(values::duration(text), None, "{text:?}");
+    }
+}
+
+#[test]
+fn a_field_as_a_flag_is_called_as_in_the_kubelet() {
+    let cases = [
+        ("cpuCFSQuota", "cpu-cfs-quota"),
+        ("containerLogMaxSize", "container-log-max-size"),
+        ("clusterDNS", "cluster-dns"),
+        ("podCIDR", "pod-cidr"),
+        ("cgroupsPerQOS", "cgroups-per-qos"),
+        ("port", "port"),
+    ];
+    for (field, flag) in cases {
+        assert_eq!(kubelet::dashed(field), flag);
+    }
+    for (flag, key) in [
+        ("pod-max-pids", Key::PodPidsLimit),
+        ("v", Key::Log),
+        ("node-labels", Key::NodeLabel),
+        ("resolv-conf", Key::ResolvConf),
+        ("pod-manifest-path", Key::PodManifestPath),
+        ("hostname-override", Key::NodeName),
+        ("max-pods", Key::MaxPods),
+    ] {
+        assert_eq!(kubelet::flag(flag), Some(given::Means::Is(key)), "{flag}");
+    }
+    assert_eq!(kubelet::flag("max-nodes"), None);
+}
+
+#[test]
+fn verbosity_is_a_word_or_a_number() {
+    let mut agent = Agent::new(Path::new("/run/x"));
+    let mut level = |text: &str| set::set(&mut agent, Key::Log, &[text.to_owned()]).map(|()| agent.log);
+    for (text, wanted) in
+        [("2", "INFO"), ("4", "DEBUG"), ("true", "DEBUG"), ("10", "TRACE"), ("info", "INFO")]
+    {
+        assert_eq!(level(text).unwrap().to_string(), wanted, "{text}");
+    }
+    assert!(level("loud").is_err());
 }

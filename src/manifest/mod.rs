@@ -18,7 +18,7 @@ mod names;
 mod object;
 mod pod;
 mod problems;
-mod quantity;
+pub mod quantity;
 #[cfg(test)]
 mod tests;
 mod tracked;

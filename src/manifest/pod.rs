@@ -98,6 +98,11 @@ fn wanted(pod: core::Pod, made: Made) -> spec::Pod {
         priority: spec.priority.unwrap_or_default(),
         priority_class: spec.priority_class_name.unwrap_or_default(),
         host_network: spec.host_network.unwrap_or_default(),
+        dns_policy: match spec.dns_policy.as_deref() {
+            Some("Default") => spec::DnsPolicy::Default,
+            Some("ClusterFirstWithHostNet") => spec::DnsPolicy::ClusterFirstWithHostNet,
+            _ => spec::DnsPolicy::ClusterFirst,
+        },
         host_pid: spec.host_pid.unwrap_or_default(),
         host_ipc: spec.host_ipc.unwrap_or_default(),
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),

@@ -10,6 +10,6 @@ mod pod;
 mod resources;
 mod volume;
 
-pub use pod::{Container, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
+pub use pod::{Container, DnsPolicy, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use volume::{HostPathType, Volume, VolumeSource};

@@ -44,6 +44,9 @@ pub struct Pod {
     pub priority_class: String,
     /// `spec.hostNetwork`: the node's network and host name.
     pub host_network: bool,
+    /// `spec.dnsPolicy`; one that an older agent wrote down has the default.
+    #[serde(default)]
+    pub dns_policy: DnsPolicy,
     /// `spec.hostPID`.
     pub host_pid: bool,
     /// `spec.hostIPC`.
@@ -64,10 +67,31 @@ impl Pod {
         format!("{}/{}", self.namespace, self.name)
     }
 
+    /// Whether it asks the cluster's name servers, where there are any.
+    pub fn asks_cluster_dns(&self) -> bool {
+        match self.dns_policy {
+            DnsPolicy::ClusterFirst => !self.host_network,
+            DnsPolicy::ClusterFirstWithHostNet => true,
+            DnsPolicy::Default => false,
+        }
+    }
+
     /// The container called `name`.
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)
     }
+}
+
+/// Which name servers a pod asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DnsPolicy {
+    /// The cluster's, but for a pod in the node's network, which asks the node's.
+    #[default]
+    ClusterFirst,
+    /// The cluster's.
+    ClusterFirstWithHostNet,
+    /// The node's.
+    Default,
 }
 
 /// One container of a pod.

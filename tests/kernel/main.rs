@@ -9,6 +9,7 @@
 mod harness;
 
 mod chaos;
+mod config;
 mod containers;
 mod damage;
 mod demo;

@@ -14,7 +14,7 @@ fn with(available: u64) -> Left {
 
 #[test]
 fn a_node_at_the_edge_of_its_memory_changes_its_mind_once_in_five_minutes() {
-    let mut strains = Strains::new(&with(4096), now(0));
+    let mut strains = Strains::new(&with(4096), Duration::from_secs(300), now(0));
     let mut changes = Vec::new();
     // Twenty looks that alternate, then calm.
     for at in (0..400).step_by(20) {
@@ -31,7 +31,7 @@ fn a_node_at_the_edge_of_its_memory_changes_its_mind_once_in_five_minutes() {
 
 #[test]
 fn an_agent_that_begins_on_a_node_without_memory_says_so_from_the_start() {
-    let mut strains = Strains::new(&with(50), now(0));
+    let mut strains = Strains::new(&with(50), Duration::from_secs(300), now(0));
     assert!(strains.strains[0].short && !strains.strains[1].short);
     assert_eq!(strains.look(&with(50), now(20)), []);
 }

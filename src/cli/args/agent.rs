@@ -6,24 +6,40 @@ use clap::Args;
 
 use crate::config;
 
-/// Flags of the agent.
+/// Flags of the agent. Those that k3s and the kubelet have are called alike; the rest of what can be configured is in the
+/// file.
 #[derive(Debug, Args)]
 pub struct Agent {
-    /// Images, volumes, the node's name
-    #[arg(long, value_name = "DIR", default_value = config::DATA_DIR, value_parser = config::directory)]
-    pub data_dir: PathBuf,
+    /// A k3s config.yaml, with its drop-ins in FILE.d, or a KubeletConfiguration; flags win over it
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Images, volumes, the node's name [default: /var/lib/rancher/k3s]
+    #[arg(short, long, value_name = "DIR", value_parser = config::directory)]
+    pub data_dir: Option<PathBuf>,
     /// The manifests [default: <data-dir>/agent/pod-manifests]
     #[arg(long, value_name = "DIR", value_parser = config::directory)]
     pub pod_manifest_path: Option<PathBuf>,
     /// The node's name, appended to each pod's [default: the host's name at the first start]
-    #[arg(long, value_name = "NAME", value_parser = config::node_name)]
+    #[arg(long, value_name = "NAME", visible_alias = "hostname-override", value_parser = config::node_name)]
     pub node_name: Option<String>,
-    /// Logs of containers
-    #[arg(long, value_name = "DIR", default_value = config::LOG_DIR, value_parser = config::directory)]
-    pub log_dir: PathBuf,
-    /// The cgroup that all pods are below
-    #[arg(long, value_name = "CGROUP", default_value = "/", value_parser = config::cgroup)]
-    pub cgroup_root: String,
+    /// A label of the node; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub node_label: Vec<String>,
+    /// Logs of containers [default: /var/log/pods]
+    #[arg(long, value_name = "DIR", value_parser = config::directory)]
+    pub log_dir: Option<PathBuf>,
+    /// The cgroup that all pods are below [default: /]
+    #[arg(long, value_name = "CGROUP", value_parser = config::cgroup)]
+    pub cgroup_root: Option<String>,
+    /// What pods get as /etc/resolv.conf [default: /etc/resolv.conf]
+    #[arg(long, value_name = "FILE")]
+    pub resolv_conf: Option<String>,
+    /// A flag of kubelet's, without its dashes, such as max-pods=20; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub kubelet_arg: Vec<String>,
+    /// Taken as k3s takes it; does nothing yet, since images come from archives
+    #[arg(long, value_name = "FILE")]
+    pub private_registry: Option<PathBuf>,
     /// Start although another agent or kubelet reads the same manifests
     #[arg(long)]
     pub force: bool,

@@ -28,6 +28,17 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "Run those of another directory",
                 "holdfast agent --pod-manifest-path /etc/kubernetes/manifests",
             ),
+            ("Go by a kubelet's configuration", "holdfast agent --config /var/lib/kubelet/config.yaml"),
+        ],
+    ),
+    (
+        "config",
+        &[
+            ("See what is configurable, and the defaults", "holdfast config"),
+            (
+                "Is this file right, and what of it does something here?",
+                "holdfast config --config config.yaml",
+            ),
         ],
     ),
     (

@@ -4,6 +4,7 @@ mod agent;
 mod attach;
 mod check;
 mod completion;
+mod config;
 mod describe;
 mod doctor;
 mod events;
@@ -23,6 +24,7 @@ pub use agent::Agent;
 pub use attach::Attach;
 pub use check::{Check, CheckOutput};
 pub use completion::{Completion, Shell, Typed};
+pub use config::Config;
 pub use describe::{Describe, DescribeKind, Target};
 pub use doctor::Doctor;
 pub use events::{EventType, Events};
@@ -36,7 +38,7 @@ pub use status::{Report, Status};
 pub use top::{Sort, Top, TopNode, TopPods};
 
 use super::colour::When;
-use crate::config;
+use crate::config as configuration;
 
 /// The heading of flags that every verb has.
 const FOR_ALL: &str = "Options of every command";
@@ -51,7 +53,7 @@ pub fn grammar() -> Command {
 #[command(name = "holdfast", version, disable_help_subcommand = true, disable_help_flag = true)]
 pub struct Arguments {
     /// State that dies with the boot; names the instance of the agent
-    #[arg(long, global = true, value_name = "DIR", default_value = config::RUNTIME_DIR, value_parser = config::directory,
+    #[arg(long, global = true, value_name = "DIR", default_value = configuration::RUNTIME_DIR, value_parser = configuration::directory,
         help_heading = FOR_ALL)]
     pub runtime_dir: PathBuf,
     /// When to use colours
@@ -84,6 +86,8 @@ pub enum Verb {
     Exec(Exec),
     /// Show the whole node on one screen; exit code 1 where something needs a person
     Status(Status),
+    /// Show what an agent with these flags and this file would go by, and where each value comes from
+    Config(Config),
     /// Look for whatever keeps pods from running well, and say what to do; exit code 1 with warnings, 2 with problems
     Doctor(Doctor),
     /// Show what pods or the node use now

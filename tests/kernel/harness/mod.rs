@@ -50,6 +50,8 @@ pub struct World {
     pub runtime: PathBuf,
     /// Node name, also of the cgroup root.
     pub name: String,
+    /// Fields of a KubeletConfiguration: paths and the cgroup are given to the agent in this, and not by flags.
+    pub kubelet_config: Option<String>,
     binary: PathBuf,
     agent: Option<Child>,
 }
@@ -83,7 +85,8 @@ impl World {
         let name = format!("hf-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(&name);
         let runtime = memory_disk().join(&name);
-        let world = World { dir, runtime, name, binary: binary.to_owned(), agent: None };
+        let world =
+            World { dir, runtime, name, kubelet_config: None, binary: binary.to_owned(), agent: None };
         OPEN.lock().unwrap().push(world.place());
         fs::create_dir_all(world.manifests()).unwrap();
         fs::create_dir_all(world.archives()).unwrap();
@@ -139,6 +142,14 @@ impl World {
             ("--log-dir", text(self.logs())),
             ("--cgroup-root", self.cgroup_root()),
         ];
+        if let Some(fields) = &self.kubelet_config {
+            let file = self.dir.join("kubelet.yaml");
+            let kind = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+            let places = [("staticPodPath", 2), ("podLogsDir", 4), ("cgroupRoot", 5)];
+            let places = places.map(|(field, at)| format!("{field}: {}\n", flags[at].1)).concat();
+            fs::write(&file, [kind, &places, fields].concat()).unwrap();
+            flags = vec![flags[0].clone(), flags[1].clone(), flags[3].clone(), ("--config", text(file))];
+        }
         for (flag, value) in &mut flags {
             if let Some((_, other)) = changes.iter().find(|(changed, _)| changed == flag) {
                 *value = (*other).to_owned();

@@ -1,0 +1,126 @@
+//! What is in force, of all that was said, and where it was said.
+
+use std::path::{Path, PathBuf};
+
+use super::file::{self, Read};
+use super::given::{Given, Key, Origin, Problem};
+use super::{Agent, RUNTIME_DIR, k3s, set};
+use crate::yaml::tree::Position;
+
+/// What the command line says.
+#[derive(Debug, Default)]
+pub struct CommandLine {
+    /// Flags that mean something.
+    pub givens: Vec<Given>,
+    /// Arguments for a kubelet, `name=value`.
+    pub kubelet_args: Vec<String>,
+    /// Names of flags of `k3s agent` that were given and do nothing.
+    pub idle: Vec<&'static str>,
+}
+
+/// One value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The name.
+    pub name: &'static str,
+    /// The value; those of a list with commas.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// A whole configuration.
+#[derive(Debug)]
+pub struct Effective {
+    /// For the agent.
+    pub agent: Agent,
+    /// For a person.
+    pub settings: Vec<Setting>,
+}
+
+/// Lays the command line over `file` over the defaults. All problems, where there are any: also in what is laid over.
+pub fn effective(
+    command_line: CommandLine,
+    file: Option<&Path>,
+    runtime_dir: &Path,
+) -> Result<Effective, Vec<Problem>> {
+    let mut agent = Agent::new(runtime_dir);
+    let from_file = file.map(|path| (path, file::read(path, command_line.kubelet_args.is_empty())));
+    let flags = flags(command_line);
+    let mut problems = Vec::new();
+    let mut givens = Vec::new();
+    for (source, read) in from_file
+        .map(|(path, read)| (path.display().to_string(), read))
+        .into_iter()
+        .chain([("command line".to_owned(), flags)])
+    {
+        agent.notes.extend(read.notes(&source));
+        problems.extend(read.problems);
+        givens.extend(read.givens);
+    }
+    let mut settings = Key::ALL.map(|key| lay(&mut agent, key, &givens, &mut problems)).to_vec();
+    settings.push(Setting {
+        name: "runtime-dir",
+        value: runtime_dir.display().to_string(),
+        origin: if runtime_dir == Path::new(RUNTIME_DIR) { Origin::Default } else { Origin::CommandLine },
+    });
+    problems.sort_by_key(|problem| place(&problem.origin));
+    if problems.is_empty() { Ok(Effective { agent, settings }) } else { Err(problems) }
+}
+
+/// Files first, from above to below.
+fn place(origin: &Origin) -> (bool, PathBuf, Option<Position>) {
+    match origin {
+        Origin::File { path, at } => (false, path.clone(), Some(*at)),
+        Origin::Default | Origin::CommandLine => (true, PathBuf::new(), None),
+    }
+}
+
+fn flags(command_line: CommandLine) -> Read {
+    let mut read = Read::default();
+    read.givens = command_line.givens;
+    for text in command_line.kubelet_args {
+        read.kubelet_arg(&text, Origin::CommandLine);
+    }
+    for name in command_line.idle {
+        let said = file::Said { name: format!("--{name}"), values: Vec::new(), origin: Origin::CommandLine };
+        read.take(said, k3s::flag(name));
+    }
+    read
+}
+
+/// Sets `key` to its default and then to all that was said of it; the last one stays.
+fn lay(agent: &mut Agent, key: Key, givens: &[Given], problems: &mut Vec<Problem>) -> Setting {
+    let mut values: Vec<String> = key.default().iter().map(|value| (*value).to_owned()).collect();
+    let mut origin = Origin::Default;
+    if let Err(wrong) = set::set(agent, key, &values) {
+        problems.push(Problem { origin: Origin::Default, name: key.name().to_owned(), wrong });
+    }
+    for given in givens.iter().filter(|given| given.key == key && !set::is_unset(key, &given.values)) {
+        match set::set(agent, key, &given.values) {
+            Ok(()) => (values, origin) = (given.values.clone(), given.origin.clone()),
+            Err(wrong) => {
+                let (origin, name) = (given.origin.clone(), given.name.clone());
+                problems.push(Problem { origin, name, wrong });
+            }
+        }
+    }
+    Setting { name: key.name(), value: shown(agent, key, &values), origin }
+}
+
+/// As it is in force, where that is not what was written.
+fn shown(agent: &Agent, key: Key, values: &[String]) -> String {
+    match key {
+        Key::DataDir => agent.data_dir.display().to_string(),
+        Key::PodManifestPath => agent.pod_manifest_path.display().to_string(),
+        Key::LogDir => agent.log_dir.display().to_string(),
+        Key::CgroupRoot => agent.cgroup_root.clone(),
+        Key::NodeName => {
+            agent.node_name.clone().unwrap_or_else(|| "<the remembered one, or the host's>".to_owned())
+        }
+        Key::Log => agent.log.to_string().to_lowercase(),
+        Key::ClusterDns => agent.cluster_dns.join(","),
+        Key::ClusterDomain => agent.cluster_domain.clone(),
+        _ => values.join(","),
+    }
+}

@@ -1,0 +1,201 @@
+//! What was said, by whom, and what is wrong with it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::yaml::tree::Position;
+
+/// What can be configured here. Each name of a flag or field that means something is one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each is a field of `Agent`")]
+pub enum Key {
+    DataDir,
+    PodManifestPath,
+    NodeName,
+    NodeLabel,
+    LogDir,
+    CgroupRoot,
+    Force,
+    Log,
+    ResolvConf,
+    ClusterDns,
+    ClusterDomain,
+    LogMaxSize,
+    LogMaxFiles,
+    FileCheckFrequency,
+    MaxRestartPeriod,
+    PressureTransition,
+    MaxPods,
+    PodPidsLimit,
+    SystemReserved,
+    KubeReserved,
+}
+
+impl Key {
+    /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
+    /// is in it.
+    pub const ALL: [Key; 20] = [
+        Key::DataDir,
+        Key::PodManifestPath,
+        Key::NodeName,
+        Key::NodeLabel,
+        Key::LogDir,
+        Key::CgroupRoot,
+        Key::Force,
+        Key::Log,
+        Key::ResolvConf,
+        Key::ClusterDns,
+        Key::ClusterDomain,
+        Key::LogMaxSize,
+        Key::LogMaxFiles,
+        Key::FileCheckFrequency,
+        Key::MaxRestartPeriod,
+        Key::PressureTransition,
+        Key::MaxPods,
+        Key::PodPidsLimit,
+        Key::SystemReserved,
+        Key::KubeReserved,
+    ];
+
+    /// The name it is shown by: that of our flag, where there is one, else that of kubelet's field.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// What it is where nobody says anything; kubelet's, but for the paths.
+    pub fn default(self) -> &'static [&'static str] {
+        self.row().1
+    }
+
+    fn row(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Key::DataDir => ("data-dir", &[super::DATA_DIR]),
+            Key::PodManifestPath => ("pod-manifest-path", &[""]),
+            Key::NodeName => ("node-name", &[""]),
+            Key::NodeLabel => ("node-label", &[]),
+            Key::LogDir => ("log-dir", &[super::LOG_DIR]),
+            Key::CgroupRoot => ("cgroup-root", &["/"]),
+            Key::Force => ("force", &["false"]),
+            Key::Log => ("verbose", &["info"]),
+            Key::ResolvConf => ("resolv-conf", &["/etc/resolv.conf"]),
+            Key::ClusterDns => ("clusterDNS", &[]),
+            Key::ClusterDomain => ("clusterDomain", &[""]),
+            Key::LogMaxSize => ("containerLogMaxSize", &["10Mi"]),
+            Key::LogMaxFiles => ("containerLogMaxFiles", &["5"]),
+            Key::FileCheckFrequency => ("fileCheckFrequency", &["20s"]),
+            Key::MaxRestartPeriod => ("crashLoopBackOff.maxContainerRestartPeriod", &["5m"]),
+            Key::PressureTransition => ("evictionPressureTransitionPeriod", &["5m"]),
+            Key::MaxPods => ("maxPods", &["110"]),
+            Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
+            Key::SystemReserved => ("systemReserved", &[]),
+            Key::KubeReserved => ("kubeReserved", &[]),
+        }
+    }
+}
+
+/// What a name of another program means here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// The same as there.
+    Is(Key),
+    /// It will: what is not built yet.
+    NotYet(&'static str),
+    /// Nothing: why.
+    Nothing(&'static str),
+}
+
+/// Where something was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere.
+    Default,
+    /// By a flag.
+    CommandLine,
+    /// In a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Where in it.
+        at: Position,
+    },
+}
+
+impl Origin {
+    /// In the file `path`, at `at`.
+    pub fn file(path: &Path, at: Position) -> Origin {
+        Origin::File { path: path.to_path_buf(), at }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::CommandLine => f.write_str("command line"),
+            Origin::File { path, at } => write!(f, "{}:{}", path.display(), at.line),
+        }
+    }
+}
+
+/// A value that somebody gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Of what.
+    pub key: Key,
+    /// The name as it was written there.
+    pub name: String,
+    /// The value: one text, or those of a list; pairs are `name=value`.
+    pub values: Vec<String>,
+    /// Where.
+    pub origin: Origin,
+}
+
+impl Given {
+    /// By the flag `--name` of the agent.
+    pub fn flag(key: Key, values: Vec<String>) -> Given {
+        Given { key, name: format!("--{}", key.name()), values, origin: Origin::CommandLine }
+    }
+}
+
+/// Why a value cannot be taken: what it must be, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl Wrong {
+    /// `what` is wrong; `fix` it.
+    pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Wrong {
+        Wrong { what: what.into(), fix: fix.into() }
+    }
+}
+
+/// Something that is wrong with what was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub origin: Origin,
+    /// The name as it was written there; empty where it is the whole file.
+    pub name: String,
+    /// Why.
+    pub wrong: Wrong,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Origin::File { path, at } = &self.origin {
+            write!(f, "{}:{}:{}: ", path.display(), at.line, at.column)?;
+        }
+        if !self.name.is_empty() {
+            write!(f, "{}: ", self.name)?;
+        }
+        f.write_str(&self.wrong.what)?;
+        match self.wrong.fix.is_empty() {
+            true => Ok(()),
+            false => write!(f, "; {}", self.wrong.fix),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What each value must be, and where it goes.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use super::given::{Key, Wrong};
+use super::{Agent, text, values};
+use crate::host::Data;
+
+/// kubelet's own limits of `crashLoopBackOff.maxContainerRestartPeriod`.
+const RESTART_PERIOD: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
+/// Looking more often than this would make an idle node a busy one.
+const LEAST_FREQUENCY: Duration = Duration::from_secs(1);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A log that is begun anew for each line serves nobody.
+const LEAST_LOG: u64 = 1024;
+
+/// Whether these values are the same as none: what kubelet writes for what nobody set.
+pub fn is_unset(key: Key, values: &[String]) -> bool {
+    let [value] = values else { return values.is_empty() };
+    match key {
+        // An empty one is another order: to ask the node itself.
+        Key::ResolvConf => false,
+        Key::FileCheckFrequency | Key::MaxRestartPeriod | Key::PressureTransition => {
+            value.is_empty() || values::duration(value) == Some(Duration::ZERO)
+        }
+        Key::MaxPods => value.is_empty() || value == "0",
+        // `debug: false` takes nothing back.
+        Key::Log => value.is_empty() || value == "false",
+        _ => value.is_empty(),
+    }
+}
+
+/// Sets `key` in `agent`, in place of what was there.
+pub fn set(agent: &mut Agent, key: Key, values: &[String]) -> Result<(), Wrong> {
+    match key {
+        Key::NodeLabel => agent.node_labels = values::labels(values)?,
+        Key::ClusterDns => agent.cluster_dns = addresses(values)?,
+        Key::SystemReserved => agent.system_reserved = values::reserved(values)?,
+        Key::KubeReserved => agent.kube_reserved = values::reserved(values)?,
+        _ => {
+            let [value] = values else {
+                return Err(Wrong::new("several values where there can be one", "leave one of them"));
+            };
+            one(agent, key, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
+    let path = || text::directory(value).map_err(|what| Wrong::new(what, "write the whole path"));
+    let named = |what: String| Wrong::new(what, "write another name");
+    match key {
+        Key::DataDir => agent.data_dir = path()?,
+        Key::PodManifestPath if value.is_empty() => {
+            agent.pod_manifest_path = Data::new(&agent.data_dir).manifests();
+        }
+        Key::PodManifestPath => agent.pod_manifest_path = path()?,
+        Key::NodeName if value.is_empty() => agent.node_name = None,
+        Key::NodeName => agent.node_name = Some(text::node_name(value).map_err(named)?),
+        Key::LogDir => agent.log_dir = path()?,
+        Key::CgroupRoot => {
+            agent.cgroup_root =
+                text::cgroup(value).map_err(|what| Wrong::new(what, "write it as in /edge"))?;
+        }
+        Key::Force => agent.force = value == "true",
+        Key::Log => agent.log = level(value)?,
+        Key::ResolvConf => agent.resolv_conf = if value.is_empty() { None } else { Some(path()?) },
+        Key::ClusterDomain => agent.cluster_domain = domain(value)?,
+        Key::LogMaxSize => agent.log_max_bytes = values::bytes(value, LEAST_LOG)?,
+        // The kubelet asks for two, of which one is written to.
+        Key::LogMaxFiles => {
+            let files = values::number(value, 2)?;
+            agent.log_max_files =
+                u32::try_from(files).map_err(|_| Wrong::new("too many", "write a smaller number"))?;
+        }
+        Key::FileCheckFrequency => {
+            agent.file_check_frequency = values::duration_within(value, LEAST_FREQUENCY, YEAR)?;
+        }
+        Key::MaxRestartPeriod => {
+            let [least, most] = RESTART_PERIOD;
+            agent.max_restart_period = values::duration_within(value, least, most)?;
+        }
+        Key::PressureTransition => {
+            agent.pressure_transition = values::duration_within(value, Duration::ZERO, YEAR)?;
+        }
+        Key::MaxPods => agent.max_pods = values::number(value, 0)?.unsigned_abs(),
+        // None and fewer are without a limit, as for the kubelet.
+        Key::PodPidsLimit => {
+            let limit = values::number(value, -1)?;
+            agent.pod_pids_limit = u64::try_from(limit).ok().filter(|limit| *limit != 0);
+        }
+        Key::NodeLabel | Key::ClusterDns | Key::SystemReserved | Key::KubeReserved => {}
+    }
+    Ok(())
+}
+
+/// Our words, k3s' `debug: true`, and the numbers of Kubernetes' `-v`: 4 is for debugging, 6 shows all that comes and goes.
+fn level(value: &str) -> Result<LevelFilter, Wrong> {
+    Ok(match value {
+        "info" => LevelFilter::Info,
+        "debug" | "true" => LevelFilter::Debug,
+        "trace" => LevelFilter::Trace,
+        _ => match values::number(value, 0)? {
+            0..=3 => LevelFilter::Info,
+            4..=5 => LevelFilter::Debug,
+            _ => LevelFilter::Trace,
+        },
+    })
+}
+
+fn domain(value: &str) -> Result<String, Wrong> {
+    let value = value.strip_suffix('.').unwrap_or(value);
+    if value.is_empty() {
+        return Ok(String::new());
+    }
+    text::node_name(value).map_err(|what| Wrong::new(what, "write a domain such as cluster.local"))
+}
+
+fn addresses(values: &[String]) -> Result<Vec<String>, Wrong> {
+    let each = values.iter().flat_map(|value| value.split(',')).map(str::trim);
+    let address = |text: &str| match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_string()),
+        Err(_) => Err(Wrong::new(
+            format!("{text:?} is no address"),
+            "write the number of a server such as 10.43.0.10",
+        )),
+    };
+    each.filter(|text| !text.is_empty()).map(address).collect()
+}
