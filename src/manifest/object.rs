@@ -157,7 +157,8 @@ fn other_kind(version: &str, kind: &str) -> (String, String) {
         "Namespace" => "remove it: a namespace exists by being named in metadata.namespace".to_owned(),
         "PersistentVolume" | "PersistentVolumeClaim" => "use a hostPath volume in the Pod".to_owned(),
         "KubeletConfiguration" => {
-            "move it to another directory: it configures the agent, it is no object".to_owned()
+            "it configures the agent: move it elsewhere, and start `holdfast agent --config` with it"
+                .to_owned()
         }
         "Pod" | "ConfigMap" | "Secret" | "List" | "PodList" => {
             return (
