@@ -6,13 +6,14 @@ use serde_json::Value;
 use super::page::Page;
 use crate::cli::age::long;
 use crate::cli::field::{list, pairs, text};
-use crate::cli::image::{User, data, size, users};
+use crate::cli::get::images::{data, size};
+use crate::cli::image::{User, users};
 use crate::host::Runtime;
 use crate::image::{Details, Store};
 
 /// A page for each image that is meant, all of them without `names`; those that are not here are `missing`.
 pub fn pages(runtime: &Runtime, names: &[&str], missing: &mut Vec<String>) -> Result<Vec<String>> {
-    let store = Store::read(&data(runtime, None)?.store())?;
+    let store = Store::read(&data(runtime)?.store())?;
     let users = users(runtime, &store)?;
     let mut ids = Vec::new();
     if names.is_empty() {

@@ -15,14 +15,20 @@ pub fn data(runtime: &Runtime) -> Result<Data> {
     Ok(Data::new(node.map_or_else(|| config::DATA_DIR.into(), |node| node.data_dir)))
 }
 
-/// Everything in the store.
+/// Everything in the agent's store.
 pub fn images(runtime: &Runtime) -> Result<Vec<Value>> {
-    let mut images: Vec<Value> = Store::read(&data(runtime)?.store())?.list()?.iter().map(image).collect();
+    of(&Store::read(&data(runtime)?.store())?)
+}
+
+/// Everything in `store`, by name.
+pub fn of(store: &Store) -> Result<Vec<Value>> {
+    let mut images: Vec<Value> = store.list()?.iter().map(image).collect();
     images.sort_by(|a, b| a["repoTags"].to_string().cmp(&b["repoTags"].to_string()));
     Ok(images)
 }
 
-fn image(image: &Image) -> Value {
+/// One image, as far as it is known without a look at its layers.
+pub fn image(image: &Image) -> Value {
     let names = image.names.iter().filter_map(|name| name.rsplit_once(':')).map(|(name, _)| name);
     let mut names: Vec<&str> = names.collect();
     names.dedup();

@@ -6,7 +6,7 @@
 //! Invariant: what is found is printed even where something else is not: each name that nothing has is an error of its own.
 
 mod format;
-mod images;
+pub mod images;
 mod kind;
 mod query;
 pub mod rows;

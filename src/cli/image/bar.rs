@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::size::size;
+use crate::cli::get::images::size;
 use crate::cli::harmless;
 use crate::image::Step;
 

@@ -8,8 +8,6 @@ mod import;
 mod interrupt;
 mod object;
 mod remove;
-mod rows;
-mod size;
 mod users;
 mod verify;
 
@@ -22,19 +20,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-pub use object::{list, object};
-pub use rows::{HEAD, NARROW, rows};
-pub use size::size;
+use object::object;
 pub use users::{User, of, users};
 
 use super::args::{Image as Arguments, ImageInspect, ImageLs, ImageOutput, ImageVerb, InspectOutput};
-use super::get::json;
+use super::field::{list, text};
+use super::get::rows::Columns;
+use super::get::{self, Kind, images, json};
 use super::yaml::yaml;
-use super::{harmless, print, read, say, tabs};
-use crate::api::published::Node;
-use crate::config;
+use super::{harmless, now, print, say, tabs};
 use crate::host::{Data, Runtime};
 use crate::image::{Store, Target};
 
@@ -53,11 +49,7 @@ pub fn image(runtime: &Runtime, arguments: &Arguments) -> Result<ExitCode> {
 
 /// The data directory: the one given, else that of the agent that runs or ran on `runtime`, else the default.
 pub fn data(runtime: &Runtime, given: Option<&Path>) -> Result<Data> {
-    if let Some(given) = given {
-        return Ok(Data::new(given));
-    }
-    let node: Option<Node> = read::file(&runtime.node())?;
-    Ok(Data::new(node.map_or_else(|| config::DATA_DIR.into(), |node| node.data_dir)))
+    given.map_or_else(|| images::data(runtime), |given| Ok(Data::new(given)))
 }
 
 /// The store, to write to: made where no agent has run yet.
@@ -69,31 +61,33 @@ fn open(data: &Data) -> Result<Store> {
     Store::open(&data.store()).context("open the image store")
 }
 
+/// As `get images`.
 fn list_images(store: &Store, ls: &ImageLs) -> Result<()> {
-    let images = store.list()?;
+    let found = images::of(store)?;
     if ls.quiet {
-        return print(&images.iter().map(|image| format!("{}\n", image.id)).collect::<String>());
+        return print(&found.iter().map(|image| format!("{}\n", text(image, "/id"))).collect::<String>());
     }
     match ls.output {
-        Some(ImageOutput::Json) => print(&json(&list(&images))?),
-        Some(ImageOutput::Yaml) => print(&yaml(&list(&images))),
-        Some(ImageOutput::Name) => {
-            print(&rows(&images).iter().map(|row| format!("{}\n", rows::name_or_id(row))).collect::<String>())
-        }
-        _ if images.is_empty() => {
+        Some(ImageOutput::Json) => print(&json(&json!({ "images": found }))?),
+        Some(ImageOutput::Yaml) => print(&yaml(&json!({ "images": found }))),
+        Some(ImageOutput::Name) => print(&found.iter().map(names).collect::<String>()),
+        _ if found.is_empty() => {
             say("No images found.");
             Ok(())
         }
         output => {
-            let columns = if output == Some(ImageOutput::Wide) { HEAD.len() } else { NARROW };
-            let head = HEAD.iter().map(ToString::to_string).collect();
-            let lines = std::iter::once(head).chain(rows(&images));
-            print(&table(lines.map(|mut row| {
-                row.truncate(columns);
-                row
-            })))
+            let columns = Columns { wide: output == Some(ImageOutput::Wide), ..Columns::default() };
+            let rows = found.iter().flat_map(|image| get::rows::rows(Kind::Images, image, &columns, now()));
+            print(&table(std::iter::once(get::rows::head(Kind::Images, &columns)).chain(rows)))
         }
     }
+}
+
+/// What to type to mean an image, a line each.
+fn names(image: &Value) -> String {
+    let names = list(image, "/repoTags").iter().filter_map(Value::as_str);
+    let names: String = names.map(|name| format!("{name}\n")).collect();
+    if names.is_empty() { format!("{}\n", text(image, "/id")) } else { names }
 }
 
 /// A table of cells, made harmless, as kubectl lays them out.

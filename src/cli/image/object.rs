@@ -1,29 +1,14 @@
-//! Images as JSON, in the words of crictl.
+//! One image as JSON: what `get images` has of it, in the words of crictl, and everything else.
 
 use serde_json::{Value, json};
 
 use super::users::User;
-use crate::image::{Details, Image};
-
-/// What `crictl images -o json` prints, as far as it is known without a look at each image.
-pub fn list(images: &[Image]) -> Value {
-    let images: Vec<Value> = images.iter().map(brief).collect();
-    json!({ "images": images })
-}
-
-fn brief(image: &Image) -> Value {
-    json!({
-        "id": image.id,
-        "repoTags": image.names,
-        "repoDigests": repo_digests(image),
-        "size": image.size,
-        "platform": format!("{}/{}", image.os, image.architecture),
-    })
-}
+use crate::cli::get::images;
+use crate::image::Details;
 
 /// Everything about an image: what it is, where it is, who uses it, and its own configuration as it came.
 pub fn object(details: &Details, users: &[&User]) -> Value {
-    let mut object = brief(&details.image);
+    let mut object = images::image(&details.image);
     let layers: Vec<Value> = details.layers.iter().map(layer).collect();
     let users: Vec<Value> = users.iter().map(|user| json!({"pod": user.pod, "image": user.image})).collect();
     object["layers"] = layers.into();
@@ -42,12 +27,4 @@ fn layer(layer: &crate::image::Layer) -> Value {
         "path": layer.path.display().to_string(),
         "sealed": layer.is_sealed,
     })
-}
-
-/// `name@digest`, for every name and digest: any of them finds the image.
-fn repo_digests(image: &Image) -> Vec<String> {
-    let mut names: Vec<&str> =
-        image.names.iter().filter_map(|name| name.rsplit_once(':')).map(|(name, _)| name).collect();
-    names.dedup();
-    names.iter().flat_map(|name| image.digests.iter().map(move |digest| format!("{name}@{digest}"))).collect()
 }

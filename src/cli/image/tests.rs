@@ -1,18 +1,5 @@
 use super::bar::line;
-use super::size::size;
 use crate::image::Step;
-
-#[test]
-fn sizes_are_those_of_crictl() {
-    let sizes =
-        [0, 17, 999, 1000, 1234, 9994, 9996, 723_400, 999_499, 999_500, 4_270_000, 35_900_000, u64::MAX];
-    let said: Vec<String> = sizes.iter().map(|bytes| size(*bytes)).collect();
-    let expected = [
-        "0B", "17B", "999B", "1kB", "1.23kB", "9.99kB", "10kB", "723kB", "999kB", "1MB", "4.27MB", "35.9MB",
-        "18.4EB",
-    ];
-    assert_eq!(said, expected);
-}
 
 #[test]
 fn a_bar_fits_into_a_terminal_whatever_the_name() {

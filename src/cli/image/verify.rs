@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
-use super::size::size;
 use super::{table, targets};
 use crate::cli::args::ImageVerify;
+use crate::cli::get::images::size;
 use crate::cli::{print, say};
 use crate::host::Data;
 use crate::image::{Health, Image, Store};

@@ -351,7 +351,7 @@ fn a_packed_stream_that_ends_too_early_is_never_taken_for_a_whole_one() {
         let blocks = (0..4).map(|block| 7 + block * (4 + (64 << 10)));
         let ends = packed.len() - 12..packed.len();
         for cut in (6..packed.len())
-            .step_by(997)
+            .step_by(19_997)
             .chain(blocks)
             .chain(ends)
             .filter(|cut| (6..packed.len()).contains(cut))
