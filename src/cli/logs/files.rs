@@ -52,6 +52,15 @@ impl Directory {
         Ok(Some(file))
     }
 
+    /// The inode of `name` in this directory, a link not followed; `None` where it is not there.
+    pub fn inode(&self, name: &str) -> Result<Option<u64>> {
+        let look = || format!("look at {}", self.path.join(name).display());
+        match fs::symlink_metadata(self.step(name)?) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            other => Ok(Some(other.with_context(look)?.ino())),
+        }
+    }
+
     /// The names of all logs in here, in no order.
     pub fn logs(&self) -> Result<Vec<LogName>> {
         let list = || format!("list {}", self.path.display());

@@ -1,0 +1,148 @@
+//! `logs` against a published directory and log files that the test made: no root needed, no agent, no containers.
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code, reason = "each file of tests plays only some of it")]
+mod world;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::time::Duration;
+
+use holdfast::protocol::{Notice, Reply, Request};
+use serde_json::{Value, json};
+use world::{PodProcess, World, exited, object, running, waiting};
+
+/// A line of a log, written in second `second` of an hour.
+fn line(second: u32, text: &str) -> String {
+    format!("2026-11-21T21:{:02}:{:02}.000000000Z stdout F {text}\n", second / 60, second % 60)
+}
+
+fn labelled(name: &str, app: &str, containers: &[&str]) -> Value {
+    let statuses: Vec<Value> = containers.iter().map(|name| running(name)).collect();
+    let mut object = object(name, "default", Value::from(statuses));
+    object["metadata"]["labels"] = json!({"app": app});
+    object
+}
+
+#[test]
+fn since_leaves_out_what_is_older() {
+    let world = World::with_agent();
+    world.publish("1", object("web", "default", json!([running("a")])));
+    let now = jiff::Timestamp::now();
+    let old = now - Duration::from_secs(3600);
+    world.write_log(
+        "a/0.log",
+        &format!("{old} stdout F old\nno log line\n{now} stdout P ne\n{now} stdout F w\n2026-11-21T22:00:00+01:00 stdout F zone\n"),
+    );
+    world.check(&["logs", "web", "--since", "10m"], "no log line\nnew\n");
+    world.check(&["logs", "web", "--since=2h"], "old\nno log line\nnew\n");
+    world.write_log("a/0.log", &[line(1, "one"), line(2, "two"), line(3, "three")].concat());
+    world.check(&["logs", "web", "--since-time", "2026-11-21T21:00:02Z"], "two\nthree\n");
+    world.check(&["logs", "web", "--since-time", "2026-11-21T22:00:02.5+01:00"], "three\n");
+    world.check(&["logs", "web", "--since-time", "2026-11-21T21:00:02Z", "--tail=1"], "three\n");
+    world.check(&["logs", "web", "--since-time", "2026-11-21T21:00:03Z", "--tail=2"], "three\n");
+    for wrong in [
+        ["logs", "web", "--since", "yesterday"].as_slice(),
+        &["logs", "web", "--since", "1h", "--since-time", "2026-11-21T21:00:02Z"],
+        &["logs", "web", "--since-time", "noon"],
+        &["logs"],
+        &["logs", "web", "-l", "app=web"],
+        &["logs", "web", "-c", "a", "--all-containers"],
+    ] {
+        assert_eq!(world.run(wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn bytes_are_limited_for_each_container() {
+    let world = World::with_agent();
+    world.publish("1", object("web", "default", json!([running("a"), running("b")])));
+    world.write_log("a/0.log", &[line(1, "one"), line(2, "two")].concat());
+    world.write_log("b/0.log", &[line(1, "eins"), line(2, "zwei")].concat());
+    world.check(&["logs", "web", "-c", "a", "--limit-bytes", "6"], "one\ntw");
+    world.check(&["logs", "web", "-c", "a", "--limit-bytes=0"], "one\ntwo\n");
+    world.check(&["logs", "web", "--all-containers", "--limit-bytes", "5"], "one\nteins\n");
+    world.check(
+        &["logs", "web", "-c", "a", "--limit-bytes", "8", "--timestamps", "--prefix"],
+        "[pod/web-edge-1/a] 2026-11-",
+    );
+}
+
+#[test]
+fn all_containers_and_a_selector_show_the_logs_of_each_in_turn() {
+    let world = World::with_agent();
+    world.publish("1", labelled("web", "web", &["a", "b"]));
+    world.write_log("a/0.log", &[line(1, "one"), line(5, "five")].concat());
+    world.write_log("b/0.log", &[line(3, "three"), line(4, "four")].concat());
+    world.check(&["logs", "web", "--all-containers"], "one\nfive\nthree\nfour\n");
+    world.check(
+        &["logs", "web", "--all-containers", "--prefix", "--tail=1"],
+        "[pod/web-edge-1/a] five\n[pod/web-edge-1/b] four\n",
+    );
+    world.check(&["logs", "-l", "app=web", "--all-containers", "--tail", "1"], "five\nfour\n");
+    let many: String = (0..20).map(|number| line(number, &number.to_string())).collect();
+    world.write_log("b/0.log", &many);
+    let ten = world.run(&["logs", "-l", "app in (web,db)", "-c", "b"]);
+    assert_eq!((ten.out.lines().count(), ten.out.lines().next()), (10, Some("10")), "kubectl's default");
+    let all = world.run(&["logs", "-l", "app=web", "-c", "b", "--tail=-1"]);
+    assert_eq!(all.out.lines().count(), 20);
+    let none = world.run(&["logs", "-l", "app=other"]);
+    assert_eq!((none.code, &*none.err), (0, "No resources found in default namespace.\n"));
+    world.check_error(&["logs", "-l", "app=web,"], "error: selector");
+}
+
+#[test]
+fn logs_that_are_followed_at_once_come_in_order_of_time() {
+    let world = World::without_agent();
+    world.publish("1", labelled("web", "web", &["a", "b", "c"]));
+    world.write_log("a/0.log.20261121-210000", &[line(1, "a1"), line(4, "a4")].concat());
+    world.write_log("a/0.log", &[line(6, "a6"), "torn\n".to_string()].concat());
+    world.write_log("b/0.log", &[line(2, "b2"), line(3, "b3"), line(7, "b7")].concat());
+    world.write_log("c/0.log", &[line(0, "c0"), line(5, "c5"), line(9, "c9")].concat());
+    let expected = "c0\na1\nb2\nb3\na4\nc5\na6\ntorn\nb7\nc9\n";
+    let run = world.run(&["logs", "-f", "web", "--all-containers"]);
+    assert_eq!((run.code, &*run.out), (0, expected), "{}", run.err);
+    let run = world.run(&["logs", "-f", "web", "--all-containers", "--max-log-requests=2"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("3 logs are to be followed at once, at most 2 are"), "{}", run.err);
+}
+
+#[test]
+fn following_waits_for_a_container_that_has_not_started() {
+    let world = World::with_agent();
+    world.publish("1", object("web", "default", json!([waiting("a", "ContainerCreating")])));
+    world.check_error(
+        &["logs", "web"],
+        "error: container \"a\" in pod \"web-edge-1\" is waiting to start: ContainerCreating",
+    );
+    let mut follow = world.spawn(&["logs", "-f", "web"]);
+    let mut lines = BufReader::new(follow.stdout.take().unwrap());
+    let process = PodProcess::listen(&world, "1");
+    world.write_log("a/0.log", &line(1, "one"));
+    world.publish("1", object("web", "default", json!([running("a")])));
+    let connection = process.accept();
+    assert_eq!(connection.request().0, Request::Watch);
+    connection.reply(&Reply::State(world::state(vec![world::runs("a", 0)])));
+    let mut read = String::new();
+    lines.read_line(&mut read).unwrap();
+    assert_eq!(read, "one\n");
+    world.append_log("a/0.log", &line(2, "two"));
+    connection.reply(&Reply::Notice(Notice::Exited(exited("a", 0, 0))));
+    read.clear();
+    lines.read_to_string(&mut read).unwrap();
+    assert_eq!(read, "two\n");
+    assert!(follow.wait().unwrap().success());
+}
+
+#[test]
+fn following_ends_with_an_error_when_the_pod_goes_before_its_container_starts() {
+    let world = World::with_agent();
+    world.publish("1", object("web", "default", json!([waiting("a", "ContainerCreating")])));
+    let mut follow = world.spawn(&["logs", "-f", "web"]);
+    // Either it was not there at all any more, or it was and went.
+    fs::remove_file(world.pod("1").join("status.json")).unwrap();
+    let mut error = String::new();
+    follow.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    assert_eq!(follow.wait().unwrap().code(), Some(1));
+    assert!(error.contains("never started") || error.contains("not found"), "{error}");
+}
