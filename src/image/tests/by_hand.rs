@@ -57,7 +57,7 @@ fn a_name_is_given_to_an_image_that_has_none_and_to_one_that_has() {
 fn one_name_does_not_fit_two_images() {
     let world = World::new();
     let (a, b) = (layer("a"), layer("b"));
-    let (of_a, of_b) = (config(&[a.clone()]), config(&[b.clone()]));
+    let (of_a, of_b) = (config(std::slice::from_ref(&a)), config(std::slice::from_ref(&b)));
     let manifest = json!([
         { "Config": "a.json", "RepoTags": ["t/a:1"], "Layers": ["a.tar"] },
         { "Config": "b.json", "RepoTags": ["t/b:1"], "Layers": ["b.tar"] },
