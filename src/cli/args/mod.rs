@@ -4,6 +4,7 @@ mod agent;
 mod attach;
 mod check;
 mod completion;
+mod cp;
 mod describe;
 mod doctor;
 mod events;
@@ -23,6 +24,7 @@ pub use agent::Agent;
 pub use attach::Attach;
 pub use check::{Check, CheckOutput};
 pub use completion::{Completion, Shell, Typed};
+pub use cp::{Cp, Place};
 pub use describe::{Describe, DescribeKind, Target};
 pub use doctor::Doctor;
 pub use events::{EventType, Events};
@@ -82,6 +84,8 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in a container
     Exec(Exec),
+    /// Copy files into a container or out of it, by the tar that is in it
+    Cp(Cp),
     /// Show the whole node on one screen; exit code 1 where something needs a person
     Status(Status),
     /// Look for whatever keeps pods from running well, and say what to do; exit code 1 with warnings, 2 with problems
