@@ -16,6 +16,7 @@ mod check;
 mod choose;
 mod colour;
 mod completion;
+mod cp;
 mod demo;
 mod describe;
 mod doctor;
@@ -121,6 +122,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Check(judge) => return check::check(&judge),
         Verb::Logs(logs) => logs::logs(&runtime, &logs)?,
         Verb::Exec(exec) => return exec::exec(&runtime, &exec),
+        Verb::Cp(copied) => cp::cp(&runtime, &copied)?,
         Verb::Status(asked) => return status::status(&runtime, &asked),
         Verb::Config(asked) => start::config(asked, &runtime)?,
         Verb::Doctor(asked) => return doctor::doctor(&runtime, &asked),

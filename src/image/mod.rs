@@ -59,6 +59,7 @@ pub use reference::Reference;
 pub use remove::{Removed, Target};
 pub use sample::sample;
 pub use store::Store;
+pub use tarball::{Entry, Kind, Source, Tarball};
 pub use verify::Health;
 
 /// An image in the store.

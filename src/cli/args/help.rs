@@ -72,6 +72,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("Pass a file to a command in another container", "holdfast exec -i -c side web -- wc -l < file"),
         ],
     ),
+    (
+        "cp",
+        &[
+            ("Copy a directory out of a pod's first container", "holdfast cp web:/etc/nginx ./nginx"),
+            ("Copy a file into another container", "holdfast cp -c side page.html web:/srv"),
+        ],
+    ),
     ("restart", &[("End a pod's containers and start them anew", "holdfast restart web")]),
     (
         "completion",

@@ -5,6 +5,7 @@ mod attach;
 mod check;
 mod completion;
 mod config;
+mod cp;
 mod describe;
 mod doctor;
 mod events;
@@ -25,6 +26,7 @@ pub use attach::Attach;
 pub use check::{Check, CheckOutput};
 pub use completion::{Completion, Shell, Typed};
 pub use config::Config;
+pub use cp::{Cp, Place};
 pub use describe::{Describe, DescribeKind, Target};
 pub use doctor::Doctor;
 pub use events::{EventType, Events};
@@ -84,6 +86,8 @@ pub enum Verb {
     Logs(Logs),
     /// Run a command in a container
     Exec(Exec),
+    /// Copy files into a container or out of it, by the tar that is in it
+    Cp(Cp),
     /// Show the whole node on one screen; exit code 1 where something needs a person
     Status(Status),
     /// Show what an agent with these flags and this file would go by, and where each value comes from
