@@ -396,9 +396,7 @@ b.bak    Ignored   <none>   a backup
     assert_eq!((run.code, &*run.out, &*run.err), (0, expected, "warning: /m: it is gone\n"));
     let json: Value = serde_json::from_str(&world.run(&["get", "manifests", "-o", "json"]).out).unwrap();
     assert_eq!(json, verdict);
-    let run = world.run(&["get", "manifests", "c"]);
-    let told = "warning: /m: it is gone\nerror: manifest \"c\" not found\n";
-    assert_eq!((run.code, &*run.out, &*run.err), (1, "", told));
+    world.check_error(&["get", "manifests", "c"], "error: manifest \"c\" not found\n");
 }
 
 /// Starts the demo's workload on a free port: the process, its lines, its address.
