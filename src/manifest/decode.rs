@@ -1,5 +1,6 @@
 //! JSON to core/v1 objects, with everything strange in it told by its path.
 
+use k8s_openapi::api::core::v1 as core;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -7,18 +8,46 @@ use super::problems::Problems;
 use super::tracked::{Trace, Tracked};
 use crate::yaml::tree::Path;
 
+/// `document` as a Pod without its status, which is not the manifest's to say; otherwise as [`decode`].
+///
+/// Part by part: the code that reads a status would be a fiftieth of the binary.
+pub fn pod(document: &Value, problems: &mut Problems<'_>) -> Option<core::Pod> {
+    let mut pod = core::Pod::default();
+    let mut whole = true;
+    for (key, value) in document.as_object().into_iter().flatten() {
+        let path = Path::root().key(key);
+        match key.as_str() {
+            "apiVersion" | "kind" | "status" => {}
+            "metadata" => match at(path, value, problems) {
+                Some(metadata) => pod.metadata = Option::unwrap_or_default(metadata),
+                None => whole = false,
+            },
+            "spec" => match at(path, value, problems) {
+                Some(spec) => pod.spec = spec,
+                None => whole = false,
+            },
+            _ => unknown(&path, problems),
+        }
+    }
+    whole.then_some(pod)
+}
+
 /// `value` as a `T`. Unknown fields are warnings; a field of the wrong type is an error, and `None`.
 pub fn decode<T: DeserializeOwned>(value: &Value, problems: &mut Problems<'_>) -> Option<T> {
-    let trace = Trace::default();
+    at(Path::root(), value, problems)
+}
+
+fn unknown(path: &Path, problems: &mut Problems<'_>) {
+    let fix = "check spelling and indentation, or remove it";
+    problems.warning(path, "is not a field that Kubernetes knows", fix);
+}
+
+/// `value`, which is what `path` leads to.
+fn at<T: DeserializeOwned>(path: Path, value: &Value, problems: &mut Problems<'_>) -> Option<T> {
+    let trace = Trace::at(path);
     let decoded = T::deserialize(Tracked { value, trace: &trace });
-    let (unknown, wrong) = trace.seen();
-    for path in unknown {
-        problems.warning(
-            &path,
-            "is not a field that Kubernetes knows",
-            "check spelling and indentation, or remove it",
-        );
-    }
+    let (strange, wrong) = trace.seen();
+    strange.iter().for_each(|path| unknown(path, problems));
     match decoded {
         Ok(object) => Some(object),
         Err(error) => {

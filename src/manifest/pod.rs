@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Amount;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::problems::Problems;
@@ -21,7 +23,7 @@ pub fn read(
     context: &Context,
     problems: &mut Problems<'_>,
 ) -> Option<Arc<spec::Pod>> {
-    let mut pod: core::Pod = decode::decode(document, problems)?;
+    let mut pod = decode::pod(document, problems)?;
     fields::check(document, problems);
     if !named(&pod, problems) {
         return None;
@@ -34,13 +36,12 @@ pub fn read(
     let uid = identity::uid(file, &node, document);
     defaults::apply(&mut pod);
     identity::assign(&mut pod, &uid, &node);
-    pod.status = None;
     validate::pod(&pod, problems);
     if problems.refuse() {
         return None;
     }
     let hostname = identity::hostname(&pod, &node);
-    let object = match serde_json::to_string(&pod) {
+    let object = match serde_json::to_string(&Written::of(&pod)) {
         Ok(object) => object,
         Err(error) => {
             problems.error(&Path::root(), format!("cannot be written as JSON: {error}"), "");
@@ -66,6 +67,23 @@ fn named(pod: &core::Pod, problems: &mut Problems<'_>) -> bool {
 }
 
 const ADD_NAME: &str = "add one, like metadata: {name: web}";
+
+/// A Pod as it is kept: without a status.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'p> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: &'p ObjectMeta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: &'p Option<core::PodSpec>,
+}
+
+impl Written<'_> {
+    fn of(pod: &core::Pod) -> Written<'_> {
+        Written { api_version: "v1", kind: "Pod", metadata: &pod.metadata, spec: &pod.spec }
+    }
+}
 
 /// What was made for a pod, beside what its manifest says.
 struct Made {
@@ -144,7 +162,7 @@ fn container(container: core::Container) -> spec::Container {
 
 /// A limit of zero is none, for the kubelet and so here; a request of zero is one.
 fn resources(resources: &core::ResourceRequirements) -> spec::Resources {
-    let amount = |amounts: &Option<BTreeMap<String, Written>>, resource: &str| {
+    let amount = |amounts: &Option<BTreeMap<String, Amount>>, resource: &str| {
         amounts
             .as_ref()
             .and_then(|amounts| amounts.get(resource))

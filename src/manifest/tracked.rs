@@ -14,17 +14,23 @@ use serde_json::{Value, map};
 use crate::yaml::tree::Path;
 
 /// What is seen on the way.
-#[derive(Default)]
 pub struct Trace {
+    /// What the whole value is.
+    root: Path,
     at: RefCell<Path>,
     unknown: RefCell<Vec<Path>>,
     wrong: RefCell<Option<Path>>,
 }
 
 impl Trace {
+    /// Of a value that `path` leads to.
+    pub fn at(path: Path) -> Trace {
+        Trace { root: path.clone(), at: path.into(), unknown: RefCell::default(), wrong: RefCell::default() }
+    }
+
     /// Fields that nobody asked for, and the place of the error, if there was one.
     pub fn seen(self) -> (Vec<Path>, Path) {
-        (self.unknown.into_inner(), self.wrong.into_inner().unwrap_or_else(Path::root))
+        (self.unknown.into_inner(), self.wrong.into_inner().unwrap_or(self.root))
     }
 
     /// Reads what is at `below`. The innermost place of an error is kept.
