@@ -125,7 +125,7 @@ fn a_wrong_value_stops_the_start_with_its_place_and_what_to_do() {
     let output = holdfast(&["config", "--kubelet-arg", "cluster-dns=dns.example"]);
     assert_eq!(
         text(&output.stderr),
-        "error: kubelet-arg cluster-dns: \"dns.example\" is no address; write the number of a server such as 10.43.0.10\n"
+        "error: --kubelet-arg cluster-dns: \"dns.example\" is no address; write the number of a server such as 10.43.0.10\n"
     );
     assert_eq!(holdfast(&["config", "--data-dir", "srv"]).status.code(), Some(2), "clap's, as before");
     fs::remove_dir_all(folder).unwrap();

@@ -77,7 +77,7 @@ fn a_wrong_flag_is_told_by_its_name_and_a_wrong_file_beside_it() {
         told,
         [
             "tests/configs/none.yaml:1:1: it cannot be read: No such file or directory (os error 2); give a file that can be",
-            "kubelet-arg max-pods: \"many\" is no whole number; write a whole number of at least 0"
+            "--kubelet-arg max-pods: \"many\" is no whole number; write a whole number of at least 0"
         ]
     );
     assert_eq!(problems[1].origin, Origin::CommandLine);

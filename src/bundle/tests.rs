@@ -677,3 +677,21 @@ fn stop_signals_by_name_number_and_distance() {
         assert_eq!(stop_signal(&image), expected, "{written:?}");
     }
 }
+
+#[test]
+fn a_pod_of_the_cluster_asks_its_servers_alone_and_looks_for_its_names_first() {
+    let node = "search plant.example svc.cluster.local\nnameserver 192.0.2.1\noptions rotate\n";
+    let servers = ["10.43.0.10".to_owned()];
+    assert_eq!(
+        cluster_resolv_conf(node, &servers, "cluster.local", "shop"),
+        "search shop.svc.cluster.local svc.cluster.local cluster.local plant.example\nnameserver 10.43.0.10\noptions ndots:5\n"
+    );
+    assert_eq!(
+        cluster_resolv_conf("", &servers, "", "shop"),
+        "nameserver 10.43.0.10\noptions ndots:5\n",
+        "without a domain"
+    );
+    let many: Vec<String> = (1..9).map(|last| format!("10.0.0.{last}")).collect();
+    assert_eq!(cluster_resolv_conf("", &many, "", "shop").matches("nameserver").count(), 3);
+    assert_eq!(resolv_conf(ASK_THE_NODE), "search .\nnameserver 127.0.0.1\n");
+}

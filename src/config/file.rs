@@ -58,7 +58,8 @@ impl Read {
         let (flag, value) = text.split_once('=').unwrap_or((text, "true"));
         // What is no flag at all may be anything, such as what was to be kept.
         let end = flag.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(flag.len());
-        let (name, means) = (format!("kubelet-arg {}", &flag[..end]), kubelet::flag(flag));
+        let dashes = if origin == Origin::CommandLine { "--" } else { "" };
+        let (name, means) = (format!("{dashes}kubelet-arg {}", &flag[..end]), kubelet::flag(flag));
         let known = self.givens.iter_mut().find(|known| known.name == name);
         match (means, known) {
             (Some(Means::Is(key)), Some(known)) if is_list(key) => known.values.push(value.to_owned()),

@@ -15,7 +15,8 @@ const PROXY: &str = "there is no kube-proxy";
 const BALANCER: &str = "no server is asked";
 
 /// Flags of `k3s agent` (reference G.3) and what they mean.
-const FLAGS: &[(&str, Means)] = &[
+pub(super) const FLAGS: &[(&str, Means)] = &[
+    ("airgap-extra-registry", NotYet(NAMES_OF_REGISTRIES)),
     ("alsologtostderr", Nothing(LOGGING)),
     ("bind-address", Nothing(SERVER)),
     ("cluster-secret", Nothing(CLUSTER)),
@@ -26,6 +27,7 @@ const FLAGS: &[(&str, Means)] = &[
     ("default-runtime", Nothing(CONTAINERD)),
     ("disable-apiserver-lb", Nothing(BALANCER)),
     ("disable-default-registry-endpoint", NotYet(NAMES_OF_REGISTRIES)),
+    ("disable-selinux", NotYet("SELinux")),
     ("docker", Nothing(CONTAINERD)),
     ("enable-pprof", Nothing(SERVER)),
     ("flannel-cni-conf", Nothing(FLANNEL)),
@@ -72,7 +74,7 @@ const FLAGS: &[(&str, Means)] = &[
 ];
 
 /// Beside k3s' own: flags of ours that a kubelet or we have, so that one file may hold all that the command line takes.
-const OURS: &[(&str, Means)] = &[
+pub(super) const OURS: &[(&str, Means)] = &[
     ("cgroup-root", Is(Key::CgroupRoot)),
     ("hostname-override", Is(Key::NodeName)),
     ("log-dir", Is(Key::LogDir)),

@@ -25,7 +25,7 @@ const STATS: &str = "nothing is measured until somebody asks";
 const SWAP: &str = "swap";
 
 /// Every field, those within others by the whole way to them. A field that is not here but begins others is a mapping.
-const FIELDS: &[(&str, Means)] = &[
+pub(super) const FIELDS: &[(&str, Means)] = &[
     ("address", Nothing(SERVER)),
     ("allowedUnsafeSysctls", NotYet("sysctls of pods")),
     ("authentication", Nothing(SERVER)),
@@ -48,6 +48,7 @@ const FIELDS: &[(&str, Means)] = &[
     ("cpuManagerPolicyOptions", NotYet(MANAGERS)),
     ("cpuManagerReconcilePeriod", NotYet(MANAGERS)),
     ("crashLoopBackOff.maxContainerRestartPeriod", Is(Key::MaxRestartPeriod)),
+    ("draManagerReconcilePeriod", NotYet("devices that are claimed")),
     ("enableContentionProfiling", Nothing(SERVER)),
     ("enableControllerAttachDetach", Nothing(CLUSTER)),
     ("enableDebugFlagsHandler", Nothing(SERVER)),
@@ -158,7 +159,7 @@ const FIELDS: &[(&str, Means)] = &[
 ];
 
 /// Flags that are called otherwise than their field.
-const OTHERWISE: &[(&str, &str)] = &[
+pub(super) const OTHERWISE: &[(&str, &str)] = &[
     ("anonymous-auth", "authentication"),
     ("authentication-token-webhook", "authentication"),
     ("authentication-token-webhook-cache-ttl", "authentication"),
@@ -191,7 +192,7 @@ const OTHERWISE: &[(&str, &str)] = &[
 ];
 
 /// Flags without a field.
-const FLAGS: &[(&str, Means)] = &[
+pub(super) const FLAGS: &[(&str, Means)] = &[
     ("application-metrics-count-limit", Nothing(STATS)),
     ("boot-id-file", Nothing(STATS)),
     ("bootstrap-kubeconfig", Nothing(CLUSTER)),

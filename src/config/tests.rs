@@ -103,3 +103,39 @@ fn verbosity_is_a_word_or_a_number() {
     }
     assert!(level("loud").is_err());
 }
+
+/// A name that is there twice would mean what is written first; one in the wrong order is not found by who reads.
+#[test]
+fn each_name_is_in_its_table_once_and_leads_to_something() {
+    let fields: Vec<&str> = kubelet::FIELDS.iter().map(|(name, _)| *name).collect();
+    assert!(fields.is_sorted_by(|a, b| a < b), "sorted, each once");
+    let otherwise: Vec<&str> = kubelet::OTHERWISE.iter().map(|(flag, _)| *flag).collect();
+    assert!(otherwise.is_sorted_by(|a, b| a < b));
+    for (flag, field) in kubelet::OTHERWISE {
+        assert!(fields.contains(field), "{flag} is of {field}");
+    }
+    let flags: Vec<&str> = kubelet::FLAGS.iter().map(|(name, _)| *name).collect();
+    assert!(flags.is_sorted_by(|a, b| a < b));
+    let dashed: Vec<String> = fields.iter().map(|field| kubelet::dashed(field)).collect();
+    for flag in flags.iter().chain(&otherwise) {
+        let as_field = dashed.iter().any(|dashed| dashed == flag);
+        assert!(
+            !as_field || kubelet::OTHERWISE.iter().any(|(known, _)| known == flag),
+            "{flag} is a field too"
+        );
+    }
+    let mut of_k3s: Vec<&str> = k3s::FLAGS.iter().chain(k3s::OURS).map(|(name, _)| *name).collect();
+    of_k3s.sort_unstable();
+    assert!(of_k3s.is_sorted_by(|a, b| a < b), "each once");
+}
+
+/// A reason is for people, each in a line of a list.
+#[test]
+fn each_reason_fits_a_list_in_one_line() {
+    let tables = kubelet::FIELDS.iter().chain(kubelet::FLAGS).chain(k3s::FLAGS).chain(k3s::OURS);
+    for (name, means) in tables {
+        if let given::Means::NotYet(why) | given::Means::Nothing(why) = means {
+            assert!(!why.is_empty() && why.len() <= 60 && !why.contains(['(', ')']), "{name}: {why}");
+        }
+    }
+}
