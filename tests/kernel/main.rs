@@ -10,6 +10,7 @@ mod harness;
 
 mod chaos;
 mod containers;
+mod copy;
 mod damage;
 mod demo;
 mod directory;
