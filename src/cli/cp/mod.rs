@@ -105,9 +105,7 @@ impl Container<'_> {
     /// Copies `from` into the container.
     fn send(&self, from: &Path, path: &str, no_preserve: bool) -> Result<()> {
         let mut to = path.to_string();
-        if Running::start(&mut self.exec(&["-q"], &["test", "-d", path]).stderr(Stdio::null()))?
-            .wait()?
-            .success()
+        if Running::start(self.exec(&["-q"], &["test", "-d", path]).stderr(Stdio::null()))?.wait()?.success()
         {
             let from = from.canonicalize().with_context(|| format!("look at {}", from.display()))?;
             let name = from.file_name().and_then(|name| name.to_str());
