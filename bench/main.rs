@@ -12,6 +12,7 @@ mod exec;
 mod footprint;
 mod import;
 mod latency;
+mod logs;
 mod table;
 
 #[path = "../tests/kernel/harness/mod.rs"]
@@ -36,4 +37,5 @@ fn main() {
     footprint::measure();
     import::measure(runs.min(7));
     cli::get_pods(runs);
+    logs::logs(runs.min(7));
 }

@@ -11,6 +11,7 @@ mod harness;
 mod chaos;
 mod config;
 mod containers;
+mod copy;
 mod damage;
 mod demo;
 mod directory;
