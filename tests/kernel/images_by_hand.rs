@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -89,16 +90,28 @@ fn an_image_that_comes_by_hand_starts_every_pod_that_waits_for_it() {
     }
     world.once("never", "has no image", |pod| pod.reason() == "ErrImageNeverPull");
     world.once("always", "has no image", |pod| pod.reason().contains("Image"));
-    // The second failure in a row: from now on it is only tried again after 20 s and more.
     world.once("ifnotpresent", "waits", |pod| pod.reason() == "ImagePullBackOff");
+    let due = eventually(A_WHILE * 20, "it is tried again in a while", || {
+        next(&world, "ifnotpresent").filter(|due| *due > Timestamp::now() + SignedDuration::from_secs(6))
+    });
     let said = world.says(&["image", "import", text(&archives()[0])]);
     assert!(said.starts_with(&format!("{IMAGE} sha256:")), "{said}");
     for name in ["never", "ifnotpresent", "always"] {
         world.running(name);
     }
+    let runs = world.running("ifnotpresent");
+    let started = runs.main()["state"]["running"]["startedAt"].as_str().unwrap();
+    assert!(started.parse::<Timestamp>().unwrap() < due, "started at {started}, and was due at {due} anyway");
     let listed = world.says(&["image", "ls"]);
     assert_eq!(listed, world.says(&["get", "images"]));
     assert!(listed.starts_with("NAME") && listed.contains(IMAGE), "{listed}");
+}
+
+/// When the pod's container is tried again by itself, as published.
+fn next(world: &World, name: &str) -> Option<Timestamp> {
+    let status = world.runtime.join("pods").join(world.pod(name)?.uid()).join("status.json");
+    let status: Value = serde_json::from_slice(&fs::read(status).ok()?).unwrap();
+    status["next"].as_str()?.rsplit(' ').next()?.parse().ok()
 }
 
 /// Refused while a pod uses it, by every way to mean it; by force the container stays whole, and its next start misses it.
