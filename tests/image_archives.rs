@@ -1,4 +1,4 @@
-//! Archives that umoci, skopeo and podman made, imported by the real store, and mounted as a pod would have them.
+//! Archives that umoci, skopeo, podman and buildah made, imported by the real store, and mounted as a pod would have them.
 //!
 //! The tree is compared with what `umoci unpack` makes of the same archive. Needs root; `tests/debian.sh` brings the tools.
 #![allow(clippy::unwrap_used)]
@@ -16,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use debian::{busybox, run};
 use holdfast::image::{Image, Reference, Store};
 use holdfast::sys::beneath;
+use serde_json::{Value, json};
 
 const NAME: &str = "registry.test/box:1";
 
@@ -45,6 +46,126 @@ fn archives_of_skopeo_are_what_umoci_unpacks() {
         assert_eq!(image.config.entrypoint, ["/bin/busybox", "sh"], "{file}");
         same(&expected, &world.mounted(&image), file);
     }
+}
+
+/// By Debian's tools in the ways that they offer: blocks that stand alone or not, with and without sums, in several streams.
+#[test]
+fn archives_that_k3s_takes_are_taken_in_every_packing() {
+    let world = World::new("packed");
+    let layout = world.layout();
+    let expected = world.umoci_tree(&layout, "expected");
+    let from = format!("oci:{}:latest", layout.display());
+    world.tool("skopeo", &["copy", "-q", &from, &format!("docker-archive:docker.tar:{NAME}")]);
+    let half = fs::metadata(world.path("docker.tar")).unwrap().len() / 2;
+    world.shell(&format!("head -c {half} docker.tar >one; tail -c +{} docker.tar >two", half + 1));
+    let packed = |tool: &str, arguments: &[&str]| {
+        let output = debian::tool(tool).args(arguments).current_dir(&world.0).output().unwrap();
+        assert!(output.status.success(), "{tool} {arguments:?}: {output:?}");
+        output.stdout
+    };
+    let both = |tool: &str, arguments: &[&str]| {
+        ["one", "two"].map(|half| packed(tool, &[arguments, &[half][..]].concat())).concat()
+    };
+    for (name, bytes) in [
+        ("fast.tar.bz2", packed("bzip2", &["-1c", "docker.tar"])),
+        ("best.tbz", packed("bzip2", &["-9c", "docker.tar"])),
+        ("streams.tar.bz2", both("bzip2", &["-c"])),
+        ("plain.tar.lz4", packed("lz4", &["-qc", "docker.tar"])),
+        ("best.tar.lz4", packed("lz4", &["-qc9", "docker.tar"])),
+        ("linked.tar.lz4", packed("lz4", &["-qcBD", "-B4", "docker.tar"])),
+        ("sums.tar.lz4", packed("lz4", &["-qcBX", "--content-size", "docker.tar"])),
+        ("frames.tar.lz4", both("lz4", &["-qc"])),
+        // Told by what is in it, whatever it is called.
+        ("wrongly-named.tar.gz", packed("lz4", &["-qc", "docker.tar"])),
+    ] {
+        fs::write(world.path(name), bytes).unwrap();
+        same(&expected, &world.mounted(&world.import(name)), name);
+    }
+}
+
+#[test]
+fn archives_of_buildah_are_what_umoci_unpacks() {
+    let world = World::new("buildah");
+    world.layout();
+    let container = world.tool("buildah", &["from", "-q", "oci:layout:latest"]);
+    world.tool("buildah", &["config", "--cmd", "date", "--env", "BUILT=by buildah", container.trim_end()]);
+    world.shell("echo added >added");
+    world.tool("buildah", &["copy", "-q", container.trim_end(), "added", "/sub/added"]);
+    for (format, archive) in [("docker", "docker-archive"), ("oci", "oci-archive")] {
+        let file = format!("{format}.tar");
+        let to = format!("{archive}:{file}:{NAME}");
+        world.tool("buildah", &["commit", "-q", "--format", format, container.trim_end(), &to]);
+        let layout = world.path(&format!("{format}-layout"));
+        let from = format!("{archive}:{file}");
+        world.tool("skopeo", &["copy", "-q", &from, &format!("oci:{}:latest", layout.display())]);
+        let expected = world.umoci_tree(&layout, &format!("{format}-expected"));
+        let image = world.import(&file);
+        assert_eq!((&image.config.cmd[..], image.lower.len()), (&["date".to_owned()][..], 4), "{file}");
+        assert!(image.config.env.contains(&"BUILT=by buildah".to_owned()), "{file}");
+        same(&expected, &world.mounted(&image), &file);
+    }
+}
+
+/// An index by platform, as buildah makes it; only what runs here is taken in, and the index's own digest finds it.
+#[test]
+fn of_an_archive_for_several_machines_only_ours_is_taken_in() {
+    let world = World::new("machines");
+    let layout = world.layout();
+    let expected = world.umoci_tree(&layout, "expected");
+    for other in ["s390x", "arm"] {
+        world.tool("umoci", &["config", "--image", "layout:latest", "--tag", other, "--architecture", other]);
+    }
+    world.tool("buildah", &["manifest", "create", "several"]);
+    for tag in ["s390x", "latest", "arm"] {
+        world.tool("buildah", &["manifest", "add", "several", &format!("oci:layout:{tag}")]);
+    }
+    world.tool(
+        "buildah",
+        &["manifest", "push", "-q", "--all", "several", &format!("oci-archive:several.tar:{NAME}")],
+    );
+    let image = world.import("several.tar");
+    assert_eq!(image.digests.len(), 2, "of the image, and of the index that led to it: {:?}", image.digests);
+    same(&expected, &world.mounted(&image), "several.tar");
+    let store = Store::open(&world.path("store")).unwrap();
+    assert_eq!(store.list().unwrap().len(), 1);
+    assert_eq!(store.verify(&image.id).unwrap().unwrap().problems, [""; 0]);
+    for digest in &image.digests {
+        let reference = Reference::parse(&format!("registry.test/box@{digest}")).unwrap();
+        assert_eq!(store.find(&reference).unwrap().map(|found| found.id), Some(image.id.clone()));
+    }
+}
+
+/// docker cannot be run here. Since version 25 it writes both layouts into one archive: OCI's, whose index has the name as
+/// containerd writes it, and its own, which leads to the same blobs.
+#[test]
+fn an_archive_of_docker_25_is_one_image_under_all_its_names() {
+    let world = World::new("docker");
+    let layout = world.layout();
+    let expected = world.umoci_tree(&layout, "expected");
+    // docker does not pack layers.
+    world.tool("skopeo", &["copy", "-q", "--dest-decompress", "oci:layout:latest", "dir:plain"]);
+    world.tool("skopeo", &["copy", "-q", "dir:plain", "oci:saved:latest"]);
+    let read = |path: PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let blob =
+        |digest: &Value| format!("blobs/sha256/{}", digest.as_str().unwrap().trim_start_matches("sha256:"));
+    let mut index = read(world.path("saved/index.json"));
+    let manifest = read(world.path("saved").join(blob(&index["manifests"][0]["digest"])));
+    index["manifests"][0]["annotations"] =
+        json!({"io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": "1"});
+    let layers: Vec<String> =
+        manifest["layers"].as_array().unwrap().iter().map(|layer| blob(&layer["digest"])).collect();
+    let saved = json!([{
+        "Config": blob(&manifest["config"]["digest"]), "RepoTags": [NAME, "second:2"], "Layers": layers,
+        "LayerSources": {},
+    }]);
+    fs::write(world.path("saved/index.json"), index.to_string()).unwrap();
+    fs::write(world.path("saved/manifest.json"), saved.to_string()).unwrap();
+    fs::write(world.path("saved/repositories"), json!({"registry.test/box": {"1": "x"}}).to_string())
+        .unwrap();
+    world.shell("tar -C saved -cf docker.tar .");
+    let image = world.import("docker.tar");
+    assert_eq!(image.names, ["docker.io/library/second:2", NAME]);
+    same(&expected, &world.mounted(&image), "docker.tar");
 }
 
 #[test]
@@ -118,12 +239,13 @@ impl World {
         self.0.join(name)
     }
 
-    /// Runs a tool of somebody else's; podman with a storage of its own.
+    /// Runs a tool of somebody else's; podman and buildah with a storage of their own.
     fn tool(&self, tool: &str, arguments: &[&str]) -> String {
         let mut command = debian::tool(tool);
-        if tool == "podman" {
+        if tool == "podman" || tool == "buildah" {
             // Relative: podman refuses a run root of more than 50 characters.
-            command.args(["--root=graph", "--runroot=run", "--tmpdir=tmp"]);
+            command.args(["--root=graph", "--runroot=run"]);
+            command.args((tool == "podman").then_some("--tmpdir=tmp"));
         }
         run(command.args(arguments).current_dir(&self.0))
     }

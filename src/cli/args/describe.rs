@@ -38,8 +38,11 @@ impl Describe {
     /// Fails where `KIND NAME` and `KIND/NAME` are mixed.
     pub fn targets(&self) -> Result<Vec<Target>> {
         let Target { kind, name } = &self.target;
-        let slashed = |name: &&String| name.contains('/');
-        match (name, self.names.iter().find(slashed), self.names.iter().find(|name| !name.contains('/'))) {
+        // The name of an image has slashes of its own.
+        let slashed = |name: &&String| {
+            name.contains('/') && (*kind != DescribeKind::Image || self.target.name.is_some())
+        };
+        match (name, self.names.iter().find(slashed), self.names.iter().find(|name| !slashed(name))) {
             (None, None, None) => Ok(vec![self.target.clone()]),
             (None, None, Some(_)) => {
                 Ok(self.names.iter().map(|name| Target { kind: *kind, name: Some(name.clone()) }).collect())
@@ -91,7 +94,7 @@ pub struct Target {
 impl Target {
     fn parse(text: &str) -> Result<Target> {
         let (kind, name) = match text.split_once('/') {
-            Some((_, name)) if name.is_empty() || name.contains('/') => {
+            Some((kind, name)) if name.is_empty() || name.contains('/') && !is_image(kind) => {
                 bail!("{text:?}: write KIND/NAME; the namespace is given by -n")
             }
             Some((kind, name)) => (kind, Some(name.to_string())),
@@ -102,6 +105,10 @@ impl Target {
             Err(_) => bail!("nothing of the kind {kind:?} can be described"),
         }
     }
+}
+
+fn is_image(kind: &str) -> bool {
+    DescribeKind::from_str(kind, false) == Ok(DescribeKind::Image)
 }
 
 /// Reads KIND and KIND/NAME, and knows the kinds, for help and completion.

@@ -425,3 +425,21 @@ fn removals_and_imports_at_once_leave_a_whole_store() {
         assert_eq!(store.verify(&image.id).unwrap().unwrap().problems, [""; 0]);
     }
 }
+
+#[test]
+fn what_is_known_costs_no_read() {
+    let world = World::new();
+    let big = Tar::default().file("big", &"x".repeat(4 << 20)).end();
+    world.import(&docker("t/t:1", &[big])).unwrap();
+    let (store, path) = (world.store(), world.path("archive.tar"));
+    let read = || {
+        let told = fs::read_to_string("/proc/thread-self/io").unwrap();
+        let bytes = told.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+        bytes.parse::<u64>().unwrap()
+    };
+    let before = read();
+    assert_eq!(store.import(&path).unwrap(), []);
+    assert!(store.import_by_hand(&path, None, SILENT).unwrap().known);
+    let cost = read() - before;
+    assert!(cost < 16 << 10, "{cost} bytes, the index among them");
+}
