@@ -5,6 +5,7 @@ mod by_hand;
 mod hostile;
 mod names;
 mod store;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fs;
