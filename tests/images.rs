@@ -2,6 +2,7 @@
 //! files in layers; no containers.
 #![allow(clippy::unwrap_used)]
 
+mod pty;
 #[allow(dead_code, reason = "shared by several test programs")]
 mod world;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use holdfast::image::{Digest, sample};
+use pty::Pty;
 use serde_json::{Value, json};
 use world::{Run, World, object, output, running};
 
@@ -307,4 +309,34 @@ fn a_hostile_image_is_shown_harmlessly() {
         shown += run.out.len() + run.err.len();
     }
     assert!(shown > 2000, "{shown}");
+}
+
+/// A bar while it takes, gone when it is done; Ctrl-C ends it with nothing left and the terminal as it was.
+#[test]
+fn a_person_sees_a_bar_and_may_press_control_c() {
+    let world = world();
+    let large = archive(&world, "large.tar", "large:1", &"x".repeat(48 << 20));
+    let mut import = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    import.arg("--runtime-dir").arg(world.runtime()).args(["image", "import"]).arg(&large);
+    let mut pty = Pty::run(&import);
+    pty.sees("%  ");
+    pty.type_in("\u{3}");
+    pty.sees("interrupted: nothing of ");
+    assert_eq!(pty.ends(), Some(130));
+    assert!(pty.is_restored());
+    for folder in ["tmp", "layers", "configs"] {
+        let folder = world.root().join("data/agent/holdfast/images").join(folder);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    }
+
+    let mut pty = Pty::run(&import);
+    pty.sees("] ");
+    let to_the_end = pty.sees("docker.io/library/large:1 sha256:");
+    assert_eq!(pty.ends(), Some(0));
+    let (_, last) = to_the_end.rsplit_once("\r\u{1b}[K").expect("the bar is taken away");
+    assert_eq!(last, "docker.io/library/large:1 sha256:");
+    let shown = pty.shown();
+    let drawn =
+        shown.split('\r').filter_map(|line| line.strip_suffix("\u{1b}[K")).filter(|bar| bar.contains('%'));
+    assert!(drawn.map(str::len).max() < Some(80), "{shown:?}");
 }

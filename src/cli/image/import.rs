@@ -54,10 +54,14 @@ pub fn import(data: &Data, import: &ImageImport) -> Result<ExitCode> {
 }
 
 fn one(store: &Store, source: &Source, import: &ImageImport) -> Result<ByHand> {
-    let bar = Bar::new(&shown(source));
+    let bar = Bar::new(&match source {
+        Source::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        Source::Stdin => shown(source),
+    });
     let watch = |step| {
+        interrupt::check()?;
         bar.show(step);
-        interrupt::check()
+        Ok(())
     };
     let name = import.name.as_ref();
     let imported = match source {
