@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 
 use anyhow::Result;
 use inotify::{Inotify, WatchDescriptor, WatchMask};
-use log::info;
+use log::{info, warn};
 use smol::Async;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
@@ -128,6 +128,9 @@ async fn import_all(world: &Arc<World>, sender: &Sender<Message>) {
     world.importing.store(true, Ordering::Release);
     let refused = import_each(world, sender).await;
     world.importing.store(false, Ordering::Release);
+    if let Some(damage) = world.store.take_damage() {
+        let _ = sender.send(Message::Warning(damage)).await;
+    }
     let _ = sender.send(Message::RefusedArchives(refused)).await;
     let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
 }
@@ -135,6 +138,10 @@ async fn import_all(world: &Arc<World>, sender: &Sender<Message>) {
 /// What of the directory is of no use, and why, a sentence each.
 async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Vec<String> {
     let mut unusable = BTreeMap::new();
+    let of_store = world.clone();
+    if let Err(error) = smol::unblock(move || of_store.store.mend()).await {
+        warn!("mend the image store: {error:#}");
+    }
     let directory = world.data.archives();
     for name in names(&directory) {
         let path = directory.join(&name);

@@ -54,7 +54,7 @@ impl Store {
         let import = || -> Result<ByHand> {
             let (file, identity) = open(archive)?;
             if name.is_none()
-                && let Some(images) = self.here_as_named(&identity)?
+                && let Ok(Some(images)) = self.here_as_named(&identity)
             {
                 return Ok(ByHand { images, known: true });
             }
@@ -82,7 +82,8 @@ impl Store {
 
     fn import_file(&self, path: &Path) -> Result<Vec<Imported>> {
         let (file, identity) = open(path)?;
-        if self.index()?.known(&identity).is_some() {
+        // One that cannot be read is mended with the lock.
+        if self.index().is_ok_and(|index| index.known(&identity).is_some()) {
             return Ok(Vec::new());
         }
         let remembered = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&identity).cloned();
@@ -215,6 +216,7 @@ impl Store {
         nix::unistd::syncfs(File::open(scratch)?.as_raw_fd()).context("sync the disk")?;
         for ((layer, place), _) in layers.iter().zip(&places).zip(is_new).filter(|(_, new)| *new) {
             let target = self.layer_path(&layer.record.chain);
+            self.make_way(&target)?;
             fs::rename(place, &target).with_context(|| format!("make {}", target.display()))?;
         }
         fs::rename(&config, self.root.join("configs").join(found.id.hex()))

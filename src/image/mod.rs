@@ -11,6 +11,7 @@
 
 mod archive;
 mod clean;
+mod damage;
 mod details;
 mod digest;
 mod document;

@@ -228,12 +228,14 @@ fn what_a_power_cut_leaves_is_thrown_away() {
     let (one, two) = (find(&world.store(), "t/t:1").unwrap(), find(&world.store(), "t/t:2").unwrap());
     fs::create_dir_all(world.path("store/tmp/image/half")).unwrap();
     fs::create_dir(one.layers_dir.join("0123456789abcdef01234567")).unwrap();
+    fs::create_dir_all(world.path("store/aside/0123456789abcdef01234567-0/nobody-runs-on-it")).unwrap();
     fs::write(world.path("store/index.new"), "half an ind").unwrap();
     fs::remove_dir_all(two.layers_dir.join(&two.lower[0])).unwrap();
 
     let store = world.store();
     assert_eq!(find(&store, "t/t:1"), Some(one.clone()));
     assert_eq!(find(&store, "t/t:2"), None);
+    assert_eq!(fs::read_dir(world.path("store/aside")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(world.path("store/tmp")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(one.layers_dir).unwrap().count(), 1);
     // The archive is there still, and brings back what was lost.
