@@ -328,9 +328,16 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(tmp: &Path) -> Result<Scratch> {
-        let path = tmp.join("image");
-        fs::create_dir(&path).with_context(|| format!("make {}", path.display()))?;
-        Ok(Scratch(path))
+        // What could not be removed has some of the names.
+        for number in 0_u32.. {
+            let path = tmp.join(format!("image-{number}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Scratch(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| format!("make {}", path.display())),
+            }
+        }
+        bail!("no name is free in {}", tmp.display())
     }
 }
 
