@@ -30,7 +30,7 @@ use crate::spec::{Pod, Uid};
 use crate::sys::atomic;
 
 /// The kubelet's `fileCheckFrequency`.
-const RELIST: Duration = Duration::from_secs(20);
+pub(super) const RELIST: Duration = Duration::from_secs(20);
 /// A file that changed this recently may still be written to: the end of the writing is told by inotify.
 const SETTLED: Duration = Duration::from_secs(2);
 

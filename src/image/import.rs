@@ -317,7 +317,7 @@ impl<R: Read> Read for &mut Content<R> {
 }
 
 /// Whether another try cannot help as long as the archive stays as it is.
-fn blames_archive(error: &anyhow::Error) -> bool {
+pub fn blames_archive(error: &anyhow::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let broken = |error: &io::Error| matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
     error.is::<Refused>() || error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))

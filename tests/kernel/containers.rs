@@ -1,5 +1,7 @@
 //! What a container is given: command, environment, volumes, files.
 
+use std::io::Read;
+
 use serde_json::{Value, json};
 
 use crate::harness::image::{IMAGE, IMAGE_2, run, tool};
@@ -158,6 +160,39 @@ fn an_absent_image_is_named_and_runs_when_its_archive_comes() {
     assert!(message.contains(IMAGE_2), "{message}");
     std::fs::rename(&away, &archive).unwrap();
     world.running("two");
+}
+
+/// The disk was full when an archive came: nothing tells of the space that somebody makes.
+#[test]
+fn an_archive_that_found_the_disk_full_is_taken_in_when_there_is_space() {
+    let mut world = World::without_agent();
+    let disk = world.data();
+    let staged = world.dir.join("staging");
+    for file in ["workload-1.tar", "workload-2.tar"] {
+        std::fs::copy(world.archives().join(file), staged.join(file)).unwrap();
+    }
+    std::fs::remove_dir_all(&disk).unwrap();
+    std::fs::create_dir(&disk).unwrap();
+    nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), nix::mount::MsFlags::empty(), Some("size=64m"))
+        .unwrap();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        std::fs::create_dir_all(world.archives()).unwrap();
+        std::os::unix::fs::symlink(staged.join("workload-1.tar"), world.archives().join("one.tar")).unwrap();
+        let ballast = disk.join("ballast");
+        let mut file = std::fs::File::create(&ballast).unwrap();
+        std::io::copy(&mut std::io::repeat(1).take(63 << 20), &mut file).unwrap();
+        drop(file);
+        world.start_agent();
+        world.write("one.yaml", &pod("one", &["trap-term"]));
+        world.once("one", "finds the disk full", |pod| pod.reason().contains("ImagePull"));
+        std::fs::remove_file(&ballast).unwrap();
+        eventually(std::time::Duration::from_secs(60), "it runs", || {
+            world.pod("one").filter(|pod| pod.is("Ready"))
+        });
+        world.down();
+    }));
+    nix::mount::umount2(&disk, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    result.unwrap_or_else(|error| std::panic::resume_unwind(error));
 }
 
 /// The same image as other tools pack it: an OCI layout, gzip.

@@ -382,4 +382,8 @@ fn a_damaged_index_costs_no_image_even_without_the_archives() {
     DAMAGES[0](&store.join("index.json"));
     world.start_agent();
     world.running("old");
+    // While the agent runs it is mended with the next look at the directory.
+    DAMAGES[2](&store.join("index.json"));
+    world.write("two.yaml", &with_main(pod("two", &["trap-term"]), json!({"image": IMAGE_2})));
+    eventually(Duration::from_secs(60), "two runs", || world.pod("two").filter(|pod| pod.is("Ready")));
 }
