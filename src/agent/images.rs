@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use inotify::{Inotify, WatchDescriptor, WatchMask};
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use log::{info, warn};
 use smol::Async;
 use smol::channel::{Receiver, Sender};
@@ -22,7 +22,7 @@ use smol::future::FutureExt;
 
 use super::Message;
 use super::publish::Note;
-use super::watch::RELIST;
+use super::watch::{RELIST, is_whole};
 use super::world::World;
 use crate::image::{blames_archive, nameless_message};
 use crate::lifecycle::Event;
@@ -63,7 +63,7 @@ pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Mes
             Some(watch) => {
                 let ready = async { watch.ready.readable().await.is_ok() };
                 ready.or(relisted).await;
-                watch.forget()
+                watch.forget(&world.data.archives())
             }
             None => {
                 relisted.await;
@@ -119,7 +119,12 @@ impl Watch {
 
     /// Watches the directory that is there now, and tells whether that is another one than before.
     fn renew(&mut self, world: &World) -> bool {
-        let events = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
+        let events = WatchMask::CREATE
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE
+            | WatchMask::ONLYDIR;
         let directory = self.inotify.watches().add(world.data.archives(), events).ok();
         let other = directory.is_some() && directory != self.directory;
         self.directory = directory;
@@ -130,7 +135,7 @@ impl Watch {
     }
 
     /// Takes out what was told.
-    fn forget(&mut self) -> Told {
+    fn forget(&mut self, archives: &Path) -> Told {
         let mut buffer = [0; 4096];
         let mut told = Told::default();
         while let Ok(events) = self.inotify.read_events(&mut buffer) {
@@ -141,8 +146,11 @@ impl Watch {
                     told.index |= event.name == Some(OsStr::new("index.json"));
                     continue;
                 }
+                // A file that is being written is told of again when its writer closes it.
+                let begun = event.mask.contains(EventMask::CREATE)
+                    && !event.name.is_some_and(|name| is_whole(&archives.join(name)));
                 // Also what overflowed, and what a directory tells that is watched no more.
-                told.archives = true;
+                told.archives |= !begun;
             }
             if !any {
                 break;

@@ -162,6 +162,44 @@ fn an_absent_image_is_named_and_runs_when_its_archive_comes() {
     world.running("two");
 }
 
+/// No writing and no rename tells of a link; and who deletes a refused archive has put it right.
+#[test]
+fn an_archive_that_is_linked_in_runs_and_one_that_was_deleted_is_blamed_no_more() {
+    let mut world = World::without_agent();
+    let archive = world.archives().join("workload-2.tar");
+    let away = world.dir.join("workload-2.tar");
+    std::fs::rename(&archive, &away).unwrap();
+    let none = world.dir.join("workload-1.tar");
+    std::fs::rename(world.archives().join("workload-1.tar"), &none).unwrap();
+    std::fs::write(world.archives().join("broken.tar"), "broken").unwrap();
+    std::fs::write(world.archives().join("moved.tar"), "broken too").unwrap();
+    world.start_agent();
+    for (name, image) in [("one", IMAGE), ("two", IMAGE_2)] {
+        world.write(&format!("{name}.yaml"), &with_main(pod(name, &["trap-term"]), json!({"image": image})));
+        world.once(name, "waits", |pod| pod.reason().contains("ImagePull"));
+    }
+    let blames = |file: &str| {
+        let node = std::fs::read_to_string(world.runtime.join("node.json")).unwrap_or_default();
+        node.contains(file) && world.says(&["describe", "pod", &world.pod_name("one")]).contains(file)
+    };
+    let nobody_blames = |file: &str| {
+        let node = std::fs::read_to_string(world.runtime.join("node.json")).unwrap();
+        let node: Value = serde_json::from_str(&node).unwrap();
+        let pod = world.pod("one").unwrap();
+        let waits = pod.main()["state"]["waiting"]["message"].as_str().unwrap_or_default().to_owned();
+        !node["warnings"].to_string().contains(file) && !waits.contains(file)
+    };
+    eventually(SOON, "both are blamed", || (blames("broken.tar") && blames("moved.tar")).then_some(()));
+    std::fs::remove_file(world.archives().join("broken.tar")).unwrap();
+    eventually(SOON, "the deleted one is not", || nobody_blames("broken.tar").then_some(()));
+    std::fs::rename(world.archives().join("moved.tar"), world.dir.join("moved.tar")).unwrap();
+    eventually(SOON, "the moved one is not", || nobody_blames("moved.tar").then_some(()));
+    std::fs::hard_link(&none, world.archives().join("linked.tar")).unwrap();
+    world.running("one");
+    std::os::unix::fs::symlink(&away, world.archives().join("symbolic.tar")).unwrap();
+    world.running("two");
+}
+
 /// The disk was full when an archive came: nothing tells of the space that somebody makes.
 #[test]
 fn an_archive_that_found_the_disk_full_is_taken_in_when_there_is_space() {
