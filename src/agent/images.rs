@@ -11,47 +11,46 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use inotify::{Inotify, WatchDescriptor, WatchMask};
-use log::info;
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use log::{info, warn};
 use smol::Async;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::Message;
 use super::publish::Note;
+use super::watch::is_whole;
 use super::world::World;
-use crate::image::nameless_message;
+use crate::image::{blames_archive, nameless_message};
 use crate::lifecycle::Event;
 use crate::status::EventKind;
 
+/// How long a failure that no archive is to blame for is left alone at most: a full disk may have been emptied.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
 /// Imports what is there, and then what comes, one after the other, for ever; `relisted` says when to look whether the
-/// directory is another one.
+/// directory is another one, and whether what failed goes better now.
 pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Message>) {
-    let mut watch = match Watch::new() {
-        Ok(watch) => watch,
-        Err(error) => {
-            let directory = world.data.archives();
-            let warning = format!(
-                "{} is not watched ({error}): image archives are taken in at the agent's start only",
-                directory.display()
-            );
-            import_all(&world, &sender).await;
-            let _ = sender.send(Message::Warning(warning)).await;
-            return;
-        }
-    };
+    let mut watch = Watch::new()
+        .inspect_err(|error| {
+            warn!("inotify is not to be had ({error}): archives are looked at with the manifests")
+        })
+        .ok();
     let mut told = Told { archives: true, index: false };
+    let mut again = Again { relist: world.config.file_check_frequency, ..Again::default() };
     loop {
         // Before the listing, so that what comes during it is told.
-        if watch.renew(&world) || told.archives {
-            import_all(&world, &sender).await;
+        let other = watch.as_mut().is_some_and(|watch| watch.renew(&world));
+        let came = other || told.archives;
+        if came || watch.is_none() || again.is_due() || world.store.index_is_lost() {
+            again.after(import_all(&world, &sender, came).await);
         } else if told.index {
             forget_named(&world, &sender).await;
             let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
         }
-        let ready = async { watch.ready.readable().await.is_ok() };
         let relisted = async {
             match relisted.recv().await {
                 Ok(()) => false,
@@ -59,9 +58,40 @@ pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Mes
                 Err(_) => std::future::pending().await,
             }
         };
-        ready.or(relisted).await;
-        // What came while the re-list was told is taken out here too: it counts.
-        told = watch.forget();
+        told = match &mut watch {
+            // What came while the re-list was told is taken out here too: it counts.
+            Some(watch) => {
+                let ready = async { watch.ready.readable().await.is_ok() };
+                ready.or(relisted).await;
+                watch.forget(&world.data.archives())
+            }
+            None => {
+                relisted.await;
+                Told::default()
+            }
+        };
+    }
+}
+
+/// When to try again what failed for another reason than an archive.
+#[derive(Default)]
+struct Again {
+    /// The time between two looks at everything.
+    relist: Duration,
+    pause: Duration,
+    due: Option<Instant>,
+}
+
+impl Again {
+    fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
+    }
+
+    /// The first time with the next re-list, then after twice as long each time.
+    fn after(&mut self, failed: bool) {
+        self.due = failed.then(|| Instant::now() + self.pause);
+        let longer = (2 * self.pause).min(LONGEST_PAUSE).max(self.relist);
+        self.pause = if failed { longer } else { Duration::ZERO };
     }
 }
 
@@ -91,7 +121,12 @@ impl Watch {
 
     /// Watches the directory that is there now, and tells whether that is another one than before.
     fn renew(&mut self, world: &World) -> bool {
-        let events = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
+        let events = WatchMask::CREATE
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE
+            | WatchMask::ONLYDIR;
         let directory = self.inotify.watches().add(world.data.archives(), events).ok();
         let other = directory.is_some() && directory != self.directory;
         self.directory = directory;
@@ -102,18 +137,22 @@ impl Watch {
     }
 
     /// Takes out what was told.
-    fn forget(&mut self) -> Told {
+    fn forget(&mut self, archives: &Path) -> Told {
         let mut buffer = [0; 4096];
         let mut told = Told::default();
         while let Ok(events) = self.inotify.read_events(&mut buffer) {
             let mut any = false;
             for event in events {
                 any = true;
-                match Some(&event.wd) == self.store.as_ref() {
-                    true => told.index |= event.name == Some(OsStr::new("index.json")),
-                    // Also what overflowed, and what a directory tells that is watched no more.
-                    false => told.archives = true,
+                if Some(&event.wd) == self.store.as_ref() {
+                    told.index |= event.name == Some(OsStr::new("index.json"));
+                    continue;
                 }
+                // A file that is being written is told of again when its writer closes it.
+                let begun = event.mask.contains(EventMask::CREATE)
+                    && !event.name.is_some_and(|name| is_whole(&archives.join(name)));
+                // Also what overflowed, and what a directory tells that is watched no more.
+                told.archives |= !begun;
             }
             if !any {
                 break;
@@ -123,18 +162,44 @@ impl Watch {
     }
 }
 
-/// Takes in every archive that the store does not know yet; whoever waits for an image then looks again.
-async fn import_all(world: &Arc<World>, sender: &Sender<Message>) {
-    world.importing.store(true, Ordering::Release);
-    let refused = import_each(world, sender).await;
+/// Takes in every archive that the store does not know yet; whoever waits for an image then looks again. Whether something
+/// failed that may go better another time with the same archives. Where nothing `came` and nothing changes, nobody is woken.
+async fn import_all(world: &Arc<World>, sender: &Sender<Message>, came: bool) -> bool {
+    // Who is told to wait is told of the end.
+    world.importing.store(came, Ordering::Release);
+    let outcome = import_each(world, sender).await;
     world.importing.store(false, Ordering::Release);
-    let _ = sender.send(Message::RefusedArchives(refused)).await;
-    let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
+    if let Some(damage) = world.store.take_damage() {
+        let _ = sender.send(Message::Warning(damage)).await;
+    }
+    if came || outcome.changed {
+        let _ = sender.send(Message::RefusedArchives(outcome.told)).await;
+        let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
+    }
+    outcome.again
 }
 
-/// What of the directory is of no use, and why, a sentence each.
-async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Vec<String> {
+/// What became of the directory.
+struct Outcome {
+    /// What of it is of no use, and why, a sentence each.
+    told: Vec<String>,
+    /// The images or the sentences are others than before.
+    changed: bool,
+    /// Something failed, and no archive is to blame.
+    again: bool,
+}
+
+async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Outcome {
     let mut unusable = BTreeMap::new();
+    let (mut changed, mut again) = (false, false);
+    let of_store = world.clone();
+    match smol::unblock(move || of_store.store.mend()).await {
+        Ok(mended) => changed |= mended,
+        Err(error) => {
+            warn!("mend the image store: {error:#}");
+            again = true;
+        }
+    }
     let directory = world.data.archives();
     for name in names(&directory) {
         let path = directory.join(&name);
@@ -157,19 +222,23 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Vec<String
                     unusable.insert(name, nameless_message(&path));
                 }
                 if !imported.is_empty() {
+                    changed = true;
                     let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
                 }
             }
             // The outermost context is the path, which is told by whoever tells this.
             Err(error) => {
                 let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+                again |= !blames_archive(&error);
                 unusable.insert(name, causes.join(": "));
             }
         }
     }
     let told = sentences(&directory, &unusable);
-    *world.unusable.lock().unwrap_or_else(PoisonError::into_inner) = unusable;
-    told
+    let mut before = world.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+    changed |= *before != unusable;
+    *before = unusable;
+    Outcome { told, changed, again }
 }
 
 /// Forgets archives that were of no use for want of a name, and whose images somebody has named since.

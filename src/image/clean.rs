@@ -1,6 +1,8 @@
 //! What the store throws away: what is half, and what no image has and nothing runs on.
 //!
-//! Invariant: a layer under a container that runs is never touched, whoever removed its image and however.
+//! Invariant: a layer under a container that runs is never touched, whoever removed its image and however, and whatever
+//! became of the index.
+//! Invariant: what cannot be removed is told of, and stops nothing.
 
 use std::collections::HashSet;
 use std::fs::{self, TryLockError};
@@ -21,40 +23,69 @@ const PATIENCE: Duration = Duration::from_secs(2);
 impl Store {
     /// Forgets images whose layers are gone, and removes what no image has and nothing runs on. Only with the lock.
     pub(super) fn clean(&self) -> Result<()> {
-        let mut index = Index::read(&self.index_path())?;
+        let mut index = self.sound_index()?;
         let forgot = index.forget_lost(|layer| self.layer_path(&layer.chain).is_dir());
         if forgot {
             // Before the look at what is mounted: what is found from now on is not among the orphans.
             index.write(&self.index_path())?;
         }
-        if !index.orphans.is_empty() && self.release(&mut index)? {
-            index.write(&self.index_path())?;
-        }
-        let layers = index.layers().map(|layer| folder_name(&layer.chain)).collect();
+        // Rubbish first: the disk may be full of it.
+        remove_others(&self.root.join("tmp"), &HashSet::new());
+        let released = self.release(&mut index).and_then(|released| match released {
+            true => index.write(&self.index_path()),
+            false => Ok(()),
+        });
+        released.and_then(|()| self.remove_strangers(&index)).unwrap_or_else(|error| {
+            log::warn!("image store: layers that no image has stay until the next import: {error:#}");
+        });
         let configs = index.images.iter().map(|image| image.id.hex().to_owned()).collect();
-        remove_others(&self.root.join("tmp"), &HashSet::new())?;
-        remove_others(&self.root.join("layers"), &layers)?;
-        remove_others(&self.root.join("configs"), &configs)
+        remove_others(&self.root.join("configs"), &configs);
+        // Of an index that was written by an older holdfast, or that was its own copy until now.
+        if self.index_path().exists() && !self.copy_path().exists() {
+            let written = index.write(&self.index_path());
+            written.unwrap_or_else(|error| log::warn!("image store: the index has no copy yet: {error:#}"));
+        }
+        Ok(())
+    }
+
+    /// Removes layers that the index does not know and that nothing runs on. Where it was lost, something may.
+    fn remove_strangers(&self, index: &Index) -> Result<()> {
+        let strangers = self.strangers(index);
+        let names = strangers.iter().map(|(name, _)| name.clone()).collect();
+        let Some(mounted) = self.mounted(&names)? else { return Ok(()) };
+        for (_, path) in strangers.iter().filter(|(name, _)| !mounted.contains(name)) {
+            remove(path);
+        }
+        Ok(())
     }
 
     /// Lets go of the orphans that nothing runs on; whether there were such. The index on disk has them as orphans already,
     /// so that nobody who looks for an image now finds one of them.
     fn release(&self, index: &mut Index) -> Result<bool> {
+        let names = index.orphans.iter().map(|layer| folder_name(&layer.chain)).collect();
+        let Some(mounted) = self.mounted(&names)? else { return Ok(false) };
+        let before = index.orphans.len();
+        index.orphans.retain(|layer| mounted.contains(&folder_name(&layer.chain)));
+        Ok(index.orphans.len() != before)
+    }
+
+    /// Those of the layers' names that are mounted; `None` where a start under way takes too long to tell. The index on disk
+    /// gives them to nobody any more.
+    fn mounted(&self, names: &HashSet<String>) -> Result<Option<HashSet<String>>> {
+        if names.is_empty() {
+            return Ok(Some(HashSet::new()));
+        }
         let lock = self.open_lock("mounting")?;
         let begun = Instant::now();
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if PATIENCE < begun.elapsed() => return Ok(false),
+                Err(TryLockError::WouldBlock) if PATIENCE < begun.elapsed() => return Ok(None),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
                 Err(TryLockError::Error(error)) => return Err(error).context("look for starts under way"),
             }
         }
-        let names = index.orphans.iter().map(|layer| folder_name(&layer.chain)).collect();
-        let mounted = mounted::among(&names).context("look at what is mounted")?;
-        let before = index.orphans.len();
-        index.orphans.retain(|layer| mounted.contains(&folder_name(&layer.chain)));
-        Ok(index.orphans.len() != before)
+        mounted::among(names).map(Some).context("look at what is mounted")
     }
 }
 
@@ -84,21 +115,22 @@ impl Index {
     }
 }
 
-fn remove_others(folder: &Path, keep: &HashSet<String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
-        let entry = entry?;
-        if keep.contains(&*entry.file_name().to_string_lossy()) {
-            continue;
-        }
-        let path = entry.path();
-        let removed =
-            if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("remove {}", path.display()));
-            }
-            _ => {}
-        }
+fn remove_others(folder: &Path, keep: &HashSet<String>) {
+    match fs::read_dir(folder) {
+        Err(error) => log::warn!("image store: list {}: {error}", folder.display()),
+        Ok(entries) => entries
+            .flatten()
+            .filter(|entry| !keep.contains(&*entry.file_name().to_string_lossy()))
+            .for_each(|entry| remove(&entry.path())),
     }
-    Ok(())
+}
+
+fn remove(path: &Path) {
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|look| look.is_dir());
+    match if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("image store: {} is of no use and cannot be removed: {error}", path.display());
+        }
+        _ => {}
+    }
 }

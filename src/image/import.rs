@@ -54,7 +54,7 @@ impl Store {
         let import = || -> Result<ByHand> {
             let (file, identity) = open(archive)?;
             if name.is_none()
-                && let Some(images) = self.here_as_named(&identity)?
+                && let Ok(Some(images)) = self.here_as_named(&identity)
             {
                 return Ok(ByHand { images, known: true });
             }
@@ -82,7 +82,8 @@ impl Store {
 
     fn import_file(&self, path: &Path) -> Result<Vec<Imported>> {
         let (file, identity) = open(path)?;
-        if self.index()?.known(&identity).is_some() {
+        // One that cannot be read is mended with the lock.
+        if self.index().is_ok_and(|index| index.known(&identity).is_some()) {
             return Ok(Vec::new());
         }
         let remembered = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(&identity).cloned();
@@ -215,6 +216,7 @@ impl Store {
         nix::unistd::syncfs(File::open(scratch)?.as_raw_fd()).context("sync the disk")?;
         for ((layer, place), _) in layers.iter().zip(&places).zip(is_new).filter(|(_, new)| *new) {
             let target = self.layer_path(&layer.record.chain);
+            self.make_way(&target)?;
             fs::rename(place, &target).with_context(|| format!("make {}", target.display()))?;
         }
         fs::rename(&config, self.root.join("configs").join(found.id.hex()))
@@ -315,7 +317,7 @@ impl<R: Read> Read for &mut Content<R> {
 }
 
 /// Whether another try cannot help as long as the archive stays as it is.
-fn blames_archive(error: &anyhow::Error) -> bool {
+pub fn blames_archive(error: &anyhow::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let broken = |error: &io::Error| matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
     error.is::<Refused>() || error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
@@ -326,9 +328,16 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(tmp: &Path) -> Result<Scratch> {
-        let path = tmp.join("image");
-        fs::create_dir(&path).with_context(|| format!("make {}", path.display()))?;
-        Ok(Scratch(path))
+        // What could not be removed has some of the names.
+        for number in 0_u32.. {
+            let path = tmp.join(format!("image-{number}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Scratch(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| format!("make {}", path.display())),
+            }
+        }
+        bail!("no name is free in {}", tmp.display())
     }
 }
 

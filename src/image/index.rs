@@ -103,18 +103,26 @@ impl Index {
         }
     }
 
-    /// Replaces the index at `path`; after a power cut either the old or the new one is there.
+    /// Replaces the index at `path` and its copy; after a power cut either the old or the new one is there.
     pub fn write(&mut self, path: &Path) -> Result<()> {
         self.archives.retain(|known| known.archive.path.exists());
         let beside = path.with_extension("new");
-        let replace = || -> io::Result<()> {
+        let bytes = serde_json::to_vec(self).context("write the index")?;
+        let replace = |path: &Path| -> io::Result<()> {
             let mut file = File::create(&beside)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
+            file.write_all(&bytes)?;
             file.sync_all()?;
             fs::rename(&beside, path)?;
             File::open(path.parent().unwrap_or(path))?.sync_all()
         };
-        replace().with_context(|| format!("write {}", path.display()))
+        let copy = Index::copy_of(path);
+        replace(&copy).with_context(|| format!("write {}", copy.display()))?;
+        replace(path).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Where the copy of the index at `path` is: a file of its own, since archives may be gone that the index was made from.
+    pub fn copy_of(path: &Path) -> PathBuf {
+        path.with_extension("copy")
     }
 
     /// What the archive held, if it was read in this state and the store still has all of it.

@@ -11,6 +11,7 @@
 
 mod archive;
 mod clean;
+mod damage;
 mod details;
 mod digest;
 mod document;
@@ -52,7 +53,7 @@ use crate::bundle::ImageConfig;
 pub use details::{Details, Layer};
 pub use digest::Digest;
 pub use document::Platform;
-pub use import::ByHand;
+pub use import::{ByHand, blames_archive};
 pub use limits::Limits;
 pub use meter::{Step, Watch};
 pub use reference::Reference;

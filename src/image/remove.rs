@@ -72,7 +72,7 @@ impl Store {
     /// at once, but what containers run on stays for as long as they do.
     pub fn remove(&self, id: &str, name: Option<&str>) -> Result<Removed> {
         let _lock = self.lock()?;
-        let mut index = Index::read(&self.index_path())?;
+        let mut index = self.sound_index()?;
         let Some(at) = index.images.iter().position(|record| record.id.as_str() == id) else {
             return Ok(Removed::Nothing);
         };

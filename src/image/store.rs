@@ -4,8 +4,10 @@
 //! <root>/lock             locked by whoever writes
 //!        mounting         locked, and shared, by whoever is about to mount layers
 //!        index.json       what there is: whole images only
+//!        index.copy       the same, should that be damaged
 //!        configs/<hex>    configurations, as they came
 //!        layers/<24 hex>  one unpacked layer each, named by its chain
+//!        aside/           layers under containers that outlived the index that knew them
 //!        tmp/             what is not whole yet
 //! ```
 //!
@@ -36,6 +38,8 @@ pub struct Store {
     seen: Mutex<Seen>,
     /// Archives that are refused for what is in them, and why: they are not read again before they change.
     pub(super) refused: Mutex<HashMap<Identity, String>>,
+    /// What was found damaged, not told yet.
+    pub(super) damage: Mutex<Option<String>>,
 }
 
 /// The index as last read, and the state of its file then.
@@ -47,6 +51,8 @@ struct Seen {
 
 impl Store {
     /// Opens the store below `root`, made if missing (0700); throws away what an interrupted import left.
+    ///
+    /// What is damaged in it is told ([`Store::take_damage`]) and fails nothing: who supervises must start.
     pub fn open(root: &Path) -> Result<Store> {
         Store::with_limits(root, Limits::default())
     }
@@ -54,14 +60,18 @@ impl Store {
     /// As [`Store::open`], with other limits.
     pub fn with_limits(root: &Path, limits: Limits) -> Result<Store> {
         let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-        for folder in [root, &root.join("layers"), &root.join("configs"), &root.join("tmp")] {
+        for folder in
+            [root, &root.join("layers"), &root.join("configs"), &root.join("aside"), &root.join("tmp")]
+        {
             make(folder).with_context(|| format!("make {}", folder.display()))?;
         }
         let store = Store::at(root, limits);
         let lock = store.lock_file()?;
         // Whoever has the lock writes, and has cleaned up himself.
         match lock.try_lock() {
-            Ok(()) => store.clean().context("clean up the image store")?,
+            Ok(()) => store.clean().unwrap_or_else(|error| {
+                store.report_damage(format!("the image store could not be cleaned up: {error:#}"));
+            }),
             Err(fs::TryLockError::WouldBlock) => {}
             Err(fs::TryLockError::Error(error)) => return Err(error).context("lock the image store"),
         }
@@ -77,8 +87,8 @@ impl Store {
     }
 
     fn at(root: &Path, limits: Limits) -> Store {
-        let (seen, refused) = (Mutex::default(), Mutex::default());
-        Store { root: root.to_owned(), limits, platform: Platform::ours(), seen, refused }
+        let (seen, refused, damage) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Store { root: root.to_owned(), limits, platform: Platform::ours(), seen, refused, damage }
     }
 
     /// The image called `reference`, if it is here. A digest beats the tag, and needs no name: it tells the content.

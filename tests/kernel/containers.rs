@@ -1,5 +1,7 @@
 //! What a container is given: command, environment, volumes, files.
 
+use std::io::Read;
+
 use serde_json::{Value, json};
 
 use crate::harness::image::{IMAGE, IMAGE_2, run, tool};
@@ -158,6 +160,77 @@ fn an_absent_image_is_named_and_runs_when_its_archive_comes() {
     assert!(message.contains(IMAGE_2), "{message}");
     std::fs::rename(&away, &archive).unwrap();
     world.running("two");
+}
+
+/// No writing and no rename tells of a link; and who deletes a refused archive has put it right.
+#[test]
+fn an_archive_that_is_linked_in_runs_and_one_that_was_deleted_is_blamed_no_more() {
+    let mut world = World::without_agent();
+    let archive = world.archives().join("workload-2.tar");
+    let away = world.dir.join("workload-2.tar");
+    std::fs::rename(&archive, &away).unwrap();
+    let none = world.dir.join("workload-1.tar");
+    std::fs::rename(world.archives().join("workload-1.tar"), &none).unwrap();
+    std::fs::write(world.archives().join("broken.tar"), "broken").unwrap();
+    std::fs::write(world.archives().join("moved.tar"), "broken too").unwrap();
+    world.start_agent();
+    for (name, image) in [("one", IMAGE), ("two", IMAGE_2)] {
+        world.write(&format!("{name}.yaml"), &with_main(pod(name, &["trap-term"]), json!({"image": image})));
+        world.once(name, "waits", |pod| pod.reason().contains("ImagePull"));
+    }
+    let blames = |file: &str| {
+        let node = std::fs::read_to_string(world.runtime.join("node.json")).unwrap_or_default();
+        node.contains(file) && world.says(&["describe", "pod", &world.pod_name("one")]).contains(file)
+    };
+    let nobody_blames = |file: &str| {
+        let node = std::fs::read_to_string(world.runtime.join("node.json")).unwrap();
+        let node: Value = serde_json::from_str(&node).unwrap();
+        let pod = world.pod("one").unwrap();
+        let waits = pod.main()["state"]["waiting"]["message"].as_str().unwrap_or_default().to_owned();
+        !node["warnings"].to_string().contains(file) && !waits.contains(file)
+    };
+    eventually(SOON, "both are blamed", || (blames("broken.tar") && blames("moved.tar")).then_some(()));
+    std::fs::remove_file(world.archives().join("broken.tar")).unwrap();
+    eventually(SOON, "the deleted one is not", || nobody_blames("broken.tar").then_some(()));
+    std::fs::rename(world.archives().join("moved.tar"), world.dir.join("moved.tar")).unwrap();
+    eventually(SOON, "the moved one is not", || nobody_blames("moved.tar").then_some(()));
+    std::fs::hard_link(&none, world.archives().join("linked.tar")).unwrap();
+    world.running("one");
+    std::os::unix::fs::symlink(&away, world.archives().join("symbolic.tar")).unwrap();
+    world.running("two");
+}
+
+/// The disk was full when an archive came: nothing tells of the space that somebody makes.
+#[test]
+fn an_archive_that_found_the_disk_full_is_taken_in_when_there_is_space() {
+    let mut world = World::without_agent();
+    let disk = world.data();
+    let staged = world.dir.join("staging");
+    for file in ["workload-1.tar", "workload-2.tar"] {
+        std::fs::copy(world.archives().join(file), staged.join(file)).unwrap();
+    }
+    std::fs::remove_dir_all(&disk).unwrap();
+    std::fs::create_dir(&disk).unwrap();
+    nix::mount::mount(Some("tmpfs"), &disk, Some("tmpfs"), nix::mount::MsFlags::empty(), Some("size=64m"))
+        .unwrap();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        std::fs::create_dir_all(world.archives()).unwrap();
+        std::os::unix::fs::symlink(staged.join("workload-1.tar"), world.archives().join("one.tar")).unwrap();
+        let ballast = disk.join("ballast");
+        let mut file = std::fs::File::create(&ballast).unwrap();
+        std::io::copy(&mut std::io::repeat(1).take(63 << 20), &mut file).unwrap();
+        drop(file);
+        world.start_agent();
+        world.write("one.yaml", &pod("one", &["trap-term"]));
+        world.once("one", "finds the disk full", |pod| pod.reason().contains("ImagePull"));
+        std::fs::remove_file(&ballast).unwrap();
+        eventually(std::time::Duration::from_secs(60), "it runs", || {
+            world.pod("one").filter(|pod| pod.is("Ready"))
+        });
+        world.down();
+    }));
+    nix::mount::umount2(&disk, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    result.unwrap_or_else(|error| std::panic::resume_unwind(error));
 }
 
 /// The same image as other tools pack it: an OCI layout, gzip.

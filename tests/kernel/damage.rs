@@ -311,3 +311,79 @@ fn links_in_the_directory_of_logs_are_not_followed_and_stop_no_removal() {
     }
     assert_eq!([0, 1, 2, 3].map(text), ["precious", "precious", "precious", ""]);
 }
+
+/// Kinds of damage to a file, as power cuts on bad flash and people do it.
+const DAMAGES: [fn(&Path); 5] = [
+    |path| fs::write(path, "").unwrap(),
+    |path| File::options().write(true).open(path).unwrap().set_len(20).unwrap(),
+    |path| fs::write(path, [0; 4096]).unwrap(),
+    |path| {
+        fs::remove_file(path).unwrap();
+        fs::create_dir_all(path.join("folder")).unwrap();
+    },
+    |path| fs::remove_file(path).unwrap(),
+];
+
+/// A pod of the test image that keeps running, and its files that nobody has opened yet.
+fn reads_what_it_never_opened(world: &World, life: &str, round: usize) {
+    stays_true_for(A_WHILE, "it goes on", || world.pod("old").is_some_and(|pod| pod.life() == life));
+    let read = world.exec("old", &["cat", &format!("/etc/unread{round}")]);
+    assert_eq!(String::from_utf8_lossy(&read.stdout), "of the image\n", "{read:?}");
+}
+
+/// Its layers stay under a pod that runs, whatever becomes of the index, and the archives are read again.
+#[test]
+fn an_index_lost_with_its_copy_costs_no_pod_and_is_made_anew_from_the_archives() {
+    let mut world = World::new();
+    let store = world.data().join("agent/holdfast/images");
+    world.write("old.yaml", &pod("old", &["trap-term"]));
+    let life = world.running("old").life();
+    for (round, damage) in DAMAGES.iter().enumerate() {
+        world.kill_agent();
+        damage(&store.join("index.json"));
+        fs::remove_file(store.join("index.copy")).unwrap();
+        world.start_agent();
+        let new = format!("new{round}");
+        world.write(&format!("{new}.yaml"), &pod(&new, &["trap-term"]));
+        world.running(&new);
+        reads_what_it_never_opened(&world, &life, round);
+        assert!(fs::read_dir(store.join("aside")).unwrap().count() > 0, "its layers made way");
+        world.remove(&format!("{new}.yaml"));
+        world.gone(&new);
+    }
+    assert!(world.agent_log().contains("archives are read again"));
+    imitate_power_cut(&mut world);
+    DAMAGES[1](&store.join("index.json"));
+    fs::remove_file(store.join("index.copy")).unwrap();
+    world.start_agent();
+    world.running("old");
+}
+
+/// Archives may be deleted once they are read: the copy serves then.
+#[test]
+fn a_damaged_index_costs_no_image_even_without_the_archives() {
+    let mut world = World::new();
+    let store = world.data().join("agent/holdfast/images");
+    world.write("old.yaml", &pod("old", &["trap-term"]));
+    let life = world.running("old").life();
+    eventually(SOON, "both are read", || (world.says(&["get", "images"]).lines().count() == 3).then_some(()));
+    fs::remove_dir_all(world.archives()).unwrap();
+    fs::create_dir(world.archives()).unwrap();
+    for (round, damage) in DAMAGES.iter().enumerate() {
+        world.kill_agent();
+        damage(&store.join("index.json"));
+        world.start_agent();
+        reads_what_it_never_opened(&world, &life, round);
+    }
+    eventually(SOON, "it is told", || {
+        world.says(&["describe", "node"]).contains("copy is used").then_some(())
+    });
+    imitate_power_cut(&mut world);
+    DAMAGES[0](&store.join("index.json"));
+    world.start_agent();
+    world.running("old");
+    // While the agent runs it is mended with the next look at the directory.
+    DAMAGES[2](&store.join("index.json"));
+    world.write("two.yaml", &with_main(pod("two", &["trap-term"]), json!({"image": IMAGE_2})));
+    eventually(Duration::from_secs(60), "two runs", || world.pod("two").filter(|pod| pod.is("Ready")));
+}

@@ -228,17 +228,43 @@ fn what_a_power_cut_leaves_is_thrown_away() {
     let (one, two) = (find(&world.store(), "t/t:1").unwrap(), find(&world.store(), "t/t:2").unwrap());
     fs::create_dir_all(world.path("store/tmp/image/half")).unwrap();
     fs::create_dir(one.layers_dir.join("0123456789abcdef01234567")).unwrap();
+    fs::create_dir_all(world.path("store/aside/0123456789abcdef01234567-0/nobody-runs-on-it")).unwrap();
     fs::write(world.path("store/index.new"), "half an ind").unwrap();
     fs::remove_dir_all(two.layers_dir.join(&two.lower[0])).unwrap();
 
     let store = world.store();
     assert_eq!(find(&store, "t/t:1"), Some(one.clone()));
     assert_eq!(find(&store, "t/t:2"), None);
+    assert_eq!(fs::read_dir(world.path("store/aside")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(world.path("store/tmp")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(one.layers_dir).unwrap().count(), 1);
     // The archive is there still, and brings back what was lost.
     store.import(&world.path("archive.tar")).unwrap();
     assert_eq!(find(&store, "t/t:2"), Some(two));
+}
+
+/// A mount, something immutable, a bad block: images that are whole stay of use.
+#[test]
+fn rubbish_that_cannot_be_removed_stops_neither_who_opens_nor_who_imports() {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let world = World::new();
+    world.import(&docker("t/t:1", &[layer("a")])).unwrap();
+    let stuck: Vec<_> = ["tmp/image-0", "layers/stuck", "configs/stuck"]
+        .map(|name| world.path("store").join(name))
+        .into_iter()
+        .collect();
+    for path in &stuck {
+        fs::create_dir(path).unwrap();
+        mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    }
+    let opened = Store::open(&world.path("store"));
+    let imported = world.import(&docker("t/t:2", &[layer("b")]));
+    let again = world.import(&docker("t/t:3", &[layer("c")]));
+    stuck.iter().for_each(|path| umount2(path, MntFlags::MNT_DETACH).unwrap());
+    assert!(find(&opened.unwrap(), "t/t:1").is_some());
+    assert_eq!((imported.unwrap().len(), again.unwrap().len()), (1, 1));
+    drop(world.store());
+    assert!(stuck.iter().all(|path| !path.exists()), "it is removed when it can be");
 }
 
 #[test]
