@@ -4,8 +4,8 @@
 //! inotify tells at once. As the manifests directory that of archives may be exchanged, or be a stick that is mounted later:
 //! whether it is still the one that is watched is looked at with each re-list of the manifests.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -45,11 +45,23 @@ pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Mes
         // Before the listing, so that what comes during it is told.
         let other = watch.as_mut().is_some_and(|watch| watch.renew(&world));
         let came = other || told.archives;
+        let index = told.index;
+        told = Told::default();
         if came || watch.is_none() || again.is_due() || world.store.index_is_lost() {
-            again.after(import_all(&world, &sender, came).await);
-        } else if told.index {
+            let directory = world.data.archives();
+            let mut archives = names(&directory);
+            if let Some(watch) = &mut watch {
+                // After the listing, so that whatever is in it and not whole yet was told of.
+                told = watch.forget(&directory);
+                archives.retain(|name| !watch.begun.contains(OsStr::new(name)));
+            }
+            again.after(import_all(&world, &sender, came, archives).await);
+        } else if index {
             forget_named(&world, &sender).await;
             let _ = sender.send(Message::Event(Event::ImagesChanged)).await;
+        }
+        if told.archives || told.index {
+            continue;
         }
         let relisted = async {
             match relisted.recv().await {
@@ -110,13 +122,15 @@ struct Watch {
     ready: Async<OwnedFd>,
     directory: Option<WatchDescriptor>,
     store: Option<WatchDescriptor>,
+    /// Archives that somebody has begun to write and not closed yet.
+    begun: BTreeSet<OsString>,
 }
 
 impl Watch {
     fn new() -> std::io::Result<Watch> {
         let inotify = Inotify::init()?;
         let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
-        Ok(Watch { inotify, ready, directory: None, store: None })
+        Ok(Watch { inotify, ready, directory: None, store: None, begun: BTreeSet::new() })
     }
 
     /// Watches the directory that is there now, and tells whether that is another one than before.
@@ -129,6 +143,9 @@ impl Watch {
             | WatchMask::ONLYDIR;
         let directory = self.inotify.watches().add(world.data.archives(), events).ok();
         let other = directory.is_some() && directory != self.directory;
+        if other {
+            self.begun.clear();
+        }
         self.directory = directory;
         // The index is replaced by a rename. Made by the agent's start, and nobody exchanges it.
         let renames = WatchMask::MOVED_TO | WatchMask::ONLYDIR;
@@ -151,6 +168,12 @@ impl Watch {
                 // A file that is being written is told of again when its writer closes it.
                 let begun = event.mask.contains(EventMask::CREATE)
                     && !event.name.is_some_and(|name| is_whole(&archives.join(name)));
+                match event.name {
+                    Some(name) if begun => drop(self.begun.insert(name.to_owned())),
+                    Some(name) => drop(self.begun.remove(name)),
+                    // Events were lost, perhaps those of closing.
+                    None => self.begun.clear(),
+                }
                 // Also what overflowed, and what a directory tells that is watched no more.
                 told.archives |= !begun;
             }
@@ -164,10 +187,10 @@ impl Watch {
 
 /// Takes in every archive that the store does not know yet; whoever waits for an image then looks again. Whether something
 /// failed that may go better another time with the same archives. Where nothing `came` and nothing changes, nobody is woken.
-async fn import_all(world: &Arc<World>, sender: &Sender<Message>, came: bool) -> bool {
+async fn import_all(world: &Arc<World>, sender: &Sender<Message>, came: bool, archives: Vec<String>) -> bool {
     // Who is told to wait is told of the end.
     world.importing.store(came, Ordering::Release);
-    let outcome = import_each(world, sender).await;
+    let outcome = import_each(world, sender, archives).await;
     world.importing.store(false, Ordering::Release);
     if let Some(damage) = world.store.take_damage() {
         let _ = sender.send(Message::Warning(damage)).await;
@@ -189,7 +212,7 @@ struct Outcome {
     again: bool,
 }
 
-async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Outcome {
+async fn import_each(world: &Arc<World>, sender: &Sender<Message>, archives: Vec<String>) -> Outcome {
     let mut unusable = BTreeMap::new();
     let (mut changed, mut again) = (false, false);
     let of_store = world.clone();
@@ -201,7 +224,7 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>) -> Outcome {
         }
     }
     let directory = world.data.archives();
-    for name in names(&directory) {
+    for name in archives {
         let path = directory.join(&name);
         let (of_store, archive) = (world.clone(), path.clone());
         let import = move || -> Result<_> {
