@@ -53,6 +53,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         );
     }
     this_boot(&runtime)?;
+    manifests(&config.pod_manifest_path, &runtime)?;
     let (node, mut warnings) = node(&cgroups)?;
     warnings.extend(unmet);
     warnings.extend(cgroups.missing());
@@ -95,16 +96,29 @@ fn kernel() -> Result<()> {
 
 fn directories(config: &config::Agent, runtime: &Runtime, data: &Data) -> Result<()> {
     let ours = [runtime.root().to_owned(), runtime.pods(), runtime.orders(), data.own(), data.pods()];
-    let shared = [data.archives(), config.pod_manifest_path.clone(), config.log_dir.clone()];
+    let shared = [data.archives(), config.log_dir.clone()];
     for (path, mode) in shared.iter().map(|it| (it, 0o750)).chain(ours.iter().map(|it| (it, 0o700))) {
-        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-        made.with_context(|| format!("make directory {}", path.display()))?;
+        directory(path, mode)?;
     }
     for path in &ours {
         let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
         closed.with_context(|| format!("close directory {} to others", path.display()))?;
     }
     Ok(())
+}
+
+fn directory(path: &Path, mode: u32) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.with_context(|| format!("make directory {}", path.display()))
+}
+
+/// Makes the manifests directory where that can do no harm: an empty one would order the end of each pod that runs from
+/// one that is away for a while. A link to something that is not there yet stays what it is. The listing reports both.
+fn manifests(path: &Path, runtime: &Runtime) -> Result<()> {
+    let is_link = path.symlink_metadata().is_ok_and(|look| look.is_symlink());
+    let pods = runtime.pods();
+    let any = fs::read_dir(&pods).with_context(|| format!("list {}", pods.display()))?.next().is_some();
+    if any || is_link { Ok(()) } else { directory(path, 0o750) }
 }
 
 fn held(lock: io::Result<Option<File>>, flag: &str, path: &Path) -> Result<File> {
