@@ -191,8 +191,12 @@ fn thermal_throttles() -> Vec<String> {
 /// The node's name, remembered from the first start on: pods are called after it.
 fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<String>)> {
     let path = data.node_name();
-    let remembered =
-        fs::read_to_string(&path).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let remembered = fs::read(&path).ok().map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+    // What a power cut left may be anything.
+    let (remembered, spoilt) = match remembered {
+        Some(name) if config::node_name(&name).as_ref() != Ok(&name) => (None, true),
+        remembered => (remembered, false),
+    };
     let host = nix::unistd::gethostname().context("read the host name")?.to_string_lossy().to_lowercase();
     let host = config::node_name(&host);
     match (&config.node_name, remembered) {
@@ -216,7 +220,14 @@ fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<Stri
             let name = host
                 .map_err(|why| anyhow::anyhow!("the host name {why}; give the node a name by --node-name"))?;
             remember(&path, &name)?;
-            Ok((name, None))
+            let warning = spoilt.then(|| {
+                format!(
+                    "{} held no name for a node: this node took the host's, {name}, and wrote it there; if it had \
+                     another, give it back by --node-name",
+                    path.display()
+                )
+            });
+            Ok((name, warning))
         }
     }
 }
