@@ -41,10 +41,6 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         held(lock::take(&runtime.lock()), "--runtime-dir", &config.runtime_dir)?,
         held(lock::take(&data.lock()), "--data-dir", &config.data_dir)?,
     ];
-    let cgroups = Hierarchy::detect(&config.cgroup_root)?;
-    let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
-    let lock = lock::take_directory(&cgroups.directory());
-    locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
     if let Some(rival) = rival::find(&config.pod_manifest_path).filter(|_| !config.force) {
         bail!(
             "{rival} reads manifests from {} too: two supervisors would run every pod twice on the same data; stop it, or \
@@ -52,6 +48,10 @@ pub fn prepare(config: config::Agent) -> Result<World> {
             config.pod_manifest_path.display()
         );
     }
+    let cgroups = Hierarchy::detect(&config.cgroup_root)?;
+    let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
+    let lock = lock::take_directory(&cgroups.directory());
+    locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
     this_boot(&runtime)?;
     manifests(&config.pod_manifest_path, &runtime)?;
     let (node, mut warnings) = node(&cgroups)?;

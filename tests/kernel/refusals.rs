@@ -56,6 +56,7 @@ fn a_second_agent_on_the_same_manifests_is_refused() {
     let manifests = world.manifests().display().to_string();
     let said = refused(other.agent_command(&[("--pod-manifest-path", &manifests)]));
     assert!(said.contains("--force"), "{said}");
+    assert!(other.place().cgroups().is_empty(), "{:?}", other.place().cgroups());
 }
 
 #[test]
