@@ -108,6 +108,17 @@ impl Source {
     }
 }
 
+/// systemd gives up for good after five failed starts in ten seconds, unless it is told not to.
+#[test]
+fn the_unit_never_gives_an_agent_up() {
+    let unit = fs::read_to_string("systemd/holdfast.service").expect("the unit is there");
+    let (before, service) = unit.split_once("\n[Service]\n").expect("the unit has a section Service");
+    assert!(before.starts_with("[Unit]\n") && before.lines().any(|line| line == "StartLimitIntervalSec=0"));
+    for line in ["Restart=always", "RestartSec=2"] {
+        assert!(service.lines().any(|known| known == line), "{line}");
+    }
+}
+
 fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("src")];

@@ -28,17 +28,42 @@ pub fn is_younger(look: &Metadata, age: Duration) -> bool {
     since.is_some_and(|since| since < age)
 }
 
-/// The file system of a directory, and the names in it; of one directory, whatever is mounted there meanwhile.
+/// Which directory it is: its file system and its number there.
+pub type Identity = (u64, u64);
+
+/// Which directory the manifests were last read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Its file system.
+    pub device: u64,
+    /// Its number there; unknown where an agent wrote it down that knew of the device only.
+    pub inode: Option<u64>,
+}
+
+impl Known {
+    /// As it was written down: `<device> <inode>`.
+    pub fn parse(text: &str) -> Option<Known> {
+        let mut numbers = text.split_whitespace().map(|number| number.parse().ok());
+        Some(Known { device: numbers.next()??, inode: numbers.next().flatten() })
+    }
+
+    /// Whether it is the directory of `identity`.
+    pub fn is(self, (device, inode): Identity) -> bool {
+        self.device == device && self.inode.is_none_or(|known| known == inode)
+    }
+}
+
+/// Which directory is at `path`, and the names in it; of one directory, whatever is mounted there meanwhile.
 ///
 /// Without O_NOATIME the kernel would note each reading on the disk.
-pub fn names(path: &Path) -> io::Result<(u64, Vec<String>)> {
+pub fn names(path: &Path) -> io::Result<(Identity, Vec<String>)> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = match Dir::open(path, flags | OFlag::O_NOATIME, Mode::empty()) {
         // Only root and the owner may ask for that.
         Err(Errno::EPERM) => Dir::open(path, flags, Mode::empty())?,
         other => other?,
     };
-    let device = fstat(directory.as_raw_fd())?.st_dev;
+    let look = fstat(directory.as_raw_fd())?;
     let mut names = Vec::new();
     for entry in directory.iter() {
         match entry?.file_name().to_string_lossy() {
@@ -46,7 +71,7 @@ pub fn names(path: &Path) -> io::Result<(u64, Vec<String>)> {
             name => names.push(name.into_owned()),
         }
     }
-    Ok((device, names))
+    Ok(((look.st_dev, look.st_ino), names))
 }
 
 /// The content of an entry, or what it is instead of a file.

@@ -41,10 +41,6 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         held(lock::take(&runtime.lock()), "--runtime-dir", &config.runtime_dir)?,
         held(lock::take(&data.lock()), "--data-dir", &config.data_dir)?,
     ];
-    let cgroups = Hierarchy::detect(&config.cgroup_root)?;
-    let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
-    let lock = lock::take_directory(&cgroups.directory());
-    locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
     if let Some(rival) = rival::find(&config.pod_manifest_path).filter(|_| !config.force) {
         bail!(
             "{rival} reads manifests from {} too: two supervisors would run every pod twice on the same data; stop it, or \
@@ -52,7 +48,12 @@ pub fn prepare(config: config::Agent) -> Result<World> {
             config.pod_manifest_path.display()
         );
     }
+    let cgroups = Hierarchy::detect(&config.cgroup_root)?;
+    let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
+    let lock = lock::take_directory(&cgroups.directory());
+    locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
     this_boot(&runtime)?;
+    manifests(&config.pod_manifest_path, &runtime)?;
     let (node, mut warnings) = node(&cgroups)?;
     warnings.extend(config.notes.iter().cloned());
     warnings.extend(unmet);
@@ -96,16 +97,29 @@ fn kernel() -> Result<()> {
 
 fn directories(config: &config::Agent, runtime: &Runtime, data: &Data) -> Result<()> {
     let ours = [runtime.root().to_owned(), runtime.pods(), runtime.orders(), data.own(), data.pods()];
-    let shared = [data.archives(), config.pod_manifest_path.clone(), config.log_dir.clone()];
+    let shared = [data.archives(), config.log_dir.clone()];
     for (path, mode) in shared.iter().map(|it| (it, 0o750)).chain(ours.iter().map(|it| (it, 0o700))) {
-        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-        made.with_context(|| format!("make directory {}", path.display()))?;
+        directory(path, mode)?;
     }
     for path in &ours {
         let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
         closed.with_context(|| format!("close directory {} to others", path.display()))?;
     }
     Ok(())
+}
+
+fn directory(path: &Path, mode: u32) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.with_context(|| format!("make directory {}", path.display()))
+}
+
+/// Makes the manifests directory where that can do no harm: an empty one would order the end of each pod that runs from
+/// one that is away for a while. A link to something that is not there yet stays what it is. The listing reports both.
+fn manifests(path: &Path, runtime: &Runtime) -> Result<()> {
+    let is_link = path.symlink_metadata().is_ok_and(|look| look.is_symlink());
+    let pods = runtime.pods();
+    let any = fs::read_dir(&pods).with_context(|| format!("list {}", pods.display()))?.next().is_some();
+    if any || is_link { Ok(()) } else { directory(path, 0o750) }
 }
 
 fn held(lock: io::Result<Option<File>>, flag: &str, path: &Path) -> Result<File> {
@@ -178,8 +192,12 @@ fn thermal_throttles() -> Vec<String> {
 /// The node's name, remembered from the first start on: pods are called after it.
 fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<String>)> {
     let path = data.node_name();
-    let remembered =
-        fs::read_to_string(&path).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let remembered = fs::read(&path).ok().map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+    // What a power cut left may be anything.
+    let (remembered, spoilt) = match remembered {
+        Some(name) if config::node_name(&name).as_ref() != Ok(&name) => (None, true),
+        remembered => (remembered, false),
+    };
     let host = nix::unistd::gethostname().context("read the host name")?.to_string_lossy().to_lowercase();
     let host = config::node_name(&host);
     match (&config.node_name, remembered) {
@@ -203,7 +221,14 @@ fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<Stri
             let name = host
                 .map_err(|why| anyhow::anyhow!("the host name {why}; give the node a name by --node-name"))?;
             remember(&path, &name)?;
-            Ok((name, None))
+            let warning = spoilt.then(|| {
+                format!(
+                    "{} held no name for a node: this node took the host's, {name}, and wrote it there; if it had \
+                     another, give it back by --node-name",
+                    path.display()
+                )
+            });
+            Ok((name, warning))
         }
     }
 }

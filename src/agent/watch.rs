@@ -20,7 +20,7 @@ use smol::stream::StreamExt;
 use smol::{Async, Timer};
 
 use super::Message;
-use super::entries::{Look as EntryLook, is_younger, look_of, names, read};
+use super::entries::{Identity, Known, Look as EntryLook, is_younger, look_of, names, read};
 use super::node::Look;
 use super::world::World;
 use crate::lifecycle::Event;
@@ -48,9 +48,9 @@ pub struct Directory {
     /// The data directory.
     data: PathBuf,
     orders: PathBuf,
-    /// The file system that it was last on, and where that is written down for the next agent.
-    device: Option<u64>,
-    device_file: PathBuf,
+    /// Which directory it last was, and where that is written down for the next agent.
+    known: Option<Known>,
+    known_file: PathBuf,
     state: manifest::Directory,
     /// How often everything is looked at: the kubelet's `fileCheckFrequency`.
     relist: Duration,
@@ -67,8 +67,8 @@ impl Directory {
         let context = Context { node_name: world.node_name.clone(), directory: path.display().to_string() };
         let mut state = manifest::Directory::new(context);
         seeds.into_iter().for_each(|pod| state.remember(pod));
-        let device_file = world.runtime.manifests_device();
-        let device = fs::read_to_string(&device_file).ok().and_then(|number| number.parse().ok());
+        let known_file = world.runtime.manifests_device();
+        let known = fs::read_to_string(&known_file).ok().and_then(|text| Known::parse(&text));
         let orders = world.runtime.orders();
         let data = world.config.data_dir.clone();
         let relist = world.config.file_check_frequency;
@@ -76,8 +76,8 @@ impl Directory {
             path,
             data,
             orders,
-            device,
-            device_file,
+            known,
+            known_file,
             state,
             relist,
             seen: BTreeMap::new(),
@@ -118,7 +118,12 @@ impl Directory {
             }
             let look = |directory: &mut Directory| match told.files {
                 None => directory.list(SETTLED),
-                Some(names) => names.iter().for_each(|name| directory.look(name)),
+                Some(names) => {
+                    if directory.state.is_vanished() {
+                        directory.list(SETTLED);
+                    }
+                    names.iter().for_each(|name| directory.look(name));
+                }
             };
             self = self.tell_after(look, &sender).await;
         }
@@ -160,13 +165,11 @@ impl Directory {
         self.unsettled = false;
         match names(&self.path) {
             Err(error) => self.state.vanished(&error.to_string()),
-            Ok((device, names)) if names.is_empty() && self.is_unmounted(device) => {
-                self.state.vanished(
-                    "it is empty, and what was mounted there with the manifests is not any more; mount it again",
-                );
-            }
-            Ok((device, mut names)) => {
-                self.remember_device(device);
+            Ok((identity, mut names)) => {
+                if let Some(why) = self.is_no_order(identity, &names) {
+                    return self.state.vanished(why);
+                }
+                self.remember(identity);
                 names.sort();
                 self.seen.retain(|name, _| names.binary_search(name).is_ok());
                 self.state.listed(names.iter().map(String::as_str));
@@ -199,7 +202,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
                 self.seen.remove(name);
                 // With its directory gone too this is no order; the listing tells.
-                if fs::metadata(&self.path).is_ok_and(|it| it.is_dir() && Some(it.dev()) == self.device) {
+                if fs::metadata(&self.path).is_ok_and(|it| it.is_dir() && self.knows((it.dev(), it.ino()))) {
                     self.state.gone(name);
                 }
                 return;
@@ -219,16 +222,34 @@ impl Directory {
         self.state.set(name, &read(&path, &look));
     }
 
-    /// Whether what runs came from another file system than `device`, where the directory is now.
-    fn is_unmounted(&self, device: u64) -> bool {
-        self.device.is_some_and(|known| known != device) && !self.state.wanted().is_empty()
+    /// Why the directory with `names` does not order the end of what runs, though no manifest is in it: nobody removed
+    /// them from there, since it is another one than they were read from.
+    fn is_no_order(&self, identity: Identity, names: &[String]) -> Option<&'static str> {
+        let known = self.known.filter(|known| !known.is(identity))?;
+        if names.iter().any(|name| manifest::Directory::reads(name)) || self.state.wanted().is_empty() {
+            return None;
+        }
+        Some(match known.device == identity.0 {
+            false => {
+                "no manifest is in it, and what was mounted there with the manifests is not any more; mount it again"
+            }
+            true => {
+                "it is another directory than before, and no manifest is in it; put the manifests there, or end what runs \
+                 by `holdfast down`"
+            }
+        })
     }
 
-    fn remember_device(&mut self, device: u64) {
-        if self.device != Some(device) {
-            self.device = Some(device);
-            let written = atomic::replace(&self.device_file, device.to_string().as_bytes(), 0o600);
-            written.unwrap_or_else(|error| warn!("write {}: {error}", self.device_file.display()));
+    fn knows(&self, identity: Identity) -> bool {
+        self.known.is_some_and(|known| known.is(identity))
+    }
+
+    fn remember(&mut self, (device, inode): Identity) {
+        let now = Some(Known { device, inode: Some(inode) });
+        if self.known != now {
+            self.known = now;
+            let written = atomic::replace(&self.known_file, format!("{device} {inode}").as_bytes(), 0o600);
+            written.unwrap_or_else(|error| warn!("write {}: {error}", self.known_file.display()));
         }
     }
 

@@ -54,7 +54,7 @@ impl Runtime {
         self.0.join("manifests.json")
     }
 
-    /// The number of the file system that the manifests directory was last on, for the next agent.
+    /// The numbers of the file system and the inode that the manifests directory last was, for the next agent.
     pub fn manifests_device(&self) -> PathBuf {
         self.0.join("manifests-device")
     }

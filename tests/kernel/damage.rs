@@ -19,14 +19,14 @@ use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{A_WHILE, SOON, Seen, World, eventually, stays_true_for};
 
 /// A pod whose container writes `text` into a volume of its own.
-fn keeper(name: &str, text: &str) -> Value {
+pub fn keeper(name: &str, text: &str) -> Value {
     let main = pod(name, &["write", "/data/mark", text]);
     let main = with_main(main, json!({"volumeMounts": [{"name": "data", "mountPath": "/data"}]}));
     with(main, json!({"volumes": [{"name": "data", "emptyDir": {}}]}))
 }
 
 /// Where the keeper's mark is on the node.
-fn mark(world: &World, uid: &str) -> PathBuf {
+pub fn mark(world: &World, uid: &str) -> PathBuf {
     world.data().join("agent/holdfast/pods").join(uid).join("volumes/data/mark")
 }
 
@@ -98,6 +98,8 @@ fn an_unmounted_directory_ends_nothing_not_even_under_the_next_agent() {
     fs::create_dir(&stick).unwrap();
     let none = None::<&str>;
     mount(Some("tmpfs"), &stick, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+    // What keeps an empty directory in a repository is no manifest.
+    fs::write(world.manifests().join(".keep"), "").unwrap();
     let plug = || mount(Some(&stick), &world_manifests(&stick), none, MsFlags::MS_BIND, none).unwrap();
     plug();
     world.start_agent();

@@ -217,10 +217,10 @@ fn import(world: &World, archive: &Path) -> Child {
 
 /// Waits until an import is at work on its layers.
 fn at_work(world: &World, child: &mut Child) {
-    let scratch = store(world).join("tmp/image");
+    let tmp = store(world).join("tmp");
     eventually(SOON, "the import unpacks", || {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be ended");
-        (!entries(&scratch).is_empty()).then_some(())
+        entries(&tmp).iter().any(|scratch| !entries(&tmp.join(scratch)).is_empty()).then_some(())
     });
 }
 

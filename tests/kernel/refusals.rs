@@ -56,6 +56,7 @@ fn a_second_agent_on_the_same_manifests_is_refused() {
     let manifests = world.manifests().display().to_string();
     let said = refused(other.agent_command(&[("--pod-manifest-path", &manifests)]));
     assert!(said.contains("--force"), "{said}");
+    assert!(other.place().cgroups().is_empty(), "{:?}", other.place().cgroups());
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
     std::fs::copy(crate::harness::image::workload(), &program).unwrap();
     let mut kubelet = Command::new(&program);
     kubelet.arg("watch").arg(world.manifests()).stdout(Stdio::piped());
-    let mut kubelet = Kubelet(kubelet.spawn().unwrap());
+    let mut kubelet = Process(kubelet.spawn().unwrap());
     let mut says = BufReader::new(kubelet.0.stdout.take().unwrap());
     says.read_line(&mut String::new()).unwrap();
     let said = refused(world.agent_command(&[]));
@@ -109,17 +110,39 @@ fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
     world.start_agent();
 }
 
-/// Ends with its story.
-struct Kubelet(std::process::Child);
+/// No refusal, since a node that nobody is at must come up: after a power cut a file may hold nothing but NULs.
+#[test]
+fn a_remembered_name_that_is_none_is_replaced_by_the_hosts_with_a_warning() {
+    let world = World::without_agent();
+    let kept = world.data().join("agent/holdfast/node-name");
+    std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    std::fs::write(&kept, [0; 12]).unwrap();
+    let named = world.agent_command(&[]);
+    let mut unnamed = Command::new(named.get_program());
+    let name = world.cgroup_root();
+    let is_name = |arg: &std::ffi::OsStr| ["--node-name", &name[1..]].iter().any(|it| arg == *it);
+    unnamed.args(named.get_args().filter(|arg| !is_name(arg)));
+    unnamed.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _agent = Process(unnamed.spawn().unwrap());
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap().to_lowercase();
+    eventually(SOON, "the agent tells", || {
+        let node = std::fs::read_to_string(world.runtime.join("node.json")).ok()?;
+        node.contains("held no name for a node").then_some(())
+    });
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), host);
+}
 
-impl Kubelet {
+/// Ends with its story.
+struct Process(std::process::Child);
+
+impl Process {
     fn end(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 }
 
-impl Drop for Kubelet {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -150,7 +150,9 @@ fn the_callers_terminal_is_restored_whatever_ends_the_session() {
     pty.sees("\r\ngoes on\r\n");
     // The window is closed.
     pty.hang_up();
-    assert_eq!(pty.ends(), Some(129));
+    // By the signal, or by what the terminal says when it is read or written first.
+    let code = pty.ends();
+    assert!(matches!(code, Some(129 | 1)), "{code:?}");
     eventually(SOON, "nothing of it is left", || (commands(&world) == 0).then_some(()));
 }
 
@@ -215,7 +217,7 @@ fn what_was_wrong_is_told_by_words_and_exit_code() {
     check(&["exec", "web", "--", SHELL, "sh", "-c", "kill -9 $$"], 137, "");
     check(&["exec", "web", "--", SHELL, "sh", "-c", "kill -15 $$"], 143, "");
     check(&["exec", "web", "-c", "other", "--", "true"], 1, "container \"other\" is not in pod");
-    check(&["exec", "web", "ls", "-l"], 2, "the command comes after --; type: holdfast exec web -- ls -l");
+    check(&["exec", "web", "ls", "-l"], 1, "the command comes after --; type: holdfast exec web -- ls -l");
     check(&["exec", "web"], 2, "Usage: holdfast exec [OPTIONS] POD -- COMMAND...");
     check(&["exec", "web", "--contianer", "main", "--", "true"], 2, "unexpected argument \"--contianer\"");
     check(&["attach", "web", "-c", "other"], 1, "container \"other\" is not in pod");

@@ -103,6 +103,11 @@ impl Directory {
         self.problem = Some(reason.to_owned());
     }
 
+    /// Whether the last that was heard of the directory is that it cannot be read.
+    pub fn is_vanished(&self) -> bool {
+        self.problem.is_some()
+    }
+
     /// A full listing: the directory is there, and what is not among `names` is gone. Says whether anything changed.
     pub fn listed<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> bool {
         let names: BTreeSet<&str> = names.into_iter().collect();
