@@ -219,7 +219,7 @@ fn what_was_wrong_is_told_by_words_and_exit_code() {
     check(&["exec", "web", "-c", "other", "--", "true"], 1, "container \"other\" is not in pod");
     check(&["exec", "web", "ls", "-l"], 1, "the command comes after --; type: holdfast exec web -- ls -l");
     check(&["exec", "web"], 2, "Usage: holdfast exec [OPTIONS] POD -- COMMAND...");
-    check(&["exec", "web", "--contianer", "main", "--", "true"], 2, "unexpected argument \"--contianer\"");
+    check(&["exec", "web", "--contianer", "main", "--", "true"], 1, "unexpected argument \"--contianer\"");
     check(&["attach", "web", "-c", "other"], 1, "container \"other\" is not in pod");
     world.write("over.yaml", &with(pod("over", &["exit", "3"]), json!({"restartPolicy": "Never"})));
     world.once("over", "has failed", |pod| pod.phase() == "Failed");
