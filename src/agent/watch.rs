@@ -196,6 +196,11 @@ impl Directory {
 
     /// Reads the entry `name`.
     fn look(&mut self, name: &str) {
+        // What is not UTF-8 is told under a name by which it cannot be opened; that it is gone is found by a listing.
+        if name.contains(char::REPLACEMENT_CHARACTER) {
+            self.state.set(name, &FileContent::Bytes(Vec::new()));
+            return;
+        }
         let path = self.path.join(name);
         let look = match fs::metadata(&path) {
             Ok(look) => look,

@@ -1,6 +1,8 @@
 //! What may happen to the manifests directory, and what else may lie in it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
@@ -26,12 +28,15 @@ fn only_manifests_are_read_and_the_rest_is_listed_with_a_reason() {
     symlink("/dev/zero", folder.join("device.yaml")).unwrap();
     symlink("nowhere", folder.join("dangling.yaml")).unwrap();
     world.write_text("huge.yaml", &"#".repeat(10 * 1024 * 1024 + 1));
+    let foreign = folder.join(OsStr::from_bytes(b"o\xffdd.yaml"));
+    fs::write(&foreign, pod("foreign", &["trap-term"]).to_string()).unwrap();
     world.write("good.yaml", &pod("good", &["trap-term"]));
     world.write("bare", &pod("bare", &["trap-term"]));
     world.running("good");
     world.running("bare");
     world.reported(&["x.yaml~", "x.yaml.bak", ".x.yaml.swp", "notes.txt"]);
     world.reported(&["folder.yaml", "fifo.yaml", "socket.yaml", "device.yaml", "huge.yaml"]);
+    world.reported(&["the name is not UTF-8"]);
     stays_true_for(A_WHILE, "two pods", || world.pods().len() == 2);
 }
 

@@ -133,6 +133,7 @@ pub fn ignored(name: &str) -> Option<String> {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
     let because = |reason: &str| Some(reason.to_owned());
     match extension.map(str::to_ascii_lowercase).as_deref() {
+        _ if name.contains(char::REPLACEMENT_CHARACTER) => because("the name is not UTF-8: rename the file"),
         _ if name.starts_with('.') => because("hidden: the name begins with a dot"),
         _ if name.ends_with('~') => because("an editor's backup: the name ends with '~'"),
         _ if name.starts_with('#') => because("an editor's copy: the name begins with '#'"),
