@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::unpack::{Done, unpack};
+use super::unpack::{Done, unpack, unpack_keeping};
 
 /// A directory with `secret` in it, and the destination `to`.
 struct Ground(PathBuf);
@@ -290,6 +290,32 @@ fn a_header_without_end_is_refused_before_it_fills_the_memory() {
         assert!(unpack(endless, b"src", &ground.to()).is_err());
         assert!(read < 4 * 1024 * 1024, "{read}");
     }
+}
+
+/// Every disk is too full for somebody who keeps all of it free: 64 MiB would fit well.
+#[test]
+fn what_would_fill_the_disk_is_broken_off_and_leaves_no_half_file() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("src/large").unwrap();
+    header.set_size(64 << 20);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let large = || {
+        let before = [dir("src"), file("src/a", "A"), header.as_bytes().to_vec()].concat();
+        io::Cursor::new(before).chain(io::repeat(0).take((64 << 20) + 1024))
+    };
+    let ground = Ground::new();
+    let mut read = 0;
+    let done = unpack_keeping(100, Counted(&mut read, large()), b"src", &ground.to());
+    assert!(format!("{:#}", done.unwrap_err()).contains("the disk is nearly full"));
+    assert!(read < 32 << 20, "{read}");
+    assert_eq!(ground.unpack(&[0; 1024]).1, ["a=A"]);
+    unpack(large(), b"src", &ground.to()).unwrap();
+    // Empty files take room, too.
+    let many: Vec<Vec<u8>> = (0..5000).map(|number| file(&format!("src/{number}"), "")).collect();
+    let ground = Ground::new();
+    let done = unpack_keeping(100, &*stream(&[vec![dir("src")], many].concat()), b"src", &ground.to());
+    assert!(format!("{:#}", done.unwrap_err()).contains("the disk is nearly full"));
 }
 
 struct Counted<'c, R>(&'c mut u64, R);
