@@ -367,6 +367,24 @@ fn exchange(one: &Path, other: &Path) {
     renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
 }
 
+#[test]
+fn what_is_copied_into_a_directory_keeps_its_own_name() {
+    let ground = Ground::new();
+    symlink("secret", ground.0.join("current")).unwrap();
+    for (from, expected) in [
+        ("current", "current"),
+        ("outside", "outside"),
+        ("outside/", "outside"),
+        ("outside/.", "outside"),
+        ("outside/../outside", "outside"),
+    ] {
+        assert_eq!(super::own_name(&ground.0.join(from)).unwrap(), expected, "{from}");
+    }
+    assert!(super::own_name(&ground.0.join("outside/..")).unwrap().starts_with("holdfast-cp-"));
+    assert!(super::own_name(Path::new("/")).is_err());
+    fs::remove_file(ground.0.join("current")).unwrap();
+}
+
 struct Counted<'c, R>(&'c mut u64, R);
 
 impl<R: Read> Read for Counted<'_, R> {
