@@ -146,3 +146,20 @@ fn following_ends_with_an_error_when_the_pod_goes_before_its_container_starts() 
     assert_eq!(follow.wait().unwrap().code(), Some(1));
     assert!(error.contains("never started") || error.contains("not found"), "{error}");
 }
+
+#[test]
+fn a_pod_may_name_the_container_that_is_meant() {
+    let world = World::with_agent();
+    let mut object = object("web", "default", json!([running("a"), running("b")]));
+    object["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/default-container": "b"});
+    world.publish("1", object.clone());
+    world.write_log("a/0.log", &line(1, "of a"));
+    world.write_log("b/0.log", &line(2, "of b"));
+    world.check(&["logs", "web"], "of b\n");
+    world.check(&["logs", "web", "-c", "a"], "of a\n");
+    object["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/default-container": "nobody"});
+    world.publish("1", object);
+    let run = world.run(&["logs", "web"]);
+    assert_eq!((run.code, &*run.out), (0, "of a\n"));
+    assert_eq!(run.err, "Defaulted container \"a\" out of: a, b\n");
+}
