@@ -10,6 +10,7 @@ mod cri;
 mod files;
 mod follow;
 mod form;
+mod gone;
 mod source;
 mod stream;
 mod tail;
