@@ -233,6 +233,27 @@ fn logs_of_pods_that_are_gone_are_not_followed_out_of_their_directory() {
 }
 
 #[test]
+fn errors_of_some_logs_do_not_hide_the_others_where_they_are_to_be_ignored() {
+    let world = World::without_agent();
+    world.publish("1", object("web", "default", json!([waiting("a", "ErrImagePull"), running("b")])));
+    world.write_log("b/0.log", &line(1, "one"));
+    let waits = "error: container \"a\" in pod \"web-edge-1\" is waiting to start: ErrImagePull\n";
+    let run = world.run(&["logs", "web", "--all-containers", "--ignore-errors"]);
+    assert_eq!((run.code, &*run.out), (0, "one\n"));
+    assert!(run.err.ends_with(waits), "{}", run.err);
+    let run = world.run(&["logs", "web", "--all-containers"]);
+    assert!((run.code, &*run.out) == (1, "") && run.err.ends_with(waits), "{}", run.err);
+    // Also while following: a log that is none.
+    world.publish("1", labelled("web", "web", &["b", "c"]));
+    fs::create_dir_all(world.logs().join("c")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", world.logs().join("c/0.log")).unwrap();
+    let run = world.run(&["logs", "-f", "web", "--all-containers", "--ignore-errors"]);
+    assert_eq!((run.code, &*run.out), (0, "one\n"), "{}", run.err);
+    assert!(run.err.contains("error: refuse ") && run.err.contains("symbolic link"), "{}", run.err);
+    assert_eq!(world.run(&["logs", "-f", "web", "--all-containers"]).code, 1);
+}
+
+#[test]
 fn a_pod_may_name_the_container_that_is_meant() {
     let world = World::with_agent();
     let mut object = object("web", "default", json!([running("a"), running("b")]));
