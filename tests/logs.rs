@@ -146,3 +146,126 @@ fn following_ends_with_an_error_when_the_pod_goes_before_its_container_starts() 
     assert_eq!(follow.wait().unwrap().code(), Some(1));
     assert!(error.contains("never started") || error.contains("not found"), "{error}");
 }
+
+/// A log below the directory of all logs, which an agent published or did not.
+fn leave(world: &World, directory: &str, log: &str, text: &str) {
+    let path = world.root().join("log").join(directory).join(log);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// After a reboot nothing is published any more, and what was written before is what a technician came for.
+#[test]
+fn logs_of_a_pod_that_nobody_knows_any_more_are_shown_and_told_of() {
+    let world = World::with_agent();
+    let log_dir = world.root().join("log");
+    let node = json!({
+        "version": 1, "name": "edge-1", "pid": 1, "started": 0, "cgroup_root": "/", "data_dir": "/d",
+        "manifests_dir": "/m", "log_dir": log_dir,
+    });
+    fs::write(world.runtime().join("node.json"), node.to_string()).unwrap();
+    leave(&world, "default_web-edge-1_1", "a/0.log", &line(1, "first"));
+    leave(&world, "default_web-edge-1_2", "a/0.log", &line(2, "second"));
+    leave(&world, "default_web-edge-1_2", "a/1.log", &line(3, "third"));
+    leave(&world, "default_web-edge-1_2", "b/0.log", &line(4, "of b"));
+    leave(&world, "prod_web-edge-1_3", "a/0.log", &line(5, "elsewhere"));
+    fs::create_dir_all(log_dir.join("default_web-edge-1_4/a")).unwrap();
+    // The directory that was written to last, whatever its name.
+    let at = |path: &str, seconds: u64| {
+        let file = fs::File::options().append(true).open(log_dir.join(path)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    };
+    at("default_web-edge-1_1/a/0.log", 1_000_000_000);
+    at("default_web-edge-1_2/a/1.log", 1_000_000_060);
+    at("default_web-edge-1_2/b/0.log", 1_000_000_030);
+    for name in ["web", "web-edge-1", "pod/web"] {
+        let run = world.run(&["logs", name, "-c", "a"]);
+        assert_eq!((run.code, &*run.out), (0, "third\n"), "{name}: {}", run.err);
+        let told = "pod \"web-edge-1\" is gone; it wrote this until 2001-09-09T01:47:40Z, into ";
+        assert!(run.err.starts_with(told) && run.err.lines().count() == 1, "{}", run.err);
+    }
+    assert_eq!(world.run(&["logs", "web", "-c", "a", "--previous"]).out, "second\n");
+    assert_eq!(world.run(&["logs", "web", "-c", "b", "-f"]).out, "of b\n");
+    assert_eq!(world.run(&["logs", "web", "--all-containers"]).out, "third\nof b\n");
+    let run = world.run(&["logs", "web"]);
+    assert!(
+        run.out == "third\n" && run.err.contains("Defaulted container \"a\" out of: a, b"),
+        "{}",
+        run.err
+    );
+    assert_eq!(world.run(&["logs", "web", "-n", "prod"]).out, "elsewhere\n");
+    world.check_error(&["logs", "we"], "error: pod \"we\" not found in namespace \"default\"");
+    // Whoever is there comes first.
+    world.publish("9", object("web", "default", json!([running("a")])));
+    world.write_log("a/0.log", &line(6, "alive"));
+    world.check(&["logs", "web"], "alive\n");
+}
+
+#[test]
+fn logs_of_pods_that_are_gone_are_found_where_no_agent_has_run_since_the_boot() {
+    let world = World::without_agent();
+    fs::remove_dir_all(world.runtime()).unwrap();
+    leave(&world, "default_web-box_1", "a/0.log", &line(1, "before the power went"));
+    let log_dir = world.root().join("log").display().to_string();
+    let run = world.run(&["logs", "web-box", "--log-dir", &log_dir]);
+    assert_eq!((run.code, &*run.out), (0, "before the power went\n"), "{}", run.err);
+    let error = world.run(&["logs", "none", "--log-dir", &log_dir]);
+    assert!(error.code == 1 && error.err.starts_with("error: no agent has run here"), "{}", error.err);
+}
+
+/// Threats 22: what was planted in the directory of all logs is not entered.
+#[test]
+fn logs_of_pods_that_are_gone_are_not_followed_out_of_their_directory() {
+    let world = World::with_agent();
+    let log_dir = world.root().join("log");
+    leave(&world, "secret/a", "0.log", &line(1, "secret"));
+    let secret = log_dir.join("secret");
+    std::os::unix::fs::symlink(&secret, log_dir.join("default_web_1")).unwrap();
+    fs::create_dir_all(log_dir.join("default_db_1")).unwrap();
+    std::os::unix::fs::symlink(secret.join("a"), log_dir.join("default_db_1/a")).unwrap();
+    fs::create_dir_all(log_dir.join("default_dns_1/a")).unwrap();
+    std::os::unix::fs::symlink(secret.join("a/0.log"), log_dir.join("default_dns_1/a/0.log")).unwrap();
+    for name in ["web", "db", "dns"] {
+        let run = world.run(&["logs", name, "--log-dir", log_dir.to_str().unwrap()]);
+        assert_eq!((run.code, &*run.out), (1, ""), "{name}: {}", run.err);
+        assert!(run.err.lines().last().unwrap().starts_with("error: "), "{}", run.err);
+    }
+}
+
+#[test]
+fn errors_of_some_logs_do_not_hide_the_others_where_they_are_to_be_ignored() {
+    let world = World::without_agent();
+    world.publish("1", object("web", "default", json!([waiting("a", "ErrImagePull"), running("b")])));
+    world.write_log("b/0.log", &line(1, "one"));
+    let waits = "error: container \"a\" in pod \"web-edge-1\" is waiting to start: ErrImagePull\n";
+    let run = world.run(&["logs", "web", "--all-containers", "--ignore-errors"]);
+    assert_eq!((run.code, &*run.out), (0, "one\n"));
+    assert!(run.err.ends_with(waits), "{}", run.err);
+    let run = world.run(&["logs", "web", "--all-containers"]);
+    assert!((run.code, &*run.out) == (1, "") && run.err.ends_with(waits), "{}", run.err);
+    // Also while following: a log that is none.
+    world.publish("1", labelled("web", "web", &["b", "c"]));
+    fs::create_dir_all(world.logs().join("c")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", world.logs().join("c/0.log")).unwrap();
+    let run = world.run(&["logs", "-f", "web", "--all-containers", "--ignore-errors"]);
+    assert_eq!((run.code, &*run.out), (0, "one\n"), "{}", run.err);
+    assert!(run.err.contains("error: refuse ") && run.err.contains("symbolic link"), "{}", run.err);
+    assert_eq!(world.run(&["logs", "-f", "web", "--all-containers"]).code, 1);
+}
+
+#[test]
+fn a_pod_may_name_the_container_that_is_meant() {
+    let world = World::with_agent();
+    let mut object = object("web", "default", json!([running("a"), running("b")]));
+    object["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/default-container": "b"});
+    world.publish("1", object.clone());
+    world.write_log("a/0.log", &line(1, "of a"));
+    world.write_log("b/0.log", &line(2, "of b"));
+    world.check(&["logs", "web"], "of b\n");
+    world.check(&["logs", "web", "-c", "a"], "of a\n");
+    object["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/default-container": "nobody"});
+    world.publish("1", object);
+    let run = world.run(&["logs", "web"]);
+    assert_eq!((run.code, &*run.out), (0, "of a\n"));
+    assert_eq!(run.err, "Defaulted container \"a\" out of: a, b\n");
+}

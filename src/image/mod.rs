@@ -54,7 +54,7 @@ pub use details::{Details, Layer};
 pub use digest::Digest;
 pub use document::Platform;
 pub use import::{ByHand, blames_archive};
-pub use limits::Limits;
+pub use limits::{Limits, Room};
 pub use meter::{Step, Watch};
 pub use reference::Reference;
 pub use remove::{Removed, Target};

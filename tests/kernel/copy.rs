@@ -80,6 +80,17 @@ fn a_tree_that_is_copied_in_and_out_again_is_the_same() {
 }
 
 #[test]
+fn a_link_that_is_copied_into_a_directory_is_that_link_by_its_name() {
+    let world = with_tools();
+    fs::write(world.dir.join("v1"), "one").unwrap();
+    let current = world.dir.join("current");
+    symlink("v1", &current).unwrap();
+    world.says(&["cp", current.to_str().unwrap(), "web:/shared", "-c", "main"]);
+    assert_eq!(fs::read_link(world.shared().join("current")).unwrap(), Path::new("v1"));
+    assert!(fs::symlink_metadata(world.shared().join("v1")).is_err(), "something of the target's name");
+}
+
+#[test]
 fn what_cannot_be_copied_is_told_with_what_to_do() {
     let world = with_tools();
     let to = world.dir.join("to");

@@ -131,3 +131,19 @@ fn a_flood_does_not_hold_up_the_pod() {
     world.remove("flood.yaml");
     world.gone("flood");
 }
+
+/// After a reboot, before an agent runs: what a pod wrote before the power went is on the disk, and nothing on `/run`.
+#[test]
+fn logs_are_there_after_a_reboot_before_an_agent_runs() {
+    let mut world = World::new();
+    world.write("say.yaml", &with(pod("say", &["echo", "hello"]), json!({"restartPolicy": "Never"})));
+    world.once("say", "has ended", |pod| pod.phase() == "Succeeded");
+    let name = world.pod_name("say");
+    world.down();
+    fs::remove_dir_all(&world.runtime).unwrap();
+    let logs = world.logs().display().to_string();
+    let output = world.cli(&["logs", &name, "--log-dir", &logs]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout == b"hello\n", "{stderr}");
+    assert!(stderr.starts_with(&format!("pod {name:?} is gone; it wrote this until ")), "{stderr}");
+}

@@ -1,11 +1,13 @@
 //! `logs`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
 
 use super::{Namespace, pod_name};
+use crate::config;
 
 /// How many lines of each container a selector shows where nothing else is said, as with kubectl.
 const TAIL_OF_SELECTED: u64 = 10;
@@ -54,6 +56,12 @@ pub struct Logs {
     /// At most so many containers at once with -f
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     pub max_log_requests: usize,
+    /// Tell of logs that cannot be shown, and go on with the others
+    #[arg(long)]
+    pub ignore_errors: bool,
+    /// Where the logs lie of pods that nobody knows any more [default: where the agent put them, else /var/log/pods]
+    #[arg(long, value_name = "DIR", value_parser = config::directory)]
+    pub log_dir: Option<PathBuf>,
 }
 
 impl Logs {

@@ -107,10 +107,7 @@ impl Container<'_> {
         let mut to = path.to_string();
         if Running::start(self.exec(&["-q"], &["test", "-d", path]).stderr(Stdio::null()))?.wait()?.success()
         {
-            let from = from.canonicalize().with_context(|| format!("look at {}", from.display()))?;
-            let name = from.file_name().and_then(|name| name.to_str());
-            let name = name.with_context(|| format!("{} has no name to copy it to", from.display()))?;
-            to = format!("{}/{name}", path.trim_end_matches('/'));
+            to = format!("{}/{}", path.trim_end_matches('/'), own_name(from)?);
         }
         let (folder, name) = split(&to);
         let mut command = vec!["tar", "-x", "-m", "-f", "-", "-C", &*folder];
@@ -174,6 +171,19 @@ impl Drop for Running {
         self.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The name that `from` has, a symbolic link its own; that of the directory where it is `.` or `..`.
+fn own_name(from: &Path) -> Result<String> {
+    let name = match from.file_name() {
+        Some(name) => Some(name.to_owned()),
+        None => {
+            let folder = from.canonicalize().with_context(|| format!("look at {}", from.display()))?;
+            folder.file_name().map(ToOwned::to_owned)
+        }
+    };
+    let name = name.and_then(|name| name.into_string().ok());
+    name.with_context(|| format!("{} has no name to copy it to", from.display()))
 }
 
 /// The folder of a path in a container, and the last name, `.` where it has none.

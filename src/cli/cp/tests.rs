@@ -6,7 +6,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::unpack::{Done, unpack};
+use super::pack::pack;
+use super::unpack::{Done, unpack, unpack_keeping};
 
 /// A directory with `secret` in it, and the destination `to`.
 struct Ground(PathBuf);
@@ -290,6 +291,98 @@ fn a_header_without_end_is_refused_before_it_fills_the_memory() {
         assert!(unpack(endless, b"src", &ground.to()).is_err());
         assert!(read < 4 * 1024 * 1024, "{read}");
     }
+}
+
+/// Every disk is too full for somebody who keeps all of it free: 64 MiB would fit well.
+#[test]
+fn what_would_fill_the_disk_is_broken_off_and_leaves_no_half_file() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("src/large").unwrap();
+    header.set_size(64 << 20);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let large = || {
+        let before = [dir("src"), file("src/a", "A"), header.as_bytes().to_vec()].concat();
+        io::Cursor::new(before).chain(io::repeat(0).take((64 << 20) + 1024))
+    };
+    let ground = Ground::new();
+    let mut read = 0;
+    let done = unpack_keeping(100, Counted(&mut read, large()), b"src", &ground.to());
+    assert!(format!("{:#}", done.unwrap_err()).contains("the disk is nearly full"));
+    assert!(read < 32 << 20, "{read}");
+    assert_eq!(ground.unpack(&[0; 1024]).1, ["a=A"]);
+    unpack(large(), b"src", &ground.to()).unwrap();
+    // Empty files take room, too.
+    let many: Vec<Vec<u8>> = (0..5000).map(|number| file(&format!("src/{number}"), "")).collect();
+    let ground = Ground::new();
+    let done = unpack_keeping(100, &*stream(&[vec![dir("src")], many].concat()), b"src", &ground.to());
+    assert!(format!("{:#}", done.unwrap_err()).contains("the disk is nearly full"));
+}
+
+/// Somebody who may write to what is copied exchanges files and directories for links, again and again.
+#[test]
+fn what_a_link_leads_to_is_not_sent_whenever_it_took_the_name() {
+    let ground = Ground::new();
+    let from = ground.0.join("from");
+    fs::create_dir_all(from.join("dir")).unwrap();
+    fs::create_dir(ground.0.join("private")).unwrap();
+    fs::write(from.join("file"), "harmless").unwrap();
+    fs::write(from.join("dir/secret"), "harmless").unwrap();
+    fs::write(ground.0.join("private/secret"), "secret").unwrap();
+    symlink(ground.0.join("secret"), from.join("link")).unwrap();
+    symlink(ground.0.join("private"), from.join("link-dir")).unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                for (one, other) in [("file", "link"), ("dir", "link-dir")] {
+                    exchange(&from.join(one), &from.join(other));
+                }
+            }
+        });
+        let mut whole = 0;
+        for _ in 0..3000 {
+            let mut sent = Vec::new();
+            whole += usize::from(pack(&mut sent, &from, Path::new("x")).is_ok());
+            let mut archive = tar::Archive::new(&*sent);
+            for mut entry in archive.entries().unwrap().filter_map(Result::ok) {
+                let mut text = String::new();
+                // Of an archive that was broken off, the last content may be short.
+                let _ = entry.read_to_string(&mut text);
+                if text == "secret" {
+                    over.store(true, std::sync::atomic::Ordering::Relaxed);
+                    panic!("{:?} was sent", entry.path().unwrap());
+                }
+            }
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(whole > 0, "nothing was ever sent whole");
+    });
+    fs::remove_dir_all(&from).unwrap();
+    fs::remove_dir_all(ground.0.join("private")).unwrap();
+}
+
+fn exchange(one: &Path, other: &Path) {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+}
+
+#[test]
+fn what_is_copied_into_a_directory_keeps_its_own_name() {
+    let ground = Ground::new();
+    symlink("secret", ground.0.join("current")).unwrap();
+    for (from, expected) in [
+        ("current", "current"),
+        ("outside", "outside"),
+        ("outside/", "outside"),
+        ("outside/.", "outside"),
+        ("outside/../outside", "outside"),
+    ] {
+        assert_eq!(super::own_name(&ground.0.join(from)).unwrap(), expected, "{from}");
+    }
+    assert!(super::own_name(&ground.0.join("outside/..")).unwrap().starts_with("holdfast-cp-"));
+    assert!(super::own_name(Path::new("/")).is_err());
+    fs::remove_file(ground.0.join("current")).unwrap();
 }
 
 struct Counted<'c, R>(&'c mut u64, R);

@@ -5,11 +5,12 @@
 //! links, devices and FIFOs are left out, as kubectl leaves out links. Owners and set-user-ID bits are not taken over.
 //!
 //! Invariant: nothing is opened, made, changed or removed outside the destination.
+//! Invariant: a stream without end does not fill the disk ([`KEPT_FREE`]), nor memory.
 //! Invariant: what exists is only replaced where it is a regular file, by a new one: none is written through.
 
-use std::ffi::OsStr;
-use std::fs::Permissions;
-use std::io::{self, ErrorKind, Read};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::stat::SFlag;
 
 use super::say;
-use crate::image::{Entry, Kind, Source, Tarball};
+use crate::image::{Entry, Kind, Room, Source, Tarball};
 use crate::sys::beneath::{Folder, Root};
 
 /// Longest name of an entry, as of every path of the kernel.
@@ -27,6 +28,15 @@ const LONGEST_NAME: usize = 4096;
 
 /// How many entries are told of that were left out or refused; of the others only how many.
 const MOST_TOLD: usize = 20;
+
+/// How much is copied at once: what a pipe holds.
+const CHUNK: usize = 64 * 1024;
+
+/// Percent of the disk's space and inodes that a copy leaves free: the node goes on whatever a container sends.
+const KEPT_FREE: u64 = 1;
+
+/// What an entry takes of a disk even where it is empty, in bytes.
+const OF_AN_ENTRY: u64 = 4096;
 
 /// What became of a stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +49,11 @@ pub enum Done {
 
 /// Writes `stream`, in which everything is called `name` or is below it, as `to`, or below it.
 pub fn unpack(stream: impl Read, name: &[u8], to: &Path) -> Result<Done> {
+    unpack_keeping(KEPT_FREE, stream, name, to)
+}
+
+/// As [`unpack`], and leaves so many percent of the disk free.
+pub fn unpack_keeping(percent: u64, stream: impl Read, name: &[u8], to: &Path) -> Result<Done> {
     let mut archive = Tarball::new(Stream(stream));
     let mut told = Told::default();
     let mut tree: Option<Tree> = None;
@@ -59,9 +74,13 @@ pub fn unpack(stream: impl Read, name: &[u8], to: &Path) -> Result<Done> {
             }
             (None, true, Kind::File) => {
                 file = true;
-                single(&mut archive, &entry, name, to)
+                place(name, to).and_then(|(folder, name)| {
+                    let mut tree = Tree::open(&folder, percent)?;
+                    let folder = tree.folder(&[])?;
+                    tree.file(&mut archive, &entry, &folder, &name)
+                })
             }
-            (None, true, Kind::Directory) => Tree::open(to).map(|opened| tree = Some(opened)),
+            (None, true, Kind::Directory) => Tree::open(to, percent).map(|opened| tree = Some(opened)),
             (None, ..) => bail!("the container sent {} without what it is in", shown(&entry.path)),
             (Some(_), true, Kind::Directory) => Ok(()),
             (Some(_), true, _) => Err(anyhow::anyhow!("it has the destination's name")),
@@ -80,30 +99,33 @@ pub fn unpack(stream: impl Read, name: &[u8], to: &Path) -> Result<Done> {
     Ok(if file || tree.is_some() { Done::Copied } else { Done::Nothing })
 }
 
-/// The one file that was asked for: as `to`, or in it where that is a directory.
-fn single<R: Read>(archive: &mut Tarball<Stream<R>>, entry: &Entry, name: &[u8], to: &Path) -> Result<()> {
+/// Where the one file goes that was asked for: to `to`, or into it where that is a directory.
+fn place(name: &[u8], to: &Path) -> Result<(PathBuf, OsString)> {
     let to = if to.is_dir() { to.join(OsStr::from_bytes(name)) } else { to.to_path_buf() };
     let (Some(folder), Some(name)) = (to.parent(), to.file_name()) else {
         bail!("{} is no name for a file", to.display());
     };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let tree = Tree::open(folder)?;
-    tree.file(archive, entry, &tree.folder(&[])?, name)
+    Ok((folder.to_path_buf(), name.to_owned()))
 }
 
 /// The destination.
-struct Tree(Root);
+struct Tree {
+    root: Root,
+    room: Room,
+}
 
 impl Tree {
     /// Makes the directory `to`, which the operator named, and what is missing above it.
-    fn open(to: &Path) -> Result<Tree> {
+    fn open(to: &Path, percent: u64) -> Result<Tree> {
         std::fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
-        Ok(Tree(Root::open(to).with_context(|| format!("open {}", to.display()))?))
+        let root = Root::open(to).with_context(|| format!("open {}", to.display()))?;
+        Ok(Tree { root, room: Room::new(percent) })
     }
 
     /// Makes `entry` as `path`, which has at least one name in it.
     fn entry<R: Read>(
-        &self,
+        &mut self,
         archive: &mut Tarball<Stream<R>>,
         entry: &Entry,
         path: &[&OsStr],
@@ -111,6 +133,7 @@ impl Tree {
     ) -> Result<()> {
         let Some((last, above)) = path.split_last() else { bail!("it has no name") };
         let folder = self.folder(above)?;
+        self.room.take(OF_AN_ENTRY, folder.file()).context(Broken)?;
         match entry.kind {
             Kind::Directory => step(&folder, last, entry.mode).map(drop),
             Kind::HardLink => self.hard_link(entry, &folder, last, name),
@@ -120,7 +143,7 @@ impl Tree {
 
     /// Opens a folder, which is made where it is missing.
     fn folder(&self, path: &[&OsStr]) -> Result<Folder> {
-        let mut folder = self.0.folder_without_links(Path::new("")).context("open the destination")?;
+        let mut folder = self.root.folder_without_links(Path::new("")).context("open the destination")?;
         for name in path {
             folder = step(&folder, name, 0o755)?;
         }
@@ -128,7 +151,7 @@ impl Tree {
     }
 
     fn file<R: Read>(
-        &self,
+        &mut self,
         archive: &mut Tarball<Stream<R>>,
         entry: &Entry,
         folder: &Folder,
@@ -137,14 +160,30 @@ impl Tree {
         ensure!(entry.segments.is_none(), "it has holes, which are not supported");
         clear(folder, name)?;
         let mut file = folder.create(name)?;
-        let copied = io::copy(archive, &mut file).map(drop);
         let mode = Permissions::from_mode(allowed(entry.mode) | 0o600);
-        if let Err(error) = copied.and_then(|()| file.set_permissions(mode)) {
+        let copied = self.copy(archive, &mut file).and_then(|()| Ok(file.set_permissions(mode)?));
+        if let Err(error) = copied {
             // Half a file is worse than none. The first error says more than a second.
             let _ = folder.remove(name);
-            return Err(anyhow::Error::new(error).context(Broken));
+            return Err(error.context(Broken));
         }
         Ok(())
+    }
+
+    /// The content of the present entry, as long as there is room.
+    fn copy(&mut self, mut content: impl Read, file: &mut File) -> Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match content.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => {
+                    self.room.take(length as u64, &*file)?;
+                    file.write_all(&buffer[..length])?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn hard_link(&self, entry: &Entry, folder: &Folder, name: &OsStr, top: &[u8]) -> Result<()> {
@@ -152,7 +191,7 @@ impl Tree {
             .map_err(|why| anyhow::anyhow!("a link to {}: {why}", shown(&entry.link)))?;
         let link = || format!("a link to {}", shown(&entry.link));
         let Some((last, above)) = to.split_last() else { bail!("{}, no file", link()) };
-        let from = self.0.folder_without_links(&above.iter().collect::<PathBuf>()).with_context(link)?;
+        let from = self.root.folder_without_links(&above.iter().collect::<PathBuf>()).with_context(link)?;
         let kind = from.stat(last).with_context(link)?.map(|stat| stat.st_mode & SFlag::S_IFMT.bits());
         ensure!(kind == Some(SFlag::S_IFREG.bits()), "{}, no file", link());
         clear(folder, name)?;

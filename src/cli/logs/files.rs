@@ -10,6 +10,7 @@ use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
 
@@ -59,6 +60,28 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             other => Ok(Some(other.with_context(look)?.ino())),
         }
+    }
+
+    /// When the file `name` was last written to, a link itself; `None` where it is not there.
+    pub fn modified(&self, name: &str) -> Result<Option<SystemTime>> {
+        let look = || format!("look at {}", self.path.join(name).display());
+        match fs::symlink_metadata(self.step(name)?).and_then(|metadata| metadata.modified()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            other => other.map(Some).with_context(look),
+        }
+    }
+
+    /// The names of all directories in here, links apart, in no order.
+    pub fn folders(&self) -> Result<Vec<String>> {
+        let list = || format!("list {}", self.path.display());
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(self.path()).with_context(list)? {
+            let entry = entry.with_context(list)?;
+            if entry.file_type().with_context(list)?.is_dir() {
+                folders.extend(entry.file_name().into_string());
+            }
+        }
+        Ok(folders)
     }
 
     /// The names of all logs in here, in no order.

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::stream::{Output, Stream, print_all};
 use super::which::{Run, Wanted};
-use super::{args, stream};
+use super::{args, stream, tell_or_fail};
 use crate::agent::Client;
 use crate::cli::read::{self, Found};
 use crate::cli::wait::{self, Wait};
@@ -35,10 +35,10 @@ pub fn follow(runtime: &Runtime, wanted: Vec<Wanted>, logs: &args::Logs) -> Resu
     let mut output = Output::new();
     let mut followed: Vec<Followed> = wanted.into_iter().map(Followed::new).collect();
     while !followed.is_empty() {
-        for one in &mut followed {
-            match &mut one.stream {
-                Some(stream) => stream.source.look()?,
-                None => one.begin(runtime, logs, &mut wait)?,
+        for mut one in std::mem::take(&mut followed) {
+            match one.look(runtime, logs, &mut wait) {
+                Ok(()) => followed.push(one),
+                Err(error) => tell_or_fail(error, logs)?,
             }
         }
         let mut streams: Vec<&mut Stream> =
@@ -78,6 +78,14 @@ impl Followed {
     /// Whether nothing more comes that is wanted.
     fn is_over(&self) -> bool {
         self.over || self.stream.as_ref().is_some_and(Stream::is_full)
+    }
+
+    /// Finds out what came since the last look.
+    fn look(&mut self, runtime: &Runtime, logs: &args::Logs, wait: &mut Wait) -> Result<()> {
+        match &mut self.stream {
+            Some(stream) => stream.source.look(),
+            None => self.begin(runtime, logs, wait),
+        }
     }
 
     /// Finds the run, or waits for one.

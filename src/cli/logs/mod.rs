@@ -10,6 +10,7 @@ mod cri;
 mod files;
 mod follow;
 mod form;
+mod gone;
 mod source;
 mod stream;
 mod tail;
@@ -18,9 +19,9 @@ mod which;
 #[cfg(test)]
 mod tests;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
-use super::{args, now};
+use super::{args, now, say};
 use crate::host::Runtime;
 use cri::Line;
 use files::Directory;
@@ -37,20 +38,36 @@ pub fn logs(runtime: &Runtime, logs: &args::Logs) -> Result<()> {
     }
     let mut output = Output::new();
     for one in &wanted {
-        let (directory, attempt) = match one.run(logs.previous)? {
-            Run::Logged(directory, attempt) => (directory, attempt),
-            Run::Silent => continue,
-            Run::Waiting(reason) => {
-                let (container, pod) = (&one.container, one.found.name());
-                bail!("container {container:?} in pod {pod:?} is waiting to start: {reason}")
-            }
-        };
-        let mut stream = stream(one, directory, attempt, logs)?;
-        if !stream.print(&mut output)? || !stream.rest(&mut output)? {
-            return Ok(());
+        match print(one, logs, &mut output) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => tell_or_fail(error, logs)?,
         }
     }
     output.finish()
+}
+
+/// Prints what one container wrote; `false` when nobody reads any more.
+fn print(wanted: &Wanted, logs: &args::Logs, output: &mut Output) -> Result<bool> {
+    let (directory, attempt) = match wanted.run(logs.previous)? {
+        Run::Logged(directory, attempt) => (directory, attempt),
+        Run::Silent => return Ok(true),
+        Run::Waiting(reason) => {
+            let (container, pod) = (&wanted.container, wanted.found.name());
+            bail!("container {container:?} in pod {pod:?} is waiting to start: {reason}")
+        }
+    };
+    let mut stream = stream(wanted, directory, attempt, logs)?;
+    Ok(stream.print(output)? && stream.rest(output)?)
+}
+
+/// With `--ignore-errors` an error of one log is told, and no reason to end.
+fn tell_or_fail(error: Error, logs: &args::Logs) -> Result<()> {
+    if !logs.ignore_errors {
+        return Err(error);
+    }
+    say(&format!("error: {error:#}"));
+    Ok(())
 }
 
 /// The lines of a run that are asked for.

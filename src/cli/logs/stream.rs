@@ -136,9 +136,12 @@ pub fn print_all(streams: &mut [&mut Stream], output: &mut Output) -> Result<boo
         return only.print(output);
     }
     let mut buffer = vec![0; SMALL_CHUNK];
+    // What has no more by now is not asked again for every line of the others: whoever follows is told of more.
+    let mut dry = vec![false; streams.len()];
     loop {
-        for stream in streams.iter_mut() {
+        for (stream, dry) in streams.iter_mut().zip(&mut dry).filter(|(_, dry)| !**dry) {
             stream.fill(&mut buffer)?;
+            *dry = stream.waiting.is_empty();
         }
         let times = streams.iter().enumerate().filter_map(|(index, stream)| {
             let first = stream.waiting.front()?;

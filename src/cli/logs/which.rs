@@ -1,11 +1,13 @@
 //! Which containers are meant, and which run of each.
 
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Result, bail, ensure};
 
 use super::files::Directory;
+use super::gone;
 use crate::cli::field::{list, named, text};
 use crate::cli::read::{self, Found, Selection};
 use crate::cli::select::Labels;
@@ -34,7 +36,7 @@ pub enum Run {
 pub fn containers(runtime: &Runtime, logs: &args::Logs) -> Result<Vec<Wanted>> {
     let namespace = &logs.namespace.namespace;
     let pods = match (&logs.name, &logs.selector) {
-        (Some(name), _) => vec![read::pod(runtime, namespace, name)?],
+        (Some(name), _) => vec![pod(runtime, namespace, name, logs.log_dir.as_deref())?],
         (None, selector) => {
             let labels = Labels::parse(selector.as_deref().unwrap_or_default())?;
             let selection = Selection { namespace: Some(namespace.clone()), name: None };
@@ -50,10 +52,7 @@ pub fn containers(runtime: &Runtime, logs: &args::Logs) -> Result<Vec<Wanted>> {
     for found in pods {
         let found = Rc::new(found);
         let names = match logs.all_containers {
-            true => list(&found.pod.object, "/spec/containers")
-                .iter()
-                .map(|container| text(container, "/name").to_string())
-                .collect(),
+            true => choose::names(&found).into_iter().map(str::to_string).collect(),
             false => vec![choose::container(&found, logs.container.as_deref())?],
         };
         wanted.extend(names.into_iter().map(|container| Wanted { found: found.clone(), container }));
@@ -64,6 +63,17 @@ pub fn containers(runtime: &Runtime, logs: &args::Logs) -> Result<Vec<Wanted>> {
         "{count} logs are to be followed at once, at most {most} are; use --max-log-requests to allow more"
     );
     Ok(wanted)
+}
+
+/// The pod called `name`, also one that is gone and left its logs.
+fn pod(runtime: &Runtime, namespace: &str, name: &str, log_dir: Option<&Path>) -> Result<Found> {
+    read::pod(runtime, namespace, name).or_else(|error| {
+        // Who may not look does not know that it is gone.
+        if error.chain().any(|cause| cause.is::<io::Error>()) {
+            return Err(error);
+        }
+        gone::pod(runtime, log_dir, namespace, name)?.ok_or(error)
+    })
 }
 
 impl Wanted {
