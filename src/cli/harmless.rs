@@ -12,6 +12,21 @@ pub fn line(text: &str) -> String {
     out
 }
 
+/// JSON that was written: it escapes C0 alone, and what else steers a terminal can only be inside a string.
+pub fn json(text: String) -> String {
+    let steers = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(steers) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            _ if steers(c) => out.push_str(&format!("\\u{:04x}", c as u32)),
+            _ => out.push(c),
+        }
+        out
+    })
+}
+
 /// A stream of bytes; characters that are cut in two by a read are put together again.
 #[derive(Default)]
 pub struct Stream {

@@ -24,6 +24,7 @@ use serde_json::ser::PrettyFormatter;
 use serde_json::{Serializer, Value};
 
 use super::args::{EventType, Events, Get};
+use super::harmless;
 use super::jsonpath::Template;
 use super::select::{Fields, Labels};
 use super::sink::Sink;
@@ -276,17 +277,5 @@ pub fn json(value: &Value) -> Result<String> {
     let mut out = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut out, PrettyFormatter::with_indent(b"    ")))?;
     out.push(b'\n');
-    // JSON escapes C0 alone: what else steers a terminal is escaped here, where it can only be inside a string.
-    let text = String::from_utf8(out)?;
-    let steers = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(steers) {
-        return Ok(text);
-    }
-    Ok(text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            _ if steers(c) => out.push_str(&format!("\\u{:04x}", c as u32)),
-            _ => out.push(c),
-        }
-        out
-    }))
+    Ok(harmless::json(String::from_utf8(out)?))
 }
