@@ -12,14 +12,16 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 debian=${HOLDFAST_DEBIAN:-$here/target/debian}
 root=$debian/root
-tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4'
+tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4 systemd-analyze shellcheck'
 
 # The tools, and the libraries that a small installation may lack. libc is the machine's own: it fits its loader.
 packages='skopeo umoci podman buildah conmon crun runc busybox-static redis-server redis-tools bzip2 lz4
+systemd shellcheck
 golang-github-containers-common golang-github-containers-image
-libassuan0 libatomic1 libbz2-1.0 libcap2 libdevmapper1.02.1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 libhiredis0.14
-libjemalloc2 liblua5.1-0 liblz4-1 liblzf1 liblzma5 libpcre2-8-0 libseccomp2 libselinux1 libssl3 libsubid4 libsystemd0
-libudev1 libyajl2 libzstd1 lua-bitop lua-cjson'
+libacl1 libapparmor1 libassuan0 libatomic1 libaudit1 libblkid1 libbz2-1.0 libcap-ng0 libcap2 libcrypt1
+libdevmapper1.02.1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 libhiredis0.14 libip4tc2 libjemalloc2 libkmod2
+liblua5.1-0 liblz4-1 liblzf1 liblzma5 libmount1 libpam0g libpcre2-8-0 libseccomp2 libselinux1 libssl3 libsubid4
+libsystemd0 libudev1 libyajl2 libzstd1 lua-bitop lua-cjson'
 
 fail() {
     echo "tests/debian.sh: $*" >&2
@@ -76,6 +78,8 @@ crun = ["$debian/bin/crun"]
 END
     libraries=$(dirname "$(find "$root/usr/lib" -name 'libgpgme.so.11')")
     libraries=$libraries:$root/lib/$(basename "$libraries")
+    # systemd's libraries of its own.
+    libraries=$libraries:$(dirname "$(find "$root/usr/lib" -name 'libsystemd-shared-*.so')")
     for tool in $tools; do
         program=$(find "$root/usr/bin" "$root/usr/sbin" "$root/bin" -name "$tool" | head -n 1)
         [ -n "$program" ] || fail "no $tool in the packages"

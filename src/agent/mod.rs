@@ -16,6 +16,7 @@ mod images;
 mod link;
 mod news;
 mod node;
+mod notify;
 mod perform;
 mod preflight;
 mod publish;
@@ -44,12 +45,13 @@ use smol::{LocalExecutor, Timer};
 pub use client::Client;
 
 use crate::config;
-use crate::lifecycle::{Action, BackOff, Event, Learnt, Node, Now};
+use crate::lifecycle::{Action, BackOff, Event, Found, Learnt, Node, Now};
 use crate::manifest::verdict::Verdict;
 use crate::spec::{Pod, Uid};
 use crate::status::Failure;
 use crate::sys::clock;
 use node::Look;
+use notify::Manager;
 use publish::{Note, Publisher};
 use stop::Signals;
 use world::World;
@@ -79,7 +81,8 @@ pub fn run(config: config::Agent) -> Result<()> {
     let world = preflight::prepare(config)?;
     let signals = Signals::take().context("take signals")?;
     let executor = Rc::new(LocalExecutor::new());
-    smol::block_on(executor.run(Agent::new(executor.clone(), Arc::new(world)).run(signals)))
+    let agent = Agent::new(executor.clone(), Arc::new(world), Manager::of_this_process());
+    smol::block_on(executor.run(agent.run(signals)))
 }
 
 /// Ends all pods of an agent that is not running, as the order `down` would.
@@ -89,7 +92,7 @@ pub fn down(config: config::Agent) -> Result<()> {
     let world = preflight::prepare(config)?;
     let signals = Signals::take().context("take signals")?;
     let executor = Rc::new(LocalExecutor::new());
-    let mut agent = Agent::new(executor.clone(), Arc::new(world));
+    let mut agent = Agent::new(executor.clone(), Arc::new(world), Manager::none());
     agent.down_at_once = true;
     smol::block_on(executor.run(agent.run(signals)))
 }
@@ -99,6 +102,7 @@ struct Agent {
     world: Arc<World>,
     node: Node,
     publisher: Publisher,
+    manager: Manager,
     /// What the manifests ask for, as far as the core was told.
     wanted: BTreeMap<Uid, Arc<Pod>>,
     /// The manifests directory was read at least once, without anything wrong in it.
@@ -109,13 +113,14 @@ struct Agent {
 }
 
 impl Agent {
-    fn new(executor: Rc<LocalExecutor<'static>>, world: Arc<World>) -> Agent {
+    fn new(executor: Rc<LocalExecutor<'static>>, world: Arc<World>, manager: Manager) -> Agent {
         let (sender, receiver) = unbounded();
         let back_off = BackOff { max: world.config.max_restart_period };
         Agent {
             executor,
             node: Node::new(back_off, 2 * world.cpus),
             publisher: Publisher::new(world.clone(), back_off, Look::at(&world.config.data_dir)),
+            manager,
             world,
             wanted: BTreeMap::new(),
             listed: false,
@@ -135,8 +140,8 @@ impl Agent {
         };
         self.publisher.took_over(found.len());
         if self.down_at_once {
-            self.adopt(found, &[]);
-            self.event(Event::Down);
+            let all = found.into_iter().map(|pod| self.follow(pod)).collect();
+            self.event(Event::FoundAndDown(all));
         } else {
             let seeds = found.iter().map(|found| found.pod.clone()).collect();
             let directory = watch::Directory::open(&self.world, seeds);
@@ -148,27 +153,43 @@ impl Agent {
             self.spawn(directory.watch(relisted, self.sender.clone()));
             self.spawn(images::watch(self.world.clone(), hear_relisted, self.sender.clone()));
         }
+        self.manager.ready();
+        self.report();
         while !self.node.is_down() {
             match self.next().await {
                 Some(Message::Signal(signal)) => {
                     info!("{signal}: the agent ends, its pods go on");
-                    self.publisher.end(&format!("stopped by {signal}; pods go on"));
+                    let why = format!("stopped by {signal}; pods go on");
+                    self.manager.stopping(&why);
+                    self.publisher.end(&why);
                     return stop::obey(signal).with_context(|| format!("end by {signal}"));
                 }
                 Some(message) => self.take(message),
                 None => self.event(Event::Tick),
             }
             self.publisher.flush();
+            self.report();
         }
-        self.publisher.end("all pods are down, as was ordered");
+        let why = "all pods are down, as was ordered";
+        self.manager.stopping(why);
+        self.publisher.end(why);
         info!("all pods are down");
         remove_pod::absent(fs::remove_file(&order)).with_context(|| format!("remove {}", order.display()))
     }
 
-    /// The next message; `None` when the core's deadline came first, or that of what is to be written.
+    /// Tells the service manager that the loop turns; and what it does, where nothing more is known already.
+    fn report(&mut self) {
+        self.manager.alive(clock::boottime());
+        if self.receiver.is_empty() {
+            self.manager.status(self.publisher.sentence(self.node.is_going_down()));
+        }
+    }
+
+    /// The next message; `None` when a deadline came first: of the core, of what is to be written, of the watchdog.
     async fn next(&self) -> Option<Message> {
         let message = async { self.receiver.recv().await.ok() };
-        let deadline = self.node.next_deadline().into_iter().chain(self.publisher.due()).min();
+        let deadline =
+            [self.node.next_deadline(), self.publisher.due(), self.manager.due()].into_iter().flatten().min();
         match deadline {
             None => message.await,
             Some(deadline) => {
@@ -211,12 +232,18 @@ impl Agent {
             if is_wanted {
                 self.wanted.insert(pod.pod.uid.clone(), pod.pod.clone());
             }
-            if let Some((link, sandbox)) = pod.link {
-                self.spawn(link::follow(link, pod.pod.uid.clone(), sandbox, self.sender.clone()));
-            }
-            self.publisher.adopted(&pod.found.facts);
-            self.event(Event::Found(Box::new(crate::lifecycle::Found { wanted: is_wanted, ..pod.found })));
+            let found = self.follow(pod);
+            self.event(Event::Found(Box::new(Found { wanted: is_wanted, ..found })));
         }
+    }
+
+    /// Hears of a pod that was there before this agent, from now on.
+    fn follow(&mut self, pod: adopt::Found) -> Found {
+        if let Some((link, sandbox)) = pod.link {
+            self.spawn(link::follow(link, pod.pod.uid.clone(), sandbox, self.sender.clone()));
+        }
+        self.publisher.adopted(&pod.found.facts);
+        pod.found
     }
 
     /// Tells the core what changed in what the manifests ask for.

@@ -12,7 +12,7 @@ use log::{info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::world::World;
-use super::{remove_pod, rival};
+use super::{notify, remove_pod, rival};
 use crate::bundle;
 use crate::cgroup::Hierarchy;
 use crate::config;
@@ -89,7 +89,11 @@ fn kernel() -> Result<()> {
         || fs::read_to_string("/proc/filesystems").is_ok_and(|known| known.contains("\toverlay\n"));
     if !has_overlay() {
         // It may be a module that nobody has asked for yet.
-        let _ = std::process::Command::new("modprobe").arg("overlay").status();
+        let mut modprobe = std::process::Command::new("modprobe");
+        for name in notify::VARIABLES {
+            modprobe.env_remove(name);
+        }
+        let _ = modprobe.arg("overlay").status();
         ensure!(has_overlay(), "this kernel has no overlay file system (CONFIG_OVERLAY_FS)");
     }
     Ok(())
@@ -139,9 +143,12 @@ fn this_boot(runtime: &Runtime) -> Result<()> {
     for entry in fs::read_dir(runtime.pods()).context("list the pods of an earlier boot")?.flatten() {
         volume::remove_tree(&entry.path()).context("remove a pod of an earlier boot")?;
     }
-    for events in [runtime.events(), runtime.older_events()] {
-        let removed = remove_pod::absent(fs::remove_file(&events));
-        removed.with_context(|| format!("remove {}", events.display()))?;
+    // An order that a power cut left was for the pods of that boot: `down` would end those of this one.
+    let orders = fs::read_dir(runtime.orders()).context("list the orders of an earlier boot")?.flatten();
+    let events = [runtime.events(), runtime.older_events()];
+    for path in orders.map(|entry| entry.path()).chain(events) {
+        let removed = remove_pod::absent(fs::remove_file(&path));
+        removed.with_context(|| format!("remove {}", path.display()))?;
     }
     atomic::replace(&path, boot_id.as_bytes(), 0o600).with_context(|| format!("write {}", path.display()))
 }

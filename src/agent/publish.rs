@@ -19,7 +19,7 @@ use crate::api::{self, Pressure, published};
 use crate::lifecycle::{self, BackOff, Facts, Node, Now, RunEnd};
 use crate::manifest::verdict::Verdict;
 use crate::spec::Uid;
-use crate::status::{Event, EventKind, Reason, Wall};
+use crate::status::{Event, EventKind, Phase, PodStatus, Reason, Wall};
 use crate::sys::{atomic, clock};
 
 /// The one writer of published files.
@@ -41,6 +41,8 @@ pub struct Publisher {
 /// What was told of a pod.
 struct Told {
     full_name: String,
+    /// Its phase is Running.
+    runs: bool,
     /// The events that the log was told, by hash, and how often the ring was told that they happened.
     events: BTreeMap<u64, u32>,
 }
@@ -168,7 +170,8 @@ impl Publisher {
     pub fn adopted(&mut self, facts: &Facts) {
         let events = facts.history.all().iter();
         let events = events.map(|event| (identity(event), self.ring.told(&facts.pod, event))).collect();
-        self.told.insert(facts.pod.uid.clone(), Told { full_name: facts.pod.full_name(), events });
+        self.told
+            .insert(facts.pod.uid.clone(), Told { full_name: facts.pod.full_name(), runs: false, events });
     }
 
     /// What is known of a pod, and its status.
@@ -185,7 +188,7 @@ impl Publisher {
         }
         self.clock(now);
         let status = lifecycle::status(facts, &self.back_off, None);
-        self.tell(facts, &status.events);
+        self.tell(facts, &status);
         let object = api::pod(pod, &status, facts.seen).unwrap_or_else(|cause| {
             error!("pod {}: its object is damaged: {cause}", pod.full_name());
             serde_json::Value::Null
@@ -210,6 +213,16 @@ impl Publisher {
         }
         if last.is_none_or(|last| last != hashes) {
             write(&directory.status(), &words(&published));
+        }
+    }
+
+    /// All pods in one line, for a service manager.
+    pub fn sentence(&self, going_down: bool) -> String {
+        let pods = self.told.len();
+        let count = format!("{pods} pod{}", if pods == 1 { "" } else { "s" });
+        match going_down {
+            true => format!("going down, {count} left"),
+            false => format!("{count}, {} running", self.told.values().filter(|told| told.runs).count()),
         }
     }
 
@@ -242,10 +255,11 @@ impl Publisher {
     }
 
     /// A pod's life: in the log each event once, its repetitions not at all; in the ring all that is new.
-    fn tell(&mut self, facts: &Facts, events: &[Event]) {
-        let pod = &facts.pod;
-        let first = || Told { full_name: pod.full_name(), events: BTreeMap::new() };
+    fn tell(&mut self, facts: &Facts, status: &PodStatus) {
+        let (pod, events) = (&facts.pod, &status.events);
+        let first = || Told { full_name: pod.full_name(), runs: false, events: BTreeMap::new() };
         let told = self.told.entry(pod.uid.clone()).or_insert_with(first);
+        told.runs = status.phase == Phase::Running;
         for event in events {
             let known = told.events.get(&identity(event)).copied();
             if known != Some(event.count) {

@@ -96,8 +96,7 @@ pub fn down(runtime: &Runtime) -> Result<()> {
     let mut running: BTreeMap<String, Found> =
         read::all(runtime)?.into_iter().map(|found| (found.uid.clone(), found)).collect();
     order(runtime, "down", &mut wait)?;
-    let grace = running.values().map(|found| grace(&found.pod.object)).max().unwrap_or_default();
-    let deadline = Instant::now() + grace + PATIENCE;
+    let deadline = Instant::now() + graces(running.values().map(|found| &found.pod.object)) + PATIENCE;
     loop {
         let left = read::uids(runtime)?;
         for (_, found) in running.extract_if(.., |uid, _| !left.contains(uid)) {
@@ -126,14 +125,15 @@ fn down_alone(runtime: &Runtime) -> Result<()> {
         ensure!(left.is_empty(), "{} pods are left, but no {}", left.len(), runtime.node().display());
         return Ok(());
     };
-    start::log_to_stderr(LevelFilter::Warn);
+    // Nobody else would tell what ends, and of what each pod makes the machine wait at power-off.
+    start::log_to_stderr(LevelFilter::Info);
     crate::agent::down(config::Agent {
         data_dir: node.data_dir.into(),
         pod_manifest_path: node.manifests_dir.into(),
         node_name: Some(node.name),
         log_dir: node.log_dir.into(),
         cgroup_root: node.cgroup_root,
-        log: LevelFilter::Warn,
+        log: LevelFilter::Info,
         ..config::Agent::new(runtime.root())
     })?;
     match fs::remove_file(runtime.order_down()) {
@@ -159,4 +159,27 @@ fn order(runtime: &Runtime, name: &str, wait: &mut Wait) -> Result<PathBuf> {
 fn grace(object: &Value) -> Duration {
     let seconds = number(object, "/spec/terminationGracePeriodSeconds").clamp(0, 86_400);
     Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// How long pods may take that end one priority after the other.
+fn graces<'a>(objects: impl Iterator<Item = &'a Value>) -> Duration {
+    let mut longest = BTreeMap::new();
+    for object in objects {
+        let longest: &mut Duration = longest.entry(number(object, "/spec/priority")).or_default();
+        *longest = grace(object).max(*longest);
+    }
+    longest.values().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_of_one_priority_end_together_and_priorities_one_after_the_other() {
+        let pod = |priority, grace| serde_json::json!({"spec": {"priority": priority, "terminationGracePeriodSeconds": grace}});
+        let pods = [pod(0, 30), pod(0, 20), pod(1_000, 40), pod(2_000_001_000, 5)];
+        assert_eq!(graces(pods.iter()), Duration::from_secs(75));
+        assert_eq!(graces([].iter()), Duration::ZERO);
+    }
 }

@@ -11,6 +11,8 @@ use crate::status::{Failure, Wall};
 pub enum Event {
     /// A pod was found on disk at the agent's start.
     Found(Box<Found>),
+    /// All pods that were found, and with them the order to end all: they end in the same order as without a restart.
+    FoundAndDown(Vec<Found>),
     /// A manifest asks for this pod.
     ManifestSet(Arc<Pod>),
     /// No manifest asks for it any more.

@@ -107,6 +107,11 @@ impl Node {
         self.pods.values()
     }
 
+    /// Whether all pods are to end.
+    pub fn is_going_down(&self) -> bool {
+        self.going_down
+    }
+
     /// Whether the order to end all pods was carried out.
     pub fn is_down(&self) -> bool {
         self.going_down && self.pods.is_empty()
@@ -189,6 +194,10 @@ impl Node {
     fn learn(&mut self, now: Now, event: Event) {
         match event {
             Event::Found(found) => self.found(now, *found),
+            Event::FoundAndDown(all) => {
+                self.going_down = true;
+                all.into_iter().for_each(|found| self.found(now, Found { wanted: true, ..found }));
+            }
             Event::ManifestSet(pod) => self.manifest_set(now, pod),
             Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),

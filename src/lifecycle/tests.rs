@@ -767,6 +767,30 @@ fn found(
     Event::Found(Box::new(Found { facts, alive, running, ended, wanted }))
 }
 
+/// As `holdfast down` without an agent has it, and an agent that died over that order.
+#[test]
+fn an_order_that_is_found_with_the_pods_ends_the_less_important_first_too() {
+    let unwrap = |event| match event {
+        Event::Found(found) => *found,
+        other => panic!("{other:?}"),
+    };
+    let web = unwrap(found(ALWAYS, Some(0), &[0], &[], false));
+    let mut sys = unwrap(found(ALWAYS, Some(0), &[0], &[], false));
+    let pod = Pod { priority: 2_000_001_000, ..(*pod("sys", "sys", ALWAYS)).clone() };
+    sys.facts.pod = Arc::new(pod);
+    let sys_exit = Event::Exited { uid: Uid("sys".into()), sandbox: 0, end: end(109, 0, 0, 9) };
+    check(
+        vec![
+            (100, Happens(Event::FoundAndDown(vec![sys, web]))),
+            exited(107, 0, 143),
+            (109, Happens(sys_exit)),
+        ],
+        "100s: stop c#0 until 130s, [wake at 140s]
+         107s: remove pod but logs, stop sys c#0 until 137s, [wake at 147s]
+         109s: remove pod sys but logs",
+    );
+}
+
 #[test]
 fn acceptance_1_10_an_adopted_pod_goes_on_untouched() {
     check(

@@ -28,6 +28,7 @@ mod published;
 mod redis;
 mod refusals;
 mod resources;
+mod service;
 mod soak;
 mod survival;
 mod terminal;

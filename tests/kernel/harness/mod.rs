@@ -52,6 +52,8 @@ pub struct World {
     pub name: String,
     /// Fields of a KubeletConfiguration: paths and the cgroup are given to the agent in this, and not by flags.
     pub kubelet_config: Option<String>,
+    /// More of the agent's environment, as a service manager sets it.
+    pub environment: Vec<(String, String)>,
     binary: PathBuf,
     agent: Option<Child>,
 }
@@ -85,8 +87,9 @@ impl World {
         let name = format!("hf-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(&name);
         let runtime = memory_disk().join(&name);
-        let world =
-            World { dir, runtime, name, kubelet_config: None, binary: binary.to_owned(), agent: None };
+        let binary = binary.to_owned();
+        let (kubelet_config, environment, agent) = (None, Vec::new(), None);
+        let world = World { dir, runtime, name, kubelet_config, environment, binary, agent };
         OPEN.lock().unwrap().push(world.place());
         fs::create_dir_all(world.manifests()).unwrap();
         fs::create_dir_all(world.archives()).unwrap();
@@ -157,7 +160,7 @@ impl World {
         }
         let mut command = Command::new(&self.binary);
         command.arg("agent").args(flags.iter().flat_map(|(flag, value)| [*flag, value]));
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).envs(self.environment.iter().cloned());
         command
     }
 
