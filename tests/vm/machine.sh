@@ -69,12 +69,17 @@ initramfs() {
     rm -rf "$root"
 }
 
-# archive NAME: the tests' workload as an image archive, made by other people's tools.
+# archive NAME [MIB]: the tests' workload as an image archive, made by other people's tools, with so much noise below it.
 archive() {
     tools=$("$here/tests/debian.sh")
     rm -rf "$place/layout" "$place/$1.tar"
     "$tools/umoci" init --layout "$place/layout"
     "$tools/umoci" new --image "$place/layout:1"
+    if [ $# = 2 ]; then
+        head -c "$2M" /dev/urandom >"$place/noise"
+        "$tools/umoci" insert --image "$place/layout:1" "$place/noise" /noise
+        rm "$place/noise"
+    fi
     "$tools/umoci" insert --image "$place/layout:1" "$workload" /workload
     "$tools/umoci" config --image "$place/layout:1" --architecture "$architecture" --config.label "name=$1"
     "$tools/skopeo" --insecure-policy copy --quiet "oci:$place/layout:1" \
@@ -82,25 +87,25 @@ archive() {
     rm -rf "$place/layout"
 }
 
-# What outlives a boot: at first nothing but the archive. An SD card's size is a power of two.
+# What outlives a boot: at first the archive, and what lies in `files`. An SD card's size is a power of two.
 disk() {
     archive workload
-    rm -rf "$place/files" "$place/disk"
+    rm -f "$place/disk"
     mkdir -p "$place/files/k3s/agent/images"
     mv "$place/workload.tar" "$place/files/k3s/agent/images/"
     mkfs.ext4 -q -d "$place/files" "$place/disk" 512M >/dev/null
     rm -rf "$place/files"
 }
 
-# start BOOT CLOCK WORDS: the words are for the kernel.
+# start BOOT CLOCK WORDS: the words are for the kernel. HOLDFAST_DRIVE is another way to the disk.
 start() {
-    drive=file=$place/disk,format=raw
+    drive=file=${HOLDFAST_DRIVE:-$place/disk},format=raw
     case $machine in
     raspi3b) drive=$drive,if=sd ;;
     *) drive=$drive,if=virtio ;;
     esac
     # shellcheck disable=SC2086 # a list
-    $emulator -accel tcg -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive${HOLDFAST_CACHE-}" -serial mon:stdio \
+    $emulator -accel tcg -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive" -serial mon:stdio \
         -kernel "$kernel"/boot/vmlinuz-* -initrd "$place/initramfs.gz" \
         -append "console=$console panic=-1 quiet loglevel=1 data=$device boot=$1 $3" \
         </dev/null >"$place/$1.console" 2>&1 &

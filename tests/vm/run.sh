@@ -18,7 +18,7 @@ boot() {
     clock=utc
     words=
     case $1 in
-    first | again | short | cuts) ;;
+    first | short) ;;
     year1970) clock=1970-01-01 ;;
     nomemory) words=cgroup_disable=memory ;;
     *) fail "no boot is called $1" ;;

@@ -4,6 +4,7 @@
 exec </dev/null >/dev/console 2>&1
 boot=$(sed 's/.*boot=\([a-z0-9]*\).*/\1/' /proc/cmdline)
 . /world.sh
+. /cuts.sh
 
 # A disk with nothing but an archive: images, pods, limits, endings, losses.
 first() {
