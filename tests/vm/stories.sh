@@ -2,30 +2,53 @@
 # What is looked at in each boot of run.sh: a function named after it; the kernel's command line says which.
 
 exec </dev/null >/dev/console 2>&1
-boot=$(sed 's/.*boot=\([a-z]*\).*/\1/' /proc/cmdline)
+boot=$(sed 's/.*boot=\([a-z0-9]*\).*/\1/' /proc/cmdline)
 . /world.sh
+. /cuts.sh
 
 # A disk with nothing but an archive: images, pods, limits, endings, losses.
 first() {
+    begin
+    limits
+    looking_in
+    edits
+    endings
+    bites
+    losses
+    end
+}
+
+# The same in a third of the time.
+short() {
+    begin
+    bites
+    edits
+    losses
+    end
+}
+
+begin() {
     mkdir -p $manifests /data/clock
-    pod clock "first-instruction, /clock/first" "volumeMounts: [{name: clock, mountPath: /clock}]" \
-        "volumes: [{name: clock, hostPath: {path: /data/clock}}]"
-    agent
+    clock
+    agent --kubelet-arg pod-max-pids=40
     eventually "the first pod runs" runs clock
     first_instruction "first boot, image imported"
     # The root of the initramfs is private, of which the agent may speak; of nothing else.
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
     is "controllers handed to kubepods" "$(cat /sys/fs/cgroup/cgroup.subtree_control)" "*cpu*memory*pids*"
-    limits
-    looking_in
-    endings
-    memory
-    losses
-    remove clock
-    nothing_is_left
-    # For the next boot.
+}
+
+clock() {
+    rm -f /data/clock/first
     pod clock "first-instruction, /clock/first" "volumeMounts: [{name: clock, mountPath: /clock}]" \
         "volumes: [{name: clock, hostPath: {path: /data/clock}}]"
+}
+
+# For the next boot, two pods.
+end() {
+    remove clock
+    nothing_is_left
+    clock
     pod web "trap-term"
     eventually "pods for the next boot run" runs web
     eventually "pods for the next boot run" runs clock
@@ -115,12 +138,53 @@ endings() {
     is "processes of the workload" "$(ps -o args | grep -c -E "^(child|.workload (fork|ignore))")" 0
 }
 
-memory() {
+# Limits are not only written down.
+bites() {
     pod eater "eat-memory, '64'" "resources: {limits: {memory: 32Mi}}" "restartPolicy: Never"
+    pod narrow "trap-term" "resources: {limits: {cpu: 200m}}"
     eventually "it is killed for memory" has status eater OOMKilled
     is "its exit code" "$(holdfast get pods eater -o yaml | awk '$1 == "exitCode:" { print $2 }')" 137
+    eventually "a pod with a fifth of a core runs" runs narrow
+    before=$(throttled narrow)
+    holdfast exec narrow -- /workload flood >/dev/null 2>&1 &
+    flood=$!
+    eventually "it is throttled" throttled_more narrow "$before"
+    kill $flood
+    is "processes a pod may have" "$(file narrow pids.max)" 40
+    is "what is told to one that wants more" "$(holdfast exec narrow -- /workload fork-tree 60 2>&1)" "*code: 11*"
     remove eater
+    remove narrow
 }
+
+throttled() { file "$1" cpu.stat | awk '$1 == "nr_throttled" { print $2 }'; }
+throttled_more() { [ "$(throttled "$1")" -gt "$2" ]; }
+
+edits() {
+    pod page "trap-term"
+    eventually "page runs" runs page
+    before=$(uid page)
+    pod page "write-lines, '3', '20'"
+    eventually "an edited pod is another one" replaced page "$before"
+    eventually "and runs" runs page
+    eventually "and writes" says page "^2 x"
+    is "its log" "$(holdfast logs page | head -n 1)" "0 xxxxxxxxxxxxxxxxxx"
+    is "its restarts" "$(restarts page)" 0
+    kill -9 "$(process page)"
+    eventually "a crashed container is started again" has restarts page 1
+    eventually "and runs" runs page
+    is "its exit code" "$(holdfast get pods page -o yaml | awk '$1 == "exitCode:" { print $2 }')" 137
+    holdfast restart page
+    eventually "it is restarted by order" has restarts page 2
+    eventually "and runs" runs page
+    is "exec" "$(holdfast exec page -- /workload echo within)" within
+    echo 'kind: Pod, but' >$manifests/page.yaml
+    eventually "a broken edit is told" refused page.yaml
+    is "and ends nothing" "$(status page) $(restarts page)" "Running 2"
+    remove page
+}
+
+replaced() { [ "$(uid "$1")" != "$2" ] && [ -n "$(uid "$1")" ]; }
+refused() { holdfast get manifests | grep "$1" | grep -q -v Accepted; }
 
 losses() {
     pod web "trap-term"
@@ -141,12 +205,12 @@ losses() {
 }
 
 # The same disk, the clock at 1970, an empty /run, no network.
-again() {
+year1970() {
     is "the year" "$(date +%Y)" 1970
     rm /data/clock/first
     agent
     eventually "the pods of the last boot run" runs clock
-    first_instruction "second boot, image in the store"
+    first_instruction "image in the store"
     eventually "the pods of the last boot run" runs web
     is "attempts go on" "$(restarts web)" 1
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
@@ -158,8 +222,10 @@ again() {
 
 # A Raspberry Pi's default: no memory controller.
 nomemory() {
+    rm /data/clock/first
     agent
     eventually "pods run without it" runs web
+    first_instruction "image in the store"
     pod limits "trap-term" "resources: {limits: {cpu: 500m, memory: 64Mi}}"
     eventually "a pod with a limit runs without it" runs limits
     is "cpu.max holds" "$(file limits main-0/cpu.max)" "50000 100000"
@@ -172,6 +238,5 @@ nomemory() {
 $boot
 echo "--- log of the agent"
 cat $log
-if [ $failed = 0 ]; then echo "stories: all well"; else echo "stories: $failed failed"; fi
 sync
-poweroff -f
+if [ $failed = 0 ]; then echo "stories: all well"; else echo "stories: $failed failed"; fi

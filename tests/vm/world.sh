@@ -49,8 +49,10 @@ has() { [ "$("$1" "$2")" = "$3" ]; }
 absent() { ! holdfast get pods "$1" >/dev/null 2>&1; }
 says() { holdfast logs "$1" 2>/dev/null | grep -q "$2"; }
 
+uid() { holdfast get pods "$1" -o yaml 2>/dev/null | awk '$1 == "uid:" { print $2; exit }' | tr -d '"'; }
+
 # The cgroup of a pod, or of a file below it; the process of its container.
-of() { find $cgroups -type d -name "pod$(holdfast get pods "$1" -o yaml | awk '$1 == "uid:" { print $2; exit }' | tr -d '"')"; }
+of() { find $cgroups -type d -name "pod$(uid "$1")"; }
 file() { cat "$(of "$1")/$2"; }
 process() { head -n 1 "$(of "$1")"/main-"${2-0}"/cgroup.procs; }
 

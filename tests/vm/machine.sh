@@ -1,0 +1,131 @@
+# One emulated machine, for run.sh and power-cut.sh: its kernel, initramfs, disk, console and end.
+#
+# The binary is that of `make dist`, dist/holdfast-ARCHITECTURE-unknown-linux-musl with the tests' workload beside it, or
+# what HOLDFAST_BINARY and HOLDFAST_WORKLOAD name; a q35 takes the machine's own release build too.
+
+vm=$("$here/tests/vm/packages.sh")
+export PATH="$vm/bin:$PATH:/usr/sbin:/sbin"
+
+fail() {
+    echo "tests/vm: $*" >&2
+    exit 1
+}
+
+# machine NAME: what it is made of. `place` is its folder.
+machine() {
+    machine=$1
+    place=$vm/$machine
+    qemu=
+    mkdir -p "$place"
+    case $machine in
+    q35)
+        architecture=amd64 platform=x86_64 console=ttyS0 device=/dev/vda modules='virtio_pci virtio_blk'
+        set -- qemu-system-x86_64 -M q35 -cpu max -smp 2 -m 768
+        ;;
+    virt)
+        architecture=arm64 platform=aarch64 console=ttyAMA0 device=/dev/vda modules='virtio_pci virtio_blk'
+        set -- qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 2 -m 768
+        ;;
+    raspi3b)
+        # Memory and cores are the board's. The first serial line is Bluetooth's.
+        architecture=arm64 platform=aarch64 console=ttyS1,115200 device=/dev/mmcblk0 modules='bcm2835 sdhci_iproc mmc_block'
+        set -- qemu-system-aarch64 -M raspi3b -serial null
+        set -- "$@" -dtb "$(find "$vm/kernel/arm64" -name bcm2837-rpi-3-b.dtb)"
+        ;;
+    *) fail "no machine is called $machine" ;;
+    esac
+    emulator=$*
+    kernel=$vm/kernel/$architecture
+    binary=${HOLDFAST_BINARY-}
+    workload=${HOLDFAST_WORKLOAD-}
+    for built in "$here/dist" "$here/target/$platform-unknown-linux-gnu/release"; do
+        for name in "holdfast-$platform-unknown-linux-musl" holdfast; do
+            [ -n "$binary" ] || [ ! -f "$built/$name" ] || binary=$built/$name
+        done
+        for name in "workload-$platform-unknown-linux-musl" examples/workload; do
+            [ -n "$workload" ] || [ ! -f "$built/$name" ] || workload=$built/$name
+        done
+    done
+    [ -f "$binary" ] && [ -f "$workload" ] || fail "no program for $platform: make dist"
+}
+
+# busybox, the modules in the order to load them, the binary, the stories.
+initramfs() {
+    root=$place/initramfs
+    rm -rf "$root"
+    mkdir -p "$root/bin" "$root/modules"
+    cp "$vm/busybox/$architecture" "$root/bin/busybox"
+    cp "$binary" "$root/bin/holdfast"
+    cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh "$root/"
+    release=$(ls "$kernel/lib/modules")
+    number=100
+    for module in $modules ext4 overlay; do
+        modprobe -d "$kernel" -S "$release" --show-depends "$module"
+    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
+        number=$((number + 1))
+        cp "$module" "$root/modules/$number.ko"
+    done
+    (cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) >"$place/initramfs.gz"
+    rm -rf "$root"
+}
+
+# archive NAME [MIB]: the tests' workload as an image archive, made by other people's tools, with so much noise below it.
+archive() {
+    tools=$("$here/tests/debian.sh")
+    rm -rf "$place/layout" "$place/$1.tar"
+    "$tools/umoci" init --layout "$place/layout"
+    "$tools/umoci" new --image "$place/layout:1"
+    if [ $# = 2 ]; then
+        head -c "$2M" /dev/urandom >"$place/noise"
+        "$tools/umoci" insert --image "$place/layout:1" "$place/noise" /noise
+        rm "$place/noise"
+    fi
+    "$tools/umoci" insert --image "$place/layout:1" "$workload" /workload
+    "$tools/umoci" config --image "$place/layout:1" --architecture "$architecture" --config.label "name=$1"
+    "$tools/skopeo" --insecure-policy copy --quiet "oci:$place/layout:1" \
+        "docker-archive:$place/$1.tar:holdfast.test/$1:1"
+    rm -rf "$place/layout"
+}
+
+# What outlives a boot: at first the archive, and what lies in `files`. An SD card's size is a power of two.
+disk() {
+    archive workload
+    rm -f "$place/disk"
+    mkdir -p "$place/files/k3s/agent/images"
+    mv "$place/workload.tar" "$place/files/k3s/agent/images/"
+    mkfs.ext4 -q -d "$place/files" "$place/disk" 512M >/dev/null
+    rm -rf "$place/files"
+}
+
+# start BOOT CLOCK WORDS: the words are for the kernel. HOLDFAST_DRIVE is another way to the disk.
+start() {
+    drive=file=${HOLDFAST_DRIVE:-$place/disk},format=raw
+    case $machine in
+    raspi3b) drive=$drive,if=sd ;;
+    *) drive=$drive,if=virtio ;;
+    esac
+    # shellcheck disable=SC2086 # a list
+    $emulator -accel tcg -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive" -serial mon:stdio \
+        -kernel "$kernel"/boot/vmlinuz-* -initrd "$place/initramfs.gz" \
+        -append "console=$console panic=-1 quiet loglevel=1 data=$device boot=$1 $3" \
+        </dev/null >"$place/$1.console" 2>&1 &
+    qemu=$!
+}
+
+# wait_for BOOT PATTERN SECONDS: a line of the console.
+wait_for() {
+    deadline=$(($(date +%s) + $3))
+    until grep -q "$2" "$place/$1.console"; do
+        kill -0 $qemu 2>/dev/null || fail "QEMU ended by itself: $place/$1.console"
+        [ "$(date +%s)" -lt $deadline ] || fail "no line \"$2\" after $3 s: $place/$1.console"
+        sleep 0.1
+    done
+}
+
+# Not every board can turn itself off. What the machine wrote to its disk is the file's by then.
+stop() {
+    [ -n "$qemu" ] || return 0
+    kill -9 $qemu 2>/dev/null || true
+    wait $qemu 2>/dev/null || true
+    qemu=
+}
