@@ -67,6 +67,8 @@ pub struct NodeFile {
     created: Wall,
     /// Sentences of the node that stay.
     pub warnings: Vec<String>,
+    /// Of a rival; as long as it is there.
+    pub rival: Option<String>,
     /// Of image archives; as long as they are there.
     pub refused_archives: Vec<String>,
     machine: Machine,
@@ -83,6 +85,7 @@ impl NodeFile {
             started: now.wall,
             created: created.map_or(now.wall, Wall),
             warnings: Vec::new(),
+            rival: None,
             refused_archives: Vec::new(),
             strains: Strains::new(&look.left, world.config.pressure_transition, now),
             machine: look.machine,
@@ -125,7 +128,7 @@ impl NodeFile {
             data_dir: text(&config.data_dir),
             manifests_dir: text(&config.pod_manifest_path),
             log_dir: text(&config.log_dir),
-            warnings: [&self.warnings[..], &self.refused_archives].concat(),
+            warnings: [&self.warnings[..], self.rival.as_slice(), &self.refused_archives].concat(),
             object: api::node(&named, &self.machine, &self.strains.strains),
         }
     }
