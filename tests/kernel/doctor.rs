@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::harness::image::{copy_program, workload};
 use crate::harness::kernel::signal;
 use crate::harness::pod::pod;
 use crate::harness::{SOON, World, eventually};
@@ -110,7 +111,7 @@ fn a_node_on_which_no_agent_ran_is_looked_at_too() {
 fn who_is_not_root_is_told_what_could_not_be_looked_at() {
     let world = World::new();
     let copy = world.dir.join("holdfast");
-    fs::copy(crate::harness::binary(), &copy).unwrap();
+    copy_program(&crate::harness::binary(), &copy);
     let asked = doctor(&world);
     let mut other = Command::new(&copy);
     other.args(asked.get_args()).uid(65534).gid(65534).stdin(Stdio::null());
@@ -193,7 +194,7 @@ fn another_supervisor_of_the_same_manifests_is_a_problem_and_the_agent_itself_is
     let world = World::new();
     assert_eq!(matters(&world), Vec::<String>::new());
     let program = world.shared().join("kubelet");
-    fs::copy(crate::harness::image::workload(), &program).unwrap();
+    copy_program(&workload(), &program);
     let mut kubelet = Command::new(&program);
     kubelet.arg("watch").arg(world.manifests()).stdout(Stdio::piped());
     let mut kubelet = Kubelet(kubelet.spawn().unwrap());

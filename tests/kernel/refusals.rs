@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::harness::image::{copy_program, workload};
 use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
 
 /// Runs an agent that must end by itself; what it said.
@@ -98,7 +99,7 @@ fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
     let mut world = World::without_agent();
     // Not a kubelet, but called like one and watching like one.
     let program = world.shared().join("kubelet");
-    std::fs::copy(crate::harness::image::workload(), &program).unwrap();
+    copy_program(&workload(), &program);
     let mut kubelet = Command::new(&program);
     kubelet.arg("watch").arg(world.manifests()).stdout(Stdio::piped());
     let mut kubelet = Process(kubelet.spawn().unwrap());
@@ -124,7 +125,7 @@ fn a_kubelet_that_comes_later_is_told_once_and_forgotten_when_it_went() {
         node["warnings"].to_string()
     };
     let program = world.shared().join("kubelet");
-    std::fs::copy(crate::harness::image::workload(), &program).unwrap();
+    copy_program(&workload(), &program);
     let mut kubelet = Process(
         Command::new(&program).arg("watch").arg(world.manifests()).stdout(Stdio::null()).spawn().unwrap(),
     );

@@ -23,7 +23,7 @@ const SHELL: &str = "/shared/busybox";
 fn with_shell(world: &World, name: &str, args: &[&str], container: Value) -> Value {
     let shell = world.shared().join("busybox");
     if !shell.exists() {
-        fs::copy(crate::harness::image::busybox(), &shell).unwrap();
+        crate::harness::image::copy_program(&crate::harness::image::busybox(), &shell);
     }
     let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
     let mut manifest = with(pod(name, args), json!({"volumes": volumes}));

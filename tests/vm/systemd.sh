@@ -10,7 +10,7 @@
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
-vm=${HOLDFAST_VM:-$("$here/tests/vm/packages.sh")}
+vm=$("$here/tests/vm/packages.sh")
 tools=$("$here/tests/debian.sh")
 place=$here/target/vm/systemd
 export PATH="$vm/bin:$PATH:/usr/sbin:/sbin"
