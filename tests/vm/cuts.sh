@@ -119,8 +119,8 @@ change() {
 by_hand() {
     echo "extra: maybe"
     if [ "$(has_image extra)" = no ]; then
-        holdfast image import $src/extra.tar >/dev/null && echo "extra: yes"
+        holdfast image import $src/extra.tar >/run/by-hand 2>&1 && echo "extra: yes"
     else
-        holdfast image rm holdfast.test/extra:1 >/dev/null && echo "extra: no"
+        holdfast image rm holdfast.test/extra:1 >/run/by-hand 2>&1 && echo "extra: no"
     fi
 }

@@ -31,8 +31,8 @@ begin() {
     mkdir -p $manifests /data/clock
     clock
     agent --kubelet-arg pod-max-pids=40
+    first_instruction "image taken in"
     eventually "the first pod runs" runs clock
-    first_instruction "first boot, image imported"
     # The root of the initramfs is private, of which the agent may speak; of nothing else.
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
     is "controllers handed to kubepods" "$(cat /sys/fs/cgroup/cgroup.subtree_control)" "*cpu*memory*pids*"
@@ -209,8 +209,8 @@ year1970() {
     is "the year" "$(date +%Y)" 1970
     rm /data/clock/first
     agent
-    eventually "the pods of the last boot run" runs clock
     first_instruction "image in the store"
+    eventually "the pods of the last boot run" runs clock
     eventually "the pods of the last boot run" runs web
     is "attempts go on" "$(restarts web)" 1
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
@@ -224,8 +224,8 @@ year1970() {
 nomemory() {
     rm /data/clock/first
     agent
-    eventually "pods run without it" runs web
     first_instruction "image in the store"
+    eventually "pods run without it" runs web
     pod limits "trap-term" "resources: {limits: {cpu: 500m, memory: 64Mi}}"
     eventually "a pod with a limit runs without it" runs limits
     is "cpu.max holds" "$(file limits main-0/cpu.max)" "50000 100000"

@@ -81,7 +81,8 @@ agent() {
     agent=$!
 }
 
-# The workload says on CLOCK_BOOTTIME when its first instruction ran; /proc/uptime is that clock.
+# The workload says on CLOCK_BOOTTIME when its first instruction ran; /proc/uptime is that clock. To be asked before anything
+# else: on an emulated machine, each command of ours costs the agent time.
 first_instruction() {
     eventually "its clocks are written" [ -s /data/clock/first ]
     nanoseconds=$(cut -d' ' -f1 /data/clock/first)
