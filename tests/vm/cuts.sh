@@ -57,7 +57,7 @@ image_by_hand() {
 # An archive that lies there whole is an image.
 image_dropped() {
     if cmp -s $src/dropped.tar /data/k3s/agent/images/dropped.tar; then
-        eventually "the archive that lies there is taken in" [ "$(has_image dropped)" = yes ]
+        eventually "the archive that lies there is taken in" has has_image dropped yes
     fi
     [ "$(has_image dropped)" = no ] || image_runs dropped
 }

@@ -204,20 +204,43 @@ losses() {
     remove web
 }
 
+# Nothing but the start, on a machine of 1000 million instructions a second and core, which is about a Raspberry Pi 3.
+board() {
+    rm /data/clock/first
+    agent
+    first_instruction "board of 1 instruction/ns, image in the store"
+    eventually "the pods of the last boot run" runs web
+}
+
 # The same disk, the clock at 1970, an empty /run, no network.
 year1970() {
     is "the year" "$(date +%Y)" 1970
     rm /data/clock/first
-    agent
-    first_instruction "image in the store"
+    began=$(cut -d' ' -f1 /proc/uptime)
+    service start
+    first_instruction "image in the store, by the init script"
     eventually "the pods of the last boot run" runs clock
     eventually "the pods of the last boot run" runs web
     is "attempts go on" "$(restarts web)" 1
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
     is "imports of what is in the store" "$(grep -c 'imported from' $log)" 0
-    holdfast down
-    eventually "the agent has ended" [ ! -d /proc/$agent ]
+    served
     nothing_is_left
+}
+
+adoptions() { [ "$(grep -c 'web-vm: adopted' $log)" = "$1" ]; }
+
+# The init script starts agents that die, and ends pods only when the machine goes down.
+served() {
+    is "the service" "$(service status)" "*runs as process*"
+    before=$(process web "$(restarts web)")
+    kill -9 "$(cut -d' ' -f2 /run/holdfast.pid)"
+    eventually "an agent that died is started again" adoptions 1
+    service restart
+    eventually "and one that is restarted" adoptions 2
+    is "the process of web" "$(process web "$(restarts web)")" "$before"
+    service shutdown
+    is "the service" "$(service status)" "*is stopped"
 }
 
 # A Raspberry Pi's default: no memory controller.

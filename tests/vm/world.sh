@@ -81,6 +81,13 @@ agent() {
     agent=$!
 }
 
+# The init script that is shipped, for busybox.
+service() {
+    mkdir -p /etc/default
+    echo "HOLDFAST=/bin/holdfast ARGUMENTS='--data-dir /data/k3s --log-dir /data/log/pods' LOG=$log" >/etc/default/holdfast
+    sh /holdfast "$1"
+}
+
 # The workload says on CLOCK_BOOTTIME when its first instruction ran; /proc/uptime is that clock. To be asked before anything
 # else: on an emulated machine, each command of ours costs the agent time.
 first_instruction() {
