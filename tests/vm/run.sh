@@ -36,10 +36,10 @@ boot() {
 # What each machine is asked, and in which order.
 boots() {
     case $1 in
-    raspi3b) echo short board nomemory ;;
+    raspi3b) echo short nomemory board ;;
     # Counting instructions takes a q35 minutes.
     q35) echo first year1970 nomemory ;;
-    virt) echo first board year1970 nomemory ;;
+    virt) echo first year1970 nomemory board ;;
     esac
 }
 

@@ -209,7 +209,7 @@ board() {
     rm /data/clock/first
     agent
     first_instruction "board of 1 instruction/ns, image in the store"
-    eventually "the pods of the last boot run" runs web
+    eventually "the pod of the last boot runs" runs clock
 }
 
 # The same disk, the clock at 1970, an empty /run, no network.
