@@ -38,7 +38,8 @@ machine() {
     kernel=$vm/kernel/$architecture
     binary=${HOLDFAST_BINARY-}
     workload=${HOLDFAST_WORKLOAD-}
-    for built in "$here/dist" "$here/target/$platform-unknown-linux-gnu/release"; do
+    for built in "$here/dist" "$here/target/dist-build/$platform-unknown-linux-musl/release" \
+        "$here/target/$platform-unknown-linux-gnu/release"; do
         for name in "holdfast-$platform-unknown-linux-musl" holdfast; do
             [ -n "$binary" ] || [ ! -f "$built/$name" ] || binary=$built/$name
         done
@@ -56,7 +57,8 @@ initramfs() {
     mkdir -p "$root/bin" "$root/modules"
     cp "$vm/busybox/$architecture" "$root/bin/busybox"
     cp "$binary" "$root/bin/holdfast"
-    cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh "$root/"
+    cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh \
+        "$here/sysv/holdfast" "$root/"
     release=$(ls "$kernel/lib/modules")
     number=100
     for module in $modules ext4 overlay; do
@@ -100,12 +102,15 @@ disk() {
 # start BOOT CLOCK WORDS: the words are for the kernel. HOLDFAST_DRIVE is another way to the disk.
 start() {
     drive=file=${HOLDFAST_DRIVE:-$place/disk},format=raw
+    # A second of the machine is so many instructions, whatever else this machine does: figures that can be compared.
+    icount=
+    case $1 in board) icount='-icount shift=0' ;; esac
     case $machine in
     raspi3b) drive=$drive,if=sd ;;
     *) drive=$drive,if=virtio ;;
     esac
     # shellcheck disable=SC2086 # a list
-    $emulator -accel tcg -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive" -serial mon:stdio \
+    $emulator -accel tcg $icount -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive" -serial mon:stdio \
         -kernel "$kernel"/boot/vmlinuz-* -initrd "$place/initramfs.gz" \
         -append "console=$console panic=-1 quiet loglevel=1 data=$device boot=$1 $3" \
         </dev/null >"$place/$1.console" 2>&1 &
