@@ -1,4 +1,4 @@
-# One emulated machine, for run.sh and power-cut.sh: its kernel, initramfs, disk, console and end.
+# One emulated machine, for run.sh and power-cut.sh, and parts of it for systemd.sh: its kernel, initramfs, disk, console and end.
 #
 # The binary is that of `make dist`, dist/holdfast-ARCHITECTURE-unknown-linux-musl with the tests' workload beside it, or
 # what HOLDFAST_BINARY and HOLDFAST_WORKLOAD name; a q35 takes the machine's own release build too.
@@ -50,7 +50,7 @@ machine() {
     [ -f "$binary" ] && [ -f "$workload" ] || fail "no program for $platform: make dist"
 }
 
-# busybox, the modules in the order to load them, the binary, the stories.
+# busybox, the modules, the binary, the stories.
 initramfs() {
     root=$place/initramfs
     rm -rf "$root"
@@ -59,9 +59,15 @@ initramfs() {
     cp "$binary" "$root/bin/holdfast"
     cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh \
         "$here/sysv/holdfast" "$root/"
+    # shellcheck disable=SC2086 # a list
+    pack $modules ext4 overlay
+}
+
+# pack MODULE...: makes the initramfs out of `root`, with the modules numbered in the order to load them.
+pack() {
     release=$(ls "$kernel/lib/modules")
     number=100
-    for module in $modules ext4 overlay; do
+    for module in "$@"; do
         modprobe -d "$kernel" -S "$release" --show-depends "$module"
     done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
         number=$((number + 1))
