@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command};
 use holdfast::protocol::{Notice, Reply, Request, RunState};
 use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
-use world::{PodProcess, World, exited, object, output, running, waiting};
+use world::{Leash, PodProcess, World, exited, object, output, running, waiting};
 
 /// A pod with labels.
 fn labelled(name: &str, labels: Value) -> Value {
@@ -356,6 +356,7 @@ fn a_template_is_raw_in_a_pipe_and_harmless_on_a_terminal() {
 
 /// A command that goes on, and what it says.
 struct Watch {
+    leash: Leash,
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
@@ -364,12 +365,12 @@ impl Watch {
     fn start(world: &World, arguments: &[&str]) -> Watch {
         let mut child = world.spawn(arguments);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Watch { child, lines }
+        Watch { leash: Leash::of(&child), child, lines }
     }
 
     /// The next line of stdout, its blanks squeezed.
     fn line(&mut self) -> String {
-        let line = self.lines.next().unwrap().unwrap();
+        let line = self.lines.next().expect("it goes on, and says this in time").unwrap();
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
@@ -380,6 +381,7 @@ impl Watch {
         let mut told = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
         assert!(status.success(), "{status}: {told}");
+        drop(self.leash);
         told
     }
 }
