@@ -463,6 +463,33 @@ fn a_watch_goes_on_when_the_agent_dies_and_when_it_comes_back() {
     assert_eq!(told, expected);
 }
 
+/// Were the second asked after the first only, it would be after the first was given up.
+#[test]
+fn pod_processes_are_asked_all_at_once() {
+    let world = World::without_agent();
+    world.publish("1", object("db", "default", json!([running("a")])));
+    world.publish("2", object("web", "default", json!([running("a")])));
+    let processes = [PodProcess::listen(&world, "1"), PodProcess::listen(&world, "2")];
+    // A command may be late on a machine with much to do, and is then asked for again.
+    let begun = std::time::Instant::now();
+    loop {
+        let child = world.spawn(&["get", "pods", "-o", "name"]);
+        let asked = processes.each_ref().map(PodProcess::accept);
+        for connection in &asked {
+            assert_eq!(connection.request().0, Request::State);
+        }
+        for connection in &asked {
+            connection.reply_or_be_late(&Reply::State(world::state(vec![world::runs("a", 0)])));
+        }
+        let run = output(child);
+        assert_eq!(run.out, "pod/db-edge-1\npod/web-edge-1\n");
+        if !run.err.contains("warning") {
+            break;
+        }
+        assert!(begun.elapsed() < world::LONGEST, "{}", run.err);
+    }
+}
+
 #[test]
 fn a_watch_speaks_every_format() {
     let world = World::with_agent();
