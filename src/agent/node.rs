@@ -7,6 +7,7 @@ use super::world::World;
 use crate::api::{self, Machine, Named, Pressure, Strain, published};
 use crate::host::machine::{self, Left};
 use crate::lifecycle::Now;
+use crate::manifest;
 use crate::status::Wall;
 
 /// What was seen of the machine in one look.
@@ -110,8 +111,11 @@ impl NodeFile {
     pub fn published(&self, world: &World) -> published::Node {
         let config = &world.config;
         let text = |path: &Path| path.display().to_string();
+        // Not its name: kubectl looks for events of the one and of the other, and would list each twice.
+        let uid = manifest::node_uid(&world.node_name);
         let named = Named {
             name: &world.node_name,
+            uid: &uid.0,
             created: self.created,
             ready: self.started,
             version: env!("CARGO_PKG_VERSION"),

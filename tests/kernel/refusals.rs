@@ -93,6 +93,17 @@ fn a_kernel_without_overlays_is_refused_by_name() {
     assert!(said.contains("CONFIG_OVERLAY_FS"), "{said}");
 }
 
+/// A kubelet takes one; here it is the directory that tells a removed file from a stick that was pulled.
+#[test]
+fn a_single_file_in_the_place_of_the_directory_is_refused_by_name() {
+    let world = World::without_agent();
+    let file = world.manifests().join("web.yaml");
+    world.write("web.yaml", &crate::harness::pod::pod("web", &["trap-term"]));
+    let said = refused(world.agent_command(&[("--pod-manifest-path", file.to_str().unwrap())]));
+    assert!(said.contains(&format!("{} is a file", file.display())) && said.contains("directory"), "{said}");
+    assert!(world.place().cgroups().is_empty(), "{:?}", world.place().cgroups());
+}
+
 /// Two supervisors of one directory would run everything twice, on the same data.
 #[test]
 fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
