@@ -53,6 +53,11 @@ fn the_release_binary_is_small_and_static() {
     assert!(size <= BINARY, "{size} bytes, {BINARY} allowed");
     let bytes = fs::read(&binary).unwrap();
     assert!(!contains(&bytes, b"/lib64/ld-linux"), "it has no interpreter");
+    // Errors ask for a backtrace, of which it has none; without its guard that ends the program.
+    let mut asked = Command::new(&binary);
+    asked.args(["image", "import", "/nowhere.tar"]).env("RUST_BACKTRACE", "1");
+    let output = asked.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
