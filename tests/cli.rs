@@ -389,9 +389,9 @@ fn files_of_the_manifests_directory_are_listed() {
     fs::write(world.runtime().join("manifests.json"), verdict.to_string()).unwrap();
     let run = world.run(&["get", "manifests"]);
     let expected = "\
-NAME     STATE     PODS     MESSAGE
-a.yaml   Refused   <none>   3:7: error: kind: no Deployment
-b.bak    Ignored   <none>   a backup
+NAME     STATE     OBJECTS   MESSAGE
+a.yaml   Refused   <none>    3:7: error: kind: no Deployment
+b.bak    Ignored   <none>    a backup
 ";
     assert_eq!((run.code, &*run.out, &*run.err), (0, expected, "warning: /m: it is gone\n"));
     let json: Value = serde_json::from_str(&world.run(&["get", "manifests", "-o", "json"]).out).unwrap();

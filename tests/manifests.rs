@@ -127,17 +127,10 @@ fn dump(reading: &Reading) -> String {
     for pod in &reading.pods {
         write_pod(pod, &mut text);
     }
-    for map in &reading.config_maps {
-        let keys: Vec<_> = map.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
-        writeln!(text, "config map {} with {}", map.metadata.name.as_deref().unwrap(), keys.join(", "))
-            .unwrap();
-    }
-    for secret in &reading.secrets {
-        let keys = secret.data.iter().flatten().map(|(key, _)| key.as_str());
-        let keys: Vec<_> =
-            keys.chain(secret.string_data.iter().flatten().map(|(key, _)| key.as_str())).collect();
-        writeln!(text, "secret {} with {}", secret.metadata.name.as_deref().unwrap(), keys.join(", "))
-            .unwrap();
+    for document in &reading.documents {
+        let keys = document.data.keys().chain(document.binary.keys()).map(String::as_str);
+        let keys: Vec<_> = keys.collect();
+        writeln!(text, "{} {} with {}", document.kind, document.name, keys.join(", ")).unwrap();
     }
     for problem in &reading.problems {
         writeln!(text, "{problem}").unwrap();
@@ -181,8 +174,14 @@ fn write_container(container: &Container, text: &mut String) {
     if let Some(directory) = &container.working_dir {
         writeln!(text, "    in {directory}").unwrap();
     }
+    for from in &container.env_from {
+        writeln!(text, "    {from:?}").unwrap();
+    }
     for variable in &container.env {
-        writeln!(text, "    env {}={:?}", variable.name, variable.value).unwrap();
+        match &variable.from {
+            None => writeln!(text, "    env {}={:?}", variable.name, variable.value).unwrap(),
+            Some(source) => writeln!(text, "    env {} from {source:?}", variable.name).unwrap(),
+        }
     }
     if container.tty {
         writeln!(text, "    on a terminal").unwrap();

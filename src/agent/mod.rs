@@ -26,6 +26,7 @@ pub mod rival;
 mod start_container;
 mod start_pod;
 mod stop;
+mod values;
 mod watch;
 mod watches;
 mod world;
@@ -34,7 +35,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, Result};
 use log::info;
@@ -48,7 +49,7 @@ pub use client::Client;
 use crate::config;
 use crate::lifecycle::{Action, BackOff, Event, Found, Learnt, Node, Now};
 use crate::manifest::verdict::Verdict;
-use crate::spec::{Pod, Uid};
+use crate::spec::{Documents, Pod, Uid};
 use crate::status::Failure;
 use crate::sys::clock;
 use node::Look;
@@ -148,8 +149,10 @@ impl Agent {
             let directory = watch::Directory::open(&self.world, seeds);
             let (directory, first) = directory.first_listing().await;
             self.publisher.verdict(&first.verdict);
+            let changed = self.documents(first.documents);
             self.adopt(found, &first.pods);
             self.wanted(first.pods, first.verdict);
+            self.hand_out(changed);
             let (relisted, hear_relisted) = bounded(1);
             self.spawn(directory.watch(relisted, self.sender.clone()));
             self.spawn(images::watch(self.world.clone(), hear_relisted, self.sender.clone()));
@@ -210,7 +213,9 @@ impl Agent {
                 self.publisher.look(listing.look);
                 self.publisher.rival(listing.rival);
                 self.publisher.verdict(&listing.verdict);
+                let changed = self.documents(listing.documents);
                 self.wanted(listing.pods, listing.verdict);
+                self.hand_out(changed);
             }
             Message::Note(note) => self.publisher.note(&note),
             // The loop has seen to it.
@@ -275,6 +280,23 @@ impl Agent {
             // Here and now, so that a pod that comes back next finds nothing of its former life, and loses nothing of the new.
             let aside = remove_pod::set_orphans_aside(&self.world, &known);
             self.spawn(smol::unblock(move || remove_pod::orphans(&aside)));
+        }
+    }
+
+    /// Takes in the ConfigMaps and Secrets, before whatever starts with them. Whether they changed.
+    fn documents(&self, documents: Arc<Documents>) -> bool {
+        let mut held = self.world.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = !Arc::ptr_eq(&held, &documents);
+        *held = documents;
+        changed
+    }
+
+    /// Brings what `changed` to the pods that there are: into their volumes, and to those that wait for it.
+    fn hand_out(&mut self, changed: bool) {
+        if changed {
+            let (world, pods) = (self.world.clone(), self.wanted.values().cloned().collect::<Vec<_>>());
+            self.spawn(smol::unblock(move || values::refresh(&world, &pods)));
+            self.event(Event::DocumentsChanged);
         }
     }
 

@@ -101,6 +101,11 @@ impl NodeFile {
         (turned, changed)
     }
 
+    /// The node's address, as of the last look.
+    pub fn address(&self) -> Option<&str> {
+        self.machine.address.as_deref()
+    }
+
     /// What the node is short of.
     pub fn strained(&self) -> impl Iterator<Item = Pressure> {
         let strains = Pressure::ALL.into_iter().zip(&self.strains.strains);

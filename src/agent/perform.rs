@@ -38,17 +38,16 @@ impl Job {
         let mut link = None;
         let (world, pod) = (&*self.world, &*self.pod);
         let result = match &self.action {
-            Action::StartPod { sandbox, .. } => {
-                start_pod::start_pod(world, pod, *sandbox).map(|(learnt, fd)| {
+            Action::StartPod { sandbox, .. } => anew(world, || start_pod::start_pod(world, pod, *sandbox))
+                .map(|(learnt, fd)| {
                     link = Some(fd);
                     learnt
-                })
-            }
+                }),
             Action::PullImage { container, .. } => {
                 container_of(pod, container).and_then(|it| pull(world, it))
             }
             Action::StartContainer { container, attempt, .. } => container_of(pod, container)
-                .and_then(|it| start_container::start_container(world, pod, it, *attempt)),
+                .and_then(|it| anew(world, || start_container::start_container(world, pod, it, *attempt))),
             Action::StopContainer { container, attempt, until, .. } => {
                 told(Reason::FailedKillPod, stop(world, pod, container, *attempt, *until))
             }
@@ -59,6 +58,19 @@ impl Job {
         };
         debug!("{:?}: {result:?}", self.action);
         (self.action, result, link)
+    }
+}
+
+/// Starts once more where a ConfigMap or Secret was missing that came meanwhile: the core, which wakes those that wait for
+/// one, did not know yet that this one does.
+fn anew<T>(world: &World, start: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    loop {
+        let before = world.documents();
+        let waits = [Reason::FailedMount, Reason::CreateContainerConfigError];
+        match start() {
+            Err(failure) if waits.contains(&failure.reason) && !Arc::ptr_eq(&before, &world.documents()) => {}
+            done => return done,
+        }
     }
 }
 

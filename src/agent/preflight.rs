@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail, ensure};
 use log::{info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
 use super::world::World;
 use super::{notify, remove_pod, rival};
@@ -22,6 +23,9 @@ use crate::spec::Bytes;
 use crate::sys::untouchable::Untouchable;
 use crate::sys::{atomic, lock};
 use crate::volume;
+
+/// A ramfs, by the kernel's `linux/magic.h`: what small boxes have for `/run`.
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// The kernel's name for this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -67,6 +71,9 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         importing: AtomicBool::new(true),
         unusable: Mutex::default(),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
+        documents: Mutex::default(),
+        projecting: Mutex::default(),
+        in_memory: in_memory(runtime.root())?,
         cpus: std::thread::available_parallelism().map_or(1, Into::into),
         config,
         node_name,
@@ -140,6 +147,12 @@ fn held(lock: io::Result<Option<File>>, flag: &str, path: &Path) -> Result<File>
     lock.with_context(|| {
         format!("another agent runs with {flag} {}: stop it, or give one of them another", path.display())
     })
+}
+
+/// Whether what is written below `path` stays in memory.
+fn in_memory(path: &Path) -> Result<bool> {
+    let found = statfs(path).with_context(|| format!("look which file system {} is on", path.display()))?;
+    Ok([TMPFS_MAGIC, RAMFS_MAGIC].contains(&found.filesystem_type()))
 }
 
 /// A runtime directory of another boot is dead, whatever is in it.

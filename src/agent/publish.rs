@@ -211,7 +211,7 @@ impl Publisher {
             write(&directory.spec(), &words(&**pod));
         }
         self.clock(now);
-        let status = lifecycle::status(facts, &self.back_off, None);
+        let status = lifecycle::status(facts, &self.back_off, self.node.address());
         self.tell(facts, &status);
         let object = api::pod(pod, &status, facts.seen).unwrap_or_else(|cause| {
             error!("pod {}: its object is damaged: {cause}", pod.full_name());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -52,7 +53,8 @@ pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {
         true => fs::create_dir(&data).with_context(|| format!("make directory {}", data.display()))?,
         false => remove_logs(world, &pod.uid)?,
     }
-    // Last, since the next agent goes by it.
+    // Last, since the next agent goes by it; and not while its volumes are written.
+    let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = world.runtime.pod(&pod.uid.0);
     volume::remove_tree(directory.root()).with_context(|| format!("remove {}", directory.root().display()))
 }

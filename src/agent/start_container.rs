@@ -12,6 +12,7 @@ use log::warn;
 
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
+use super::values;
 use super::world::World;
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
@@ -21,6 +22,7 @@ use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{LogFile, Overlay, Reply, Request, RunState, StartContainer, State, Stdin, TERMINALS};
 use crate::spec::{Container, Pod};
 use crate::status::{Failure, Reason, Wall};
+use crate::sys::atomic;
 use crate::sys::beneath::Root;
 use crate::volume::{self, Etc, Volumes};
 
@@ -135,17 +137,20 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
     let inputs = Inputs {
         pod,
         container,
+        variables: values::variables(world, pod, container)?,
         image: &image.config,
         node: &world.node,
         cgroup: cgroup.clone(),
         files: files(world, pod).map_err(create)?,
-        binds: Volumes::resolve(&world.data, pod)?.binds(container)?,
+        binds: Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?.binds(container)?,
         pause_pid,
     };
     let config = bundle::config(&inputs)?;
     let request = prepare(run, &image).and_then(|request| {
         let path = run.bundle.join("config.json");
-        config.save(&path).with_context(|| format!("write {}", path.display()))?;
+        // Values of Secrets may be in it.
+        let text = serde_json::to_vec(&config).context("write the OCI configuration")?;
+        atomic::replace(&path, &text, 0o600).with_context(|| format!("write {}", path.display()))?;
         let signal = bundle::stop_signal(&image.config).to_string();
         fs::write(run.bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
         Ok(Request::StartContainer(Box::new(StartContainer { cgroup, ..request })))

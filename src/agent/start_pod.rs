@@ -14,8 +14,8 @@ use log::warn;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Client, PATIENCE};
-use super::remove_pod;
 use super::world::World;
+use super::{remove_pod, values};
 use crate::cgroup::PodLimits;
 use crate::host::{PodDir, parse_log_name};
 use crate::lifecycle::Learnt;
@@ -39,6 +39,7 @@ const POD_PROCESS_OOM_SCORE: i32 = -998;
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
     Volumes::prepare(&world.data, pod)?;
+    values::project(world, pod)?;
     let started = prepare(world, pod, &directory, sandbox).and_then(|()| launch(world, pod, &directory));
     let link = started.map_err(|error| {
         let undone = remove_pod::clean_pod(world, pod);

@@ -19,12 +19,13 @@ use super::Message;
 use super::entries::{Identity, Known, Look as EntryLook, is_younger, look_of, names, read};
 use super::node::Look;
 use super::rival::Lookout;
+use super::values::Kept;
 use super::watches::{Told, Watches};
 use super::world::World;
 use crate::lifecycle::Event;
 use crate::manifest::verdict::Verdict;
 use crate::manifest::{self, Context, FileContent};
-use crate::spec::{Pod, Uid};
+use crate::spec::{Documents, Pod, Uid};
 use crate::sys::atomic;
 
 /// A file that changed this recently may still be written to: the end of the writing is told by inotify.
@@ -34,6 +35,8 @@ pub const SETTLED: Duration = Duration::from_secs(2);
 pub struct Listing {
     /// The pods.
     pub pods: Vec<Arc<Pod>>,
+    /// The ConfigMaps and Secrets.
+    pub documents: Arc<Documents>,
     /// What became of each file.
     pub verdict: Verdict,
     /// The machine at that time: looked at in the same go, so that an idle node is not woken once more for it.
@@ -52,6 +55,7 @@ pub struct Directory {
     known: Option<Known>,
     known_file: PathBuf,
     state: manifest::Directory,
+    documents: Kept,
     /// How often everything is looked at: the kubelet's `fileCheckFrequency`.
     relist: Duration,
     /// What each entry looked like when it was last read, unless it was young then.
@@ -64,11 +68,12 @@ pub struct Directory {
 
 impl Directory {
     /// The directory of `world`, in which `seeds` were accepted by an earlier agent.
-    pub fn open(world: &World, seeds: Vec<Arc<Pod>>) -> Directory {
+    pub fn open(world: &Arc<World>, seeds: Vec<Arc<Pod>>) -> Directory {
         let path = world.config.pod_manifest_path.clone();
         let context = Context { node_name: world.node_name.clone(), directory: path.display().to_string() };
         let mut state = manifest::Directory::new(context);
         seeds.into_iter().for_each(|pod| state.remember(pod));
+        let documents = Kept::open(world.clone(), &mut state);
         let known_file = world.runtime.manifests_device();
         let known = fs::read_to_string(&known_file).ok().and_then(|text| Known::parse(&text));
         let orders = world.runtime.orders();
@@ -83,6 +88,7 @@ impl Directory {
             known,
             known_file,
             state,
+            documents,
             relist,
             seen: BTreeMap::new(),
             unsettled: false,
@@ -160,6 +166,7 @@ impl Directory {
             let (pods, verdict) = (self.state.wanted(), self.state.verdict());
             let listing = Listing {
                 pods,
+                documents: self.documents.take(&self.state),
                 verdict,
                 look: Look::at(&self.data),
                 rival: self.lookout.as_ref().and_then(Lookout::rival),

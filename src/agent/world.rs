@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bundle;
 use crate::cgroup::Hierarchy;
 use crate::config;
 use crate::host::{Data, Runtime};
 use crate::image::Store;
-use crate::spec::Pod;
+use crate::spec::{Documents, Pod};
 use crate::sys::untouchable::Untouchable;
 
 /// The agent's surroundings; the same from its start to its end.
@@ -36,6 +36,12 @@ pub struct World {
     pub unusable: Mutex<BTreeMap<String, String>>,
     /// The binary that pod processes are started from.
     pub binary: Untouchable,
+    /// The ConfigMaps and Secrets of the manifests, as of the last listing.
+    pub documents: Mutex<Arc<Documents>>,
+    /// Held while volumes of values are written: whoever comes last looks at [`World::documents`] last.
+    pub projecting: Mutex<()>,
+    /// Whether the runtime directory is in memory: values of Secrets go nowhere else.
+    pub in_memory: bool,
     /// Processors of the node.
     pub cpus: usize,
     /// What this node cannot do, a sentence each.
@@ -56,6 +62,11 @@ impl World {
     pub fn shm(&self, pod: &Pod) -> PathBuf {
         let node = PathBuf::from("/dev/shm");
         if pod.host_ipc && node.is_dir() { node } else { self.runtime.pod(&pod.uid.0).shm() }
+    }
+
+    /// The ConfigMaps and Secrets of the manifests.
+    pub fn documents(&self) -> Arc<Documents> {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The directory of links beside the logs: `/var/log/containers`.

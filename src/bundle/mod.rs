@@ -9,6 +9,8 @@
 //! Invariant: nothing from a manifest reaches an annotation, and no annotation is read.
 //! Invariant: the network, IPC and UTS namespaces are inherited from the pod process, never made or joined here.
 
+mod env;
+mod env_file;
 mod etc;
 mod expansion;
 mod linux;
@@ -23,6 +25,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use env::{Amounts, Surroundings, Variables, own as own_variables};
 pub use etc::{ASK_THE_NODE, cluster_resolv_conf, hostname, hosts, node_hosts, resolv_conf};
 pub use process::CAPABILITIES;
 pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
@@ -55,6 +58,8 @@ pub struct Inputs<'a> {
     pub pod: &'a Pod,
     /// One of its containers.
     pub container: &'a Container,
+    /// The manifest's variables ([`own_variables`]).
+    pub variables: Variables,
     /// What its image says.
     pub image: &'a ImageConfig,
     /// What the node is and permits.

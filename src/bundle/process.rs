@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ImageConfig, Inputs, Node, expansion, resources};
+use super::{ImageConfig, Inputs, Node, Variables, expansion, resources};
 use crate::spec::Container;
 use crate::status::{Failure, Reason};
 
@@ -38,12 +38,12 @@ const MKNOD: &str = "CAP_MKNOD";
 /// `noNewPrivileges` is absent, not false: false together with a seccomp filter fails. The group 0 is listed, since an
 /// empty list would leave the caller's groups on the container.
 pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
-    let own = own_env(inputs.container);
-    let args = args(inputs.container, inputs.image, &own)?;
-    let env = env(inputs, &own);
+    let args = args(inputs.container, inputs.image, &inputs.variables)?;
+    let env = env(inputs);
     let cwd = cwd(inputs.container, inputs.image);
-    if let Some(text) = args.iter().chain(&env).chain([&cwd]).find(|text| text.contains('\0')) {
-        let message = format!("a command, argument, variable or directory contains a NUL byte: {text:?}");
+    // Which one is not said: it may be made of a Secret.
+    if args.iter().chain(&env).chain([&cwd]).any(|text| text.contains('\0')) {
+        let message = "a command, argument, variable or directory contains a NUL byte";
         return Err(Failure::new(Reason::CreateContainerConfigError, message));
     }
     let capabilities: Vec<&str> =
@@ -71,9 +71,9 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
 }
 
 /// The program and its arguments: `command` replaces ENTRYPOINT and drops CMD, `args` replaces CMD.
-fn args(container: &Container, image: &ImageConfig, own: &[Variable]) -> Result<Vec<String>, Failure> {
+fn args(container: &Container, image: &ImageConfig, own: &Variables) -> Result<Vec<String>, Failure> {
     let expanded = |texts: &[String]| -> Vec<String> {
-        texts.iter().map(|text| expansion::expand(text, |name| find(own, name))).collect()
+        texts.iter().map(|text| expansion::expand(text, |name| own.get(name))).collect()
     };
     let (program, arguments) = match (container.command.is_empty(), container.args.is_empty()) {
         (true, true) => (image.entrypoint.clone(), image.cmd.clone()),
@@ -98,48 +98,20 @@ fn cwd(container: &Container, image: &ImageConfig) -> String {
     if written.starts_with('/') { written.to_owned() } else { format!("/{written}") }
 }
 
-/// A name and its value.
-type Variable = (String, String);
-
-/// The manifest's variables, each expanded by those before it. References see these only: neither the image's variables
-/// nor PATH nor HOSTNAME, as in the kubelet.
-fn own_env(container: &Container) -> Vec<Variable> {
-    let mut variables = Vec::new();
-    for variable in &container.env {
-        let value = expansion::expand(&variable.value, |name| find(&variables, name));
-        set(&mut variables, &variable.name, value);
-    }
-    variables
-}
-
-/// The whole environment, `NAME=value`: PATH, HOSTNAME, TERM with a terminal (containerd's `WithTTY`), the image's, the manifest's. A later value replaces an earlier one
-/// in its place.
-fn env(inputs: &Inputs<'_>, own: &[Variable]) -> Vec<String> {
-    let mut variables = Vec::new();
-    set(&mut variables, "PATH", DEFAULT_PATH.to_owned());
-    set(&mut variables, "HOSTNAME", inputs.pod.hostname.clone());
+/// The whole environment, `NAME=value`: PATH, HOSTNAME, TERM with a terminal (containerd's `WithTTY`), the image's, the
+/// manifest's. A later value replaces an earlier one in its place.
+fn env(inputs: &Inputs<'_>) -> Vec<String> {
+    let mut variables = Variables::default();
+    variables.set("PATH", DEFAULT_PATH.to_owned());
+    variables.set("HOSTNAME", inputs.pod.hostname.clone());
     if inputs.container.tty {
-        set(&mut variables, "TERM", "xterm".to_owned());
+        variables.set("TERM", "xterm".to_owned());
     }
-    for (name, value) in inputs.image.env.iter().filter_map(|variable| variable.split_once('=')) {
-        set(&mut variables, name, value.to_owned());
+    let of_image = inputs.image.env.iter().filter_map(|variable| variable.split_once('='));
+    for (name, value) in of_image.chain(inputs.variables.iter()) {
+        variables.set(name, value.to_owned());
     }
-    for (name, value) in own {
-        set(&mut variables, name, value.clone());
-    }
-    variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
-}
-
-fn find<'a>(variables: &'a [Variable], name: &str) -> Option<&'a str> {
-    variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
-fn set(variables: &mut Vec<Variable>, name: &str, value: String) {
-    match variables.iter_mut().find(|(known, _)| known == name) {
-        Some(variable) => variable.1 = value,
-        None if name.is_empty() => {}
-        None => variables.push((name.to_owned(), value)),
-    }
+    variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// What the agent was started with, as far as the node permits: asking for more would fail the container.

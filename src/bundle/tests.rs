@@ -1,13 +1,17 @@
 #![allow(clippy::unwrap_used)]
 
 use core::net::IpAddr;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::spec::{EnvVar, Millicores, Qos, Resources, Uid};
+use crate::spec::{
+    self, Address, Allocatable, Document, Documents, EnvFrom, EnvVar, Kind, Millicores, Qos, Resource,
+    Resources, Uid, ValueSource,
+};
 
 /// One container of one pod on one node; tests change what they are about.
 struct World {
@@ -17,6 +21,8 @@ struct World {
     node: Node,
     binds: Vec<Bind>,
     pause_pid: Option<i32>,
+    documents: Documents,
+    files: BTreeMap<(String, String), Result<String, String>>,
 }
 
 fn world() -> World {
@@ -55,7 +61,13 @@ fn world() -> World {
         },
         binds: Vec::new(),
         pause_pid: None,
+        documents: Documents::default(),
+        files: BTreeMap::new(),
     }
+}
+
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.into(), value: value.into(), from: None }
 }
 
 fn strings(list: &[&str]) -> Vec<String> {
@@ -68,6 +80,7 @@ impl World {
         config(&Inputs {
             pod: &self.pod,
             container: &self.container,
+            variables: own_variables(&self.pod, &self.container, &self.around())?,
             image: &self.image,
             node: &self.node,
             cgroup: "/kubepods/besteffort/pod0123/web-0".into(),
@@ -80,6 +93,16 @@ impl World {
             binds: self.binds.clone(),
             pause_pid: self.pause_pid,
         })
+    }
+
+    fn around(&self) -> Surroundings<'_> {
+        Surroundings {
+            documents: Some(&self.documents),
+            host_ip: Some("192.0.2.7"),
+            pod_ip: None,
+            allocatable: Amounts { cpu_milli: 3500, memory: 1000 << 20, storage: 5 },
+            files: self.files.clone(),
+        }
     }
 
     /// The configuration as it is written to `config.json`.
@@ -202,6 +225,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
     let inputs = Inputs {
         pod: &world.pod,
         container: &world.container,
+        variables: Variables::default(),
         image: &world.image,
         node: &world.node,
         cgroup: "/x".into(),
@@ -257,7 +281,6 @@ fn a_nul_byte_is_refused_before_it_reaches_exec() {
 #[test]
 fn references_are_expanded_in_env_command_and_args_9_02() {
     let mut world = world();
-    let variable = |name: &str, value: &str| EnvVar { name: name.into(), value: value.into() };
     world.image.env = vec!["IMAGE=i".into()];
     world.container.env = vec![
         variable("FOO", "foo"),
@@ -301,7 +324,7 @@ fn a_terminal_is_named_unless_image_or_manifest_do_and_never_the_runtimes() {
     );
     world.image.env = vec!["TERM=vt100".into()];
     assert_eq!(terms(&world.json()), ["vt100"]);
-    world.container.env = vec![EnvVar { name: "TERM".into(), value: "linux".into() }];
+    world.container.env = vec![variable("TERM", "linux")];
     assert_eq!(terms(&world.json()), ["linux"]);
 }
 
@@ -309,7 +332,7 @@ fn a_terminal_is_named_unless_image_or_manifest_do_and_never_the_runtimes() {
 fn image_command_is_not_expanded() {
     let mut world = world();
     world.image.cmd = strings(&["$(FOO)", "$$"]);
-    world.container.env = vec![EnvVar { name: "FOO".into(), value: "foo".into() }];
+    world.container.env = vec![variable("FOO", "foo")];
     assert_eq!(world.json()["process"]["args"], json!(["/entry", "$(FOO)", "$$"]));
 }
 
@@ -317,11 +340,8 @@ fn image_command_is_not_expanded() {
 fn later_variables_win_and_none_is_there_twice() {
     let mut world = world();
     world.image.env = strings(&["PATH=/image", "A=1", "A=2", "bare", "=x", "EMPTY=", "EQ=a=b"]);
-    world.container.env = vec![
-        EnvVar { name: "HOSTNAME".into(), value: "other".into() },
-        EnvVar { name: "A".into(), value: "3".into() },
-        EnvVar { name: "odd name!".into(), value: "9.05".into() },
-    ];
+    world.container.env =
+        vec![variable("HOSTNAME", "other"), variable("A", "3"), variable("odd name!", "9.05")];
     let env = ["PATH=/image", "HOSTNAME=other", "A=3", "EMPTY=", "EQ=a=b", "odd name!=9.05"];
     assert_eq!(world.json()["process"]["env"], json!(env));
 }
@@ -694,4 +714,164 @@ fn a_pod_of_the_cluster_asks_its_servers_alone_and_looks_for_its_names_first() {
     let many: Vec<String> = (1..9).map(|last| format!("10.0.0.{last}")).collect();
     assert_eq!(cluster_resolv_conf("", &many, "", "shop").matches("nameserver").count(), 3);
     assert_eq!(resolv_conf(ASK_THE_NODE), "search .\nnameserver 127.0.0.1\n");
+}
+
+// --- values from elsewhere ---------------------------------------------------------------------------------------
+
+fn document(kind: Kind, name: &str, data: &[(&str, &[u8])]) -> Arc<Document> {
+    let value = |(key, value): &(&str, &[u8])| ((*key).to_owned(), spec::Value(value.to_vec()));
+    Arc::new(Document {
+        kind,
+        namespace: "default".into(),
+        name: name.into(),
+        origin: format!("/m/{name}.yaml"),
+        data: data.iter().map(value).collect(),
+        binary: [("binary".to_owned(), spec::Value(vec![0]))].into(),
+    })
+}
+
+fn from(name: &str, source: ValueSource) -> EnvVar {
+    EnvVar { name: name.into(), value: String::new(), from: Some(source) }
+}
+
+fn key(kind: Kind, name: &str, key: &str, optional: bool) -> ValueSource {
+    ValueSource::Key { kind, name: name.into(), key: key.into(), optional }
+}
+
+/// What the manifest gives, after the three that every container has; or why it cannot.
+fn own(world: &World) -> Result<Vec<String>, String> {
+    let config = world.config().map_err(|failure| {
+        assert_eq!(failure.reason, Reason::CreateContainerConfigError);
+        failure.message
+    })?;
+    Ok(config.process().as_ref().unwrap().env().as_ref().unwrap()[2..].to_vec())
+}
+
+#[test]
+fn values_of_config_maps_and_secrets_come_first_whole_then_one_by_one() {
+    let mut world = world();
+    let map: &[(&str, &[u8])] = &[("colour", b"red"), ("odd.key-1", b"$(colour)")];
+    world.documents = [document(Kind::ConfigMap, "m", map), document(Kind::Secret, "s", &[("p", b"hush")])]
+        .into_iter()
+        .collect();
+    let all = |kind, name: &str, prefix: &str, optional| EnvFrom {
+        kind,
+        name: name.into(),
+        prefix: prefix.into(),
+        optional,
+    };
+    world.container.env_from = vec![
+        all(Kind::ConfigMap, "m", "", false),
+        all(Kind::Secret, "s", "S_", false),
+        all(Kind::Secret, "none", "", true),
+    ];
+    world.container.env = vec![
+        variable("URL", "$(S_p)@$(colour)"),
+        from("colour", key(Kind::Secret, "s", "p", false)),
+        from("NONE", key(Kind::Secret, "s", "none", true)),
+        from("NONE", key(Kind::Secret, "none", "p", true)),
+        from("TEXT", ValueSource::Text("$(colour)".into())),
+        from("HOST", ValueSource::Address(Address::HostIps)),
+        from("POD", ValueSource::Address(Address::PodIp)),
+        from("CPU", ValueSource::Allocatable(Allocatable { resource: Resource::Cpu, divisor: 1000 })),
+        from(
+            "MEMORY",
+            ValueSource::Allocatable(Allocatable { resource: Resource::Memory, divisor: 1 << 20 }),
+        ),
+        from(
+            "DISK",
+            ValueSource::Allocatable(Allocatable { resource: Resource::EphemeralStorage, divisor: 2 }),
+        ),
+    ];
+    let expected = [
+        "colour=hush",
+        "odd.key-1=$(colour)",
+        "S_p=hush",
+        "URL=hush@red",
+        "TEXT=$(colour)",
+        "HOST=192.0.2.7",
+        "POD=",
+        "CPU=4",
+        "MEMORY=1000",
+        "DISK=3",
+    ];
+    assert_eq!(own(&world).unwrap(), expected);
+    let variables = own_variables(&world.pod, &world.container, &world.around()).unwrap();
+    let told = format!("{variables:?} {:?}", world.around());
+    assert!(told.contains("S_p") && !told.contains("hush") && !told.contains("104, 117, 115, 104"), "{told}");
+}
+
+#[test]
+fn what_is_missing_is_told_in_the_kubelets_words_with_its_cure() {
+    let mut world = world();
+    let bytes: &[(&str, &[u8])] = &[("latin", b"\xe4"), ("nul", b"a\0b")];
+    let elsewhere = Document { namespace: "other".into(), ..(*document(Kind::Secret, "far", &[])).clone() };
+    world.documents =
+        [document(Kind::ConfigMap, "m", &[]), document(Kind::Secret, "s", bytes), Arc::new(elsewhere)]
+            .into_iter()
+            .collect();
+    for (source, message) in [
+        (
+            key(Kind::ConfigMap, "none", "k", false),
+            "configmap \"none\" not found; write the ConfigMap none of namespace default into /m/web.yaml, or into a \
+             file of its own in /m",
+        ),
+        (
+            key(Kind::Secret, "far", "k", false),
+            "secret \"far\" not found; /m/far.yaml holds one of namespace other, and the pod is of namespace default",
+        ),
+        (
+            key(Kind::ConfigMap, "m", "k", false),
+            "couldn't find key k in ConfigMap default/m; add it to /m/m.yaml",
+        ),
+        (
+            key(Kind::ConfigMap, "m", "binary", false),
+            "couldn't find key binary in ConfigMap default/m; add it to /m/m.yaml under data: what is under binaryData \
+             is for files only",
+        ),
+        (
+            key(Kind::Secret, "s", "latin", true),
+            "key latin in Secret default/s is not UTF-8 text, and cannot be a variable",
+        ),
+        (
+            key(Kind::Secret, "s", "nul", false),
+            "key nul in Secret default/s has a NUL byte in it, and cannot be a variable",
+        ),
+    ] {
+        world.container.env = vec![from("X", source)];
+        assert_eq!(own(&world).unwrap_err(), message);
+    }
+}
+
+#[test]
+fn a_file_of_variables_that_cannot_be_used_is_told_unless_it_is_optional() {
+    let mut world = world();
+    let file = |path: &str, key: &str, optional| ValueSource::File {
+        volume: "v".into(),
+        path: path.into(),
+        key: key.into(),
+        optional,
+    };
+    for (path, text) in
+        [("good", Ok("A='1'\n".into())), ("bad", Ok("\nA=1".into())), ("none", Err("no such file".into()))]
+    {
+        world.files.insert(("v".into(), path.into()), text);
+    }
+    let mut read = |source| {
+        world.container.env = vec![from("X", source)];
+        own(&world)
+    };
+    assert_eq!(read(file("good", "A", false)).unwrap(), ["X=1"]);
+    assert_eq!(read(file("good", "B", true)).unwrap(), [""; 0]);
+    assert_eq!(read(file("none", "B", true)).unwrap(), [""; 0]);
+    for (source, message) in [
+        (
+            file("good", "B", false),
+            "environment variable key \"B\" not found in file \"good\" of volume \"v\"",
+        ),
+        (file("none", "B", false), "read file \"none\" of volume \"v\": no such file"),
+        (file("bad", "A", true), "file \"bad\" of volume \"v\": line 2 is not KEY='value'"),
+    ] {
+        assert_eq!(read(source).unwrap_err(), message);
+    }
 }

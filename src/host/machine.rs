@@ -145,7 +145,7 @@ pub fn text(path: &str) -> Option<String> {
 }
 
 /// The address that packets to others would carry; none is sent. Without a way to others, the first that is no loopback.
-fn address() -> Option<String> {
+pub fn address() -> Option<String> {
     let towards = |from: IpAddr, to: IpAddr| {
         let socket = UdpSocket::bind((from, 0)).ok()?;
         socket.connect((to, 9)).ok()?;

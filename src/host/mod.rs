@@ -59,6 +59,11 @@ impl Runtime {
         self.0.join("manifests-device")
     }
 
+    /// The ConfigMaps and Secrets of the manifests as they last were when they were right, 0600, for the next agent.
+    pub fn documents(&self) -> PathBuf {
+        self.0.join("documents.json")
+    }
+
     /// Published by the agent: what happened, one core/v1 Event a line ([`crate::api::published`]).
     pub fn events(&self) -> PathBuf {
         self.0.join("events")
@@ -143,6 +148,11 @@ impl PodDir {
     /// Where the pod's shared memory is mounted, in the pod's mount namespace.
     pub fn shm(&self) -> PathBuf {
         self.0.join("shm")
+    }
+
+    /// The volume `name`, where it is made of values.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.0.join("volumes").join(name)
     }
 
     /// Where libcontainer keeps its state.

@@ -42,6 +42,8 @@ pub enum Event {
     },
     /// Images came: whoever waits for one looks again.
     ImagesChanged,
+    /// ConfigMaps or Secrets changed: whoever waits for one looks again.
+    DocumentsChanged,
     /// Somebody ordered this pod to be started anew.
     Restart(Uid),
     /// Somebody ordered all pods to end; those of lower priority first.

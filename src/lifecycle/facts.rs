@@ -227,6 +227,14 @@ impl Facts {
         }
     }
 
+    /// ConfigMaps or Secrets changed: what waited for them waits no more.
+    pub fn look_for_documents_now(&mut self) {
+        if self.sandbox.failure.as_ref().is_some_and(|failure| failure.reason == Reason::FailedMount) {
+            self.sandbox.due = Time::ZERO;
+        }
+        self.containers.iter_mut().for_each(|it| it.look_now_after(&[Reason::CreateContainerConfigError]));
+    }
+
     /// An effect on the whole pod failed: pause.
     pub fn hold(&mut self, failure: Failure, now: Now, back_off: &BackOff) {
         self.sandbox.streak += 1;
@@ -342,11 +350,15 @@ impl Container {
 
     /// Nothing stands in the way of the coming run any more, as far as images go.
     pub fn look_for_image_now(&mut self) {
-        let reasons = [Reason::ContainerCreating, Reason::ErrImagePull, Reason::ErrImageNeverPull];
-        let image = |failure: &Failure| reasons.contains(&failure.reason);
+        self.look_now_after(&[Reason::ContainerCreating, Reason::ErrImagePull, Reason::ErrImageNeverPull]);
+    }
+
+    /// Waits no more, if it waits for one of `reasons`.
+    fn look_now_after(&mut self, reasons: &[Reason]) {
+        let counts = |failure: &Failure| reasons.contains(&failure.reason);
         match &mut self.state {
             State::Waiting { due } | State::Terminated { due, .. }
-                if self.failure.as_ref().is_some_and(image) =>
+                if self.failure.as_ref().is_some_and(counts) =>
             {
                 *due = Time::ZERO;
             }

@@ -203,6 +203,7 @@ impl Node {
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
             Event::Exited { uid, sandbox, end } => self.exited(now, &uid, sandbox, &end),
             Event::ImagesChanged => self.images_changed(),
+            Event::DocumentsChanged => self.pods.values_mut().for_each(Facts::look_for_documents_now),
             Event::Restart(uid) => self.of(&uid, |facts| {
                 facts.again = facts.wanted || facts.again;
                 facts.ends(now);

@@ -22,8 +22,9 @@ pub fn apply(pod: &mut core::Pod) {
         apply_to_container(container, host_network);
     }
     for volume in spec.volumes.iter_mut().flatten() {
+        apply_to_projected(volume);
         // Every other kind has been refused.
-        if volume.host_path.is_none() {
+        if *volume == (core::Volume { name: volume.name.clone(), ..core::Volume::default() }) {
             volume.empty_dir.get_or_insert_default();
         }
         if let Some(path) = &mut volume.host_path {
@@ -43,6 +44,9 @@ fn apply_to_container(container: &mut core::Container, host_network: bool) {
             port.host_port = Some(port.container_port);
         }
     }
+    for source in container.env.iter_mut().flatten().filter_map(|variable| variable.value_from.as_mut()) {
+        apply_to_field(&mut source.field_ref);
+    }
     let resources = container.resources.get_or_insert_default();
     for amounts in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
         canonicalize(amounts);
@@ -52,6 +56,34 @@ fn apply_to_container(container: &mut core::Container, host_network: bool) {
         for (resource, limit) in limits {
             requests.entry(resource).or_insert(limit);
         }
+    }
+}
+
+/// Mode of files in volumes that are made of values.
+const MODE: i32 = 0o644;
+
+fn apply_to_projected(volume: &mut core::Volume) {
+    if let Some(map) = &mut volume.config_map {
+        map.default_mode.get_or_insert(MODE);
+    }
+    if let Some(secret) = &mut volume.secret {
+        secret.default_mode.get_or_insert(MODE);
+    }
+    if let Some(downward) = &mut volume.downward_api {
+        downward.default_mode.get_or_insert(MODE);
+        downward.items.iter_mut().flatten().for_each(|item| apply_to_field(&mut item.field_ref));
+    }
+    if let Some(projected) = &mut volume.projected {
+        projected.default_mode.get_or_insert(MODE);
+        let sources = projected.sources.iter_mut().flatten();
+        let items = sources.filter_map(|source| source.downward_api.as_mut()?.items.as_mut()).flatten();
+        items.for_each(|item| apply_to_field(&mut item.field_ref));
+    }
+}
+
+fn apply_to_field(field: &mut Option<core::ObjectFieldSelector>) {
+    if let Some(field) = field {
+        default(&mut field.api_version, "v1");
     }
 }
 

@@ -19,8 +19,8 @@ const UID_BYTES: usize = 16;
 pub const UID_LENGTH: usize = 2 * UID_BYTES;
 
 /// The uid of the pod that `document` describes: the same for the same file name, node and content, whatever the order
-/// of its keys, its comments, or what else is in the file.
-pub fn uid(file: &str, node: &str, document: &Value) -> Uid {
+/// of its keys, its comments, or what else is in the file. Another one for each `content`, where that is part of the pod.
+pub fn uid(file: &str, node: &str, document: &Value, content: Option<&[u8; 32]>) -> Uid {
     let mut canonical = String::new();
     write_canonical(document, &mut canonical);
     let mut hash = Sha256::new();
@@ -28,6 +28,7 @@ pub fn uid(file: &str, node: &str, document: &Value) -> Uid {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
+    hash.update(content.map_or(&[][..], |content| content));
     let mut digits = String::with_capacity(UID_LENGTH);
     for byte in hash.finalize().iter().take(UID_BYTES) {
         // Writing into a String cannot fail.
@@ -38,7 +39,7 @@ pub fn uid(file: &str, node: &str, document: &Value) -> Uid {
 
 /// The uid of the node called `node`: the same for as long as it is called so.
 pub fn node_uid(node: &str) -> Uid {
-    uid("", node, &Value::Null)
+    uid("", node, &Value::Null, None)
 }
 
 /// JSON without white space, keys in order.

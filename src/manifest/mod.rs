@@ -11,6 +11,8 @@
 mod decode;
 mod defaults;
 mod directory;
+mod documents;
+mod downward;
 pub mod fields;
 mod identity;
 mod image_name;
@@ -18,10 +20,13 @@ mod names;
 mod object;
 mod pod;
 mod problems;
+mod projected;
 pub mod quantity;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod uses;
 mod validate;
 pub mod verdict;
 
@@ -31,8 +36,6 @@ pub use identity::node_uid;
 pub use quantity::Quantity;
 
 use std::sync::Arc;
-
-use k8s_openapi::api::core::v1 as core;
 
 use crate::spec;
 use crate::yaml::{self, tree::Path};
@@ -62,16 +65,27 @@ impl Context {
 pub struct Reading {
     /// The pods that are right, in order, no two of the same namespace and name.
     pub pods: Vec<Arc<spec::Pod>>,
-    /// Where the name of each of `pods` stands.
-    pub places: Vec<Position>,
-    /// The ConfigMaps that are right, in order.
-    pub config_maps: Vec<Arc<core::ConfigMap>>,
-    /// The Secrets that are right, in order.
-    pub secrets: Vec<Arc<core::Secret>>,
+    /// What is known of each of `pods` beside itself.
+    beside: Vec<Beside>,
+    /// The ConfigMaps and Secrets that are right, in order, no two of the same kind, namespace and name.
+    pub documents: Vec<Arc<spec::Document>>,
+    /// Where the name of each of `documents` stands.
+    places: Vec<Position>,
     /// What is wrong, by position; a bounded number.
     pub problems: Vec<Problem>,
     /// What is refused of it.
     pub refused: Vec<Refused>,
+}
+
+/// What is known of a pod beside itself.
+#[derive(Debug, Clone)]
+struct Beside {
+    /// Where its name stands.
+    at: Position,
+    /// What it names.
+    uses: Vec<uses::Use>,
+    /// Its document, where it is another pod each time that what it names has other content.
+    document: Option<Arc<serde_json::Value>>,
 }
 
 /// An object that is refused, as far as it matters to what ran of the file before.

@@ -66,10 +66,40 @@ pub fn label_value(value: &str) -> Complaint {
     (!fits).then(|| rule.to_owned())
 }
 
+/// Longest path of a file (PATH_MAX less the zero byte at its end).
+const MAX_PATH: usize = 4095;
+
 /// Names of environment variables: the relaxed rule, GA since 1.34.
 pub fn env_name(name: &str) -> Complaint {
     let fits = !name.is_empty() && name.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'=');
     (!fits).then(|| format!("must be printable ASCII characters without '=': {name:?} is not"))
+}
+
+/// Keys of ConfigMaps and Secrets, which are also names of files (`IsConfigMapKey`).
+pub fn document_key(key: &str) -> Complaint {
+    let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let fits = !key.is_empty() && key.len() <= MAX_SUBDOMAIN && key.bytes().all(part);
+    let fits = fits && key != "." && !key.starts_with("..");
+    (!fits).then(|| {
+        format!(
+            "must be at most 253 letters, digits, '-', '_' and '.', and not begin with '..': {key:?} is not"
+        )
+    })
+}
+
+/// Paths of files in a volume: relative, and not out of it (`validateLocalNonReservedPath`).
+pub fn file_path(path: &str) -> Complaint {
+    let whole = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    match () {
+        () if path.is_empty() => Some("must not be empty".to_owned()),
+        () if path.starts_with('/') => Some("must be a relative path".to_owned()),
+        () if path.starts_with("..") => Some("must not begin with '..'".to_owned()),
+        () if !whole => Some("must not have empty parts, '.' or '..' in it".to_owned()),
+        () if path.contains(['\0', '\n']) || path.len() > MAX_PATH => {
+            Some(format!("must be no more than {MAX_PATH} characters, without NUL and line feed"))
+        }
+        () => None,
+    }
 }
 
 fn is_dns_label(name: &str) -> bool {
@@ -104,6 +134,13 @@ mod tests {
             &["", "/a", "a/", "a/b/c", "-a", "A.b/c", &long],
         );
         check(label_value, &["", "a", "A_b.c-1"], &["-a", "a-", "a b", "a/b", &long]);
+        check(document_key, &["a", ".a", "a..b", "A_b-1.c"], &["", ".", "..", "..a", "a/b", "a b", "é"]);
+        let deep = "a/".repeat(2100) + "a";
+        check(
+            file_path,
+            &["a", "a/b", ".a", "a..b"],
+            &["", "/a", "..a", "a/../b", "a//b", "a/", "./a", &deep],
+        );
         check(env_name, &["A", "a.b-c", "1 2", "!"], &["", "A=", "é", "a\nb"]);
     }
 }

@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1 as core;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
-use super::names;
 use super::problems::Problems;
-use super::{Context, Reading, Refused, decode, identity, pod};
+use super::{Beside, Context, Reading, Refused, documents, identity, pod, uses};
+use crate::spec::Kind;
 use crate::yaml::tree::{Content, Node, Path};
 
 /// Reads the documents of one file into a [`Reading`].
@@ -38,14 +34,8 @@ impl Reader<'_> {
                 self.list(node, kind, &mut problems)
             }
             ("v1", "Pod") => self.pod(node, &mut problems),
-            ("v1", "ConfigMap") => {
-                let map: Option<core::ConfigMap> = kept(&node.to_json(), &mut problems);
-                self.reading.config_maps.extend(map.map(Arc::new));
-            }
-            ("v1", "Secret") => {
-                let secret: Option<core::Secret> = kept(&node.to_json(), &mut problems);
-                self.reading.secrets.extend(secret.map(Arc::new));
-            }
+            ("v1", "ConfigMap") => self.kept(node, Kind::ConfigMap, &mut problems),
+            ("v1", "Secret") => self.kept(node, Kind::Secret, &mut problems),
             _ => {
                 let (message, fix) = other_kind(version, kind);
                 problems.error(&Path::of("kind"), message, fix);
@@ -70,13 +60,38 @@ impl Reader<'_> {
     }
 
     fn pod(&mut self, node: &Node, problems: &mut Problems<'_>) {
-        let Some(pod) = pod::read(&node.to_json(), self.file, self.context, problems) else { return };
+        let document = node.to_json();
+        let restarts = uses::restarts(&document).unwrap_or_else(|()| {
+            let path = Path::of("metadata.annotations").key(uses::RESTART);
+            problems.error(&path, "must be \"true\" or \"false\"", "put it in quotes");
+            false
+        });
+        let Some(pod) = pod::read(&document, self.file, self.context, None, problems) else { return };
         let path = Path::of("metadata.name");
         if self.reading.pods.iter().any(|other| other.full_name() == pod.full_name()) {
             let message = format!("the pod {} is in this file already; the first one runs", pod.full_name());
             return problems.error(&path, message, "give each its own name");
         }
+        self.reading.beside.push(Beside {
+            at: node.locate(&path),
+            uses: uses::of(&pod, node),
+            document: restarts.then(|| Arc::new(document)),
+        });
         self.reading.pods.push(pod);
+    }
+
+    /// A ConfigMap or Secret.
+    fn kept(&mut self, node: &Node, kind: Kind, problems: &mut Problems<'_>) {
+        let origin = self.context.path_of(self.file);
+        let Some(document) = documents::read(&node.to_json(), kind, &origin, problems) else { return };
+        let path = Path::of("metadata.name");
+        if self.reading.documents.iter().any(|other| other.full_name() == document.full_name()) {
+            let (namespace, name) = (&document.namespace, &document.name);
+            let message =
+                format!("the {kind} {namespace}/{name} is in this file already; the first one counts");
+            return problems.error(&path, message, "give each its own name");
+        }
+        self.reading.documents.push(Arc::new(document));
         self.reading.places.push(node.locate(&path));
     }
 
@@ -122,24 +137,6 @@ fn kind_of<'a>(
     version.zip(kind)
 }
 
-/// A ConfigMap or Secret: decoded, and its name good for an object.
-fn kept<T: DeserializeOwned>(document: &Value, problems: &mut Problems<'_>) -> Option<T> {
-    let metadata = &document["metadata"];
-    let path = Path::of("metadata.name");
-    match metadata["name"].as_str() {
-        None | Some("") => problems.error(&path, "is missing", "add one"),
-        Some(name) => {
-            if let Some(message) = names::dns_subdomain(name) {
-                problems.error(&path, message, "");
-            }
-        }
-    }
-    if let Some(message) = metadata["namespace"].as_str().and_then(names::dns_label) {
-        problems.error(&Path::of("metadata.namespace"), message, "");
-    }
-    decode::decode(document, problems).filter(|_| !problems.refuse())
-}
-
 /// Why another kind is refused, and what to do instead.
 fn other_kind(version: &str, kind: &str) -> (String, String) {
     let template = "copy spec.template into a Pod: its metadata, with a name added, and its spec";
@@ -169,7 +166,7 @@ fn other_kind(version: &str, kind: &str) -> (String, String) {
         _ if close_to_pod(kind) => "write kind: Pod".to_owned(),
         _ => "remove it".to_owned(),
     };
-    (format!("is {kind:?}: this agent runs Pods only"), fix)
+    (format!("is {kind:?}: this agent runs Pods, and keeps ConfigMaps and Secrets for them"), fix)
 }
 
 /// Whether somebody who wrote `kind` meant a Pod: case, plural, a letter too many.

@@ -12,15 +12,16 @@ use serde_json::Value;
 
 use super::problems::Problems;
 use super::quantity::Quantity;
-use super::{Context, decode, defaults, fields, identity, validate};
+use super::{Context, decode, defaults, fields, identity, projected, sources, validate};
 use crate::spec;
 use crate::yaml::tree::Path;
 
-/// The pod that `document` describes; `None` where a problem refuses it.
+/// The pod that `document` describes; `None` where a problem refuses it. With `content` it is another pod for each.
 pub fn read(
     document: &Value,
     file: &str,
     context: &Context,
+    content: Option<&[u8; 32]>,
     problems: &mut Problems<'_>,
 ) -> Option<Arc<spec::Pod>> {
     let mut pod = decode::pod(document, problems)?;
@@ -33,13 +34,10 @@ pub fn read(
         let message = format!("names another node: the pod runs on this one, {node:?}");
         problems.warning(&Path::of("spec.nodeName"), message, "remove it");
     }
-    let uid = identity::uid(file, &node, document);
+    let uid = identity::uid(file, &node, document, content);
     defaults::apply(&mut pod);
     identity::assign(&mut pod, &uid, &node);
     validate::pod(&pod, problems);
-    if problems.refuse() {
-        return None;
-    }
     let hostname = identity::hostname(&pod, &node);
     let object = match serde_json::to_string(&Written::of(&pod)) {
         Ok(object) => object,
@@ -49,7 +47,8 @@ pub fn read(
         }
     };
     let origin = context.path_of(file);
-    Some(Arc::new(wanted(pod, Made { uid, hostname, object, origin })))
+    let pod = wanted(pod, Made { uid, hostname, object, origin }, problems);
+    (!problems.refuse()).then(|| Arc::new(pod))
 }
 
 /// Whether the pod has a name of its own; tells what is wrong if not.
@@ -93,10 +92,17 @@ struct Made {
     origin: String,
 }
 
-/// Plain data out of a pod that was defaulted and validated.
-fn wanted(pod: core::Pod, made: Made) -> spec::Pod {
+/// Plain data out of a pod that was defaulted and validated. Where values come from is validated on the way.
+fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod {
+    let path = Path::of("spec.containers");
+    let of_spec = |spec: &core::PodSpec| spec.containers.clone();
+    let containers = pod.spec.iter().flat_map(of_spec).enumerate();
+    let containers: Vec<_> =
+        containers.map(|(index, it)| container(&pod, it, &path.index(index), problems)).collect();
+    let path = Path::of("spec.volumes");
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).enumerate();
+    let volumes = volumes.map(|(index, it)| volume(&pod, it, &path.index(index), problems)).collect();
     let spec = pod.spec.unwrap_or_default();
-    let containers: Vec<_> = spec.containers.into_iter().map(container).collect();
     spec::Pod {
         uid: made.uid,
         namespace: pod.metadata.namespace.unwrap_or_default(),
@@ -126,15 +132,18 @@ fn wanted(pod: core::Pod, made: Made) -> spec::Pod {
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
         qos: qos(&containers),
         containers,
-        volumes: spec.volumes.unwrap_or_default().into_iter().map(volume).collect(),
+        volumes,
     }
 }
 
-fn container(container: core::Container) -> spec::Container {
-    let variable = |variable: core::EnvVar| spec::EnvVar {
-        name: variable.name,
-        value: variable.value.unwrap_or_default(),
-    };
+fn container(
+    pod: &core::Pod,
+    container: core::Container,
+    path: &Path,
+    problems: &mut Problems<'_>,
+) -> spec::Container {
+    let env = sources::env(pod, &container, &path.key("env"), problems);
+    let env_from = sources::env_from(&container, &path.key("envFrom"), problems);
     let mount = |mount: core::VolumeMount| spec::VolumeMount {
         volume: mount.name,
         path: mount.mount_path,
@@ -150,7 +159,8 @@ fn container(container: core::Container) -> spec::Container {
         },
         command: container.command.unwrap_or_default(),
         args: container.args.unwrap_or_default(),
-        env: container.env.unwrap_or_default().into_iter().map(variable).collect(),
+        env,
+        env_from,
         working_dir: container.working_dir.filter(|directory| !directory.is_empty()),
         resources: resources(&container.resources.unwrap_or_default()),
         mounts: container.volume_mounts.unwrap_or_default().into_iter().map(mount).collect(),
@@ -202,10 +212,11 @@ fn qos(containers: &[spec::Container]) -> spec::Qos {
     }
 }
 
-fn volume(volume: core::Volume) -> spec::Volume {
+fn volume(pod: &core::Pod, volume: &core::Volume, path: &Path, problems: &mut Problems<'_>) -> spec::Volume {
     use spec::HostPathType as Kind;
-    let source = volume.host_path.map_or(spec::VolumeSource::EmptyDir, |host| spec::VolumeSource::HostPath {
-        path: host.path,
+    let projected = projected::volume(pod, volume, path, problems).map(spec::VolumeSource::Projected);
+    let host_path = volume.host_path.as_ref().map(|host| spec::VolumeSource::HostPath {
+        path: host.path.clone(),
         kind: match host.type_.as_deref() {
             Some("DirectoryOrCreate") => Kind::DirectoryOrCreate,
             Some("Directory") => Kind::Directory,
@@ -217,5 +228,6 @@ fn volume(volume: core::Volume) -> spec::Volume {
             _ => Kind::Unset,
         },
     });
-    spec::Volume { name: volume.name, source }
+    let source = projected.or(host_path).unwrap_or(spec::VolumeSource::EmptyDir);
+    spec::Volume { name: volume.name.clone(), source }
 }

@@ -26,7 +26,7 @@ fn problems(text: &str) -> Vec<String> {
 #[test]
 fn a_uid_is_32_digits_and_depends_on_file_node_and_document() {
     let document = json!({"b": 1, "a": [true, null, "x"]});
-    let uid = |file: &str, node: &str, document: &Value| identity::uid(file, node, document).0;
+    let uid = |file: &str, node: &str, document: &Value| identity::uid(file, node, document, None).0;
     let own = uid("f", "n", &document);
     assert!(own.len() == 32 && own.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')), "{own}");
     assert_eq!(
@@ -51,7 +51,7 @@ fn a_uid_outlives_upgrades_of_the_agent() {
     // Were this to change, an upgrade would restart every pod in the field.
     let document =
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "n": [1, 1.5, "é\n", true]});
-    assert_eq!(identity::uid("a.yaml", "edge-1", &document).0, "c52282dfd0a377160d784b5e85569a04");
+    assert_eq!(identity::uid("a.yaml", "edge-1", &document, None).0, "c52282dfd0a377160d784b5e85569a04");
 }
 
 /// Reference D.6.

@@ -40,6 +40,9 @@ pub struct FileVerdict {
     /// The pods that run from it, in order.
     #[serde(default)]
     pub pods: Vec<PodVerdict>,
+    /// The ConfigMaps and Secrets that count of it, in order; without their values.
+    #[serde(default)]
+    pub documents: Vec<DocumentVerdict>,
     /// What is wrong with it, by line.
     #[serde(default)]
     pub problems: Vec<Problem>,
@@ -56,7 +59,7 @@ pub enum FileState {
     Accepted,
     /// Some of what it holds is accepted, some is refused.
     Partial,
-    /// It is wrong, and some pod goes on as the file last had it when it was right.
+    /// It is wrong, and some of it goes on as the file last had it when it was right.
     LastGood,
     /// It is wrong, and nothing runs from it.
     Refused,
@@ -74,6 +77,20 @@ pub struct PodVerdict {
     /// Identity of the incarnation that is wanted.
     pub uid: String,
     /// Whether this is an older version than the file's, which is wrong.
+    #[serde(default)]
+    pub last_good: bool,
+}
+
+/// A ConfigMap or Secret of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentVerdict {
+    /// `ConfigMap` or `Secret`.
+    pub kind: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// Whether this is what the file held before it went wrong.
     #[serde(default)]
     pub last_good: bool,
 }

@@ -6,10 +6,14 @@
 //! Invariant: a pod's spec never changes; changed bytes are another [`Uid`].
 //! Invariant: fields are added with `#[serde(default)]` only, since an older agent's `spec.json` must stay readable.
 
+mod document;
 mod pod;
 mod resources;
+mod source;
 mod volume;
 
+pub use document::{Document, DocumentName, Documents, Kind, Value};
 pub use pod::{Container, DnsPolicy, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
 pub use resources::{Bytes, Millicores, Qos, Resources};
+pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};
 pub use volume::{HostPathType, Volume, VolumeSource};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Qos, Resources, Volume};
+use super::{EnvFrom, Qos, Resources, ValueSource, Volume};
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,6 +109,9 @@ pub struct Container {
     pub args: Vec<String>,
     /// `env`, in order; `$(VAR)` not yet expanded.
     pub env: Vec<EnvVar>,
+    /// `envFrom`, in order.
+    #[serde(default)]
+    pub env_from: Vec<EnvFrom>,
     /// `workingDir`, absolute; the image's where absent.
     pub working_dir: Option<String>,
     /// `resources`.
@@ -127,12 +130,15 @@ pub struct Container {
 }
 
 /// One environment variable with its value as written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EnvVar {
     /// Name: printable ASCII without `=`.
     pub name: String,
     /// Value; `$(VAR)` refers to earlier ones.
     pub value: String,
+    /// Where its value comes from in place of that.
+    #[serde(default)]
+    pub from: Option<ValueSource>,
 }
 
 /// Where a volume appears in a container.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Kind, Projection};
+
 /// One of a pod's volumes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Volume {
@@ -16,6 +18,8 @@ pub struct Volume {
 pub enum VolumeSource {
     /// A directory on the data disk that lives as long as the pod.
     EmptyDir,
+    /// Files out of ConfigMaps, Secrets and what the pod tells of itself; in memory, and never written to by containers.
+    Projected(Vec<Projection>),
     /// A path of the node.
     HostPath {
         /// Absolute path on the node, without `..`.
@@ -23,6 +27,14 @@ pub enum VolumeSource {
         /// What must be there.
         kind: HostPathType,
     },
+}
+
+impl Volume {
+    /// Whether values of Secrets may be in it.
+    pub fn is_secret(&self) -> bool {
+        let secret = |source: &Projection| matches!(source, Projection::Document { kind: Kind::Secret, .. });
+        matches!(&self.source, VolumeSource::Projected(sources) if sources.iter().any(secret))
+    }
 }
 
 /// `hostPath.type` (reference D.7).

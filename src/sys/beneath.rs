@@ -15,8 +15,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags};
 use nix::sys::stat::{fchmodat, fstatat, mkdirat, mknodat, utimensat};
 use nix::sys::time::TimeSpec;
@@ -124,6 +125,30 @@ impl Folder {
     /// The folder itself, to set its owner, mode, times and attributes.
     pub fn file(&self) -> &File {
         &self.0
+    }
+
+    /// The folder once more.
+    pub fn reopen(&self) -> io::Result<Folder> {
+        Ok(Folder(self.0.try_clone()?))
+    }
+
+    /// Every name in it, in no order.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut directory = Dir::openat(self.at(), ".", flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in directory.iter() {
+            match entry?.file_name().to_bytes() {
+                b"." | b".." => {}
+                name => names.push(OsString::from_vec(name.to_vec())),
+            }
+        }
+        Ok(names)
+    }
+
+    /// Gives `old` the name `new`, in place of what has it.
+    pub fn rename(&self, old: &OsStr, new: &OsStr) -> io::Result<()> {
+        Ok(renameat(self.at(), checked(old)?, self.at(), checked(new)?)?)
     }
 
     /// What `name` is, a symbolic link not followed; `None` where there is nothing.

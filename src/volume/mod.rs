@@ -1,12 +1,14 @@
-//! A pod's volumes and files on the node's disk; no mount is made here.
+//! A pod's volumes and files on the node's disk, and those of values in memory; no mount is made here.
 //!
-//! The pod's directory is `<data>/agent/holdfast/pods/<uid>`: emptyDirs, the files for `/etc`, what containers wrote. What
-//! is mounted into containers from here is made by the pod process, in its own mount namespace.
+//! The pod's directory is `<data>/agent/holdfast/pods/<uid>`: emptyDirs, the files for `/etc`, what containers wrote.
+//! configMap, secret, downwardAPI and projected volumes are in the runtime directory, which dies with the boot. What is mounted into containers from here is made by the pod process, in its own mount namespace.
 //!
 //! Invariant: what containers wrote is never trusted: no symbolic link of theirs is followed, no mount is crossed.
 //! Invariant: preparing twice changes nothing; a running container's files stay as they are.
 
 mod host_path;
+mod payload;
+mod projected;
 mod remove;
 #[cfg(test)]
 mod tests;
@@ -19,55 +21,61 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use payload::Contents;
 pub use remove::{remove, remove_tree};
 
 use crate::bundle::{Bind, Files};
-use crate::host::Data;
-use crate::spec::{Container, Pod, VolumeSource};
+use crate::host::{Data, PodDir};
+use crate::spec::{Container, Pod, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
 
-/// Where each volume of a pod is on the node, by its name.
+/// Where each volume of a pod is on the node, and whether containers may write to it, by its name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Volumes(BTreeMap<String, String>);
+pub struct Volumes(BTreeMap<String, (String, bool)>);
 
 impl Volumes {
     /// Finds the volumes of a pod that was prepared before, without looking at the disk: a hostPath is checked once, when the
     /// pod starts, and not again when one of its containers restarts.
-    pub fn resolve(data: &Data, pod: &Pod) -> Result<Volumes, Failure> {
+    pub fn resolve(data: &Data, directory: &PodDir, pod: &Pod) -> Result<Volumes, Failure> {
         let mut found = BTreeMap::new();
         for volume in &pod.volumes {
             let path = match &volume.source {
                 VolumeSource::EmptyDir => {
                     data.volume(&pod.uid.0, &volume.name).into_os_string().into_string()
                 }
+                VolumeSource::Projected(_) => directory.volume(&volume.name).into_os_string().into_string(),
                 VolumeSource::HostPath { path, .. } => Ok(path.clone()),
             };
             let path =
                 path.map_err(|path| failure(&volume.name, &format!("{} is not UTF-8", path.display())))?;
-            found.insert(volume.name.clone(), path);
+            let writable = !matches!(volume.source, VolumeSource::Projected(_));
+            found.insert(volume.name.clone(), (path, writable));
         }
         Ok(Volumes(found))
     }
 
-    /// Makes and checks the volumes of a pod that starts. Fails with `FailedMount`.
-    pub fn prepare(data: &Data, pod: &Pod) -> Result<Volumes, Failure> {
+    /// Makes and checks the volumes of a pod that starts, but for those of values ([`project`]). Fails with `FailedMount`.
+    pub fn prepare(data: &Data, pod: &Pod) -> Result<(), Failure> {
         for volume in &pod.volumes {
             let done = match &volume.source {
                 VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name),
                 VolumeSource::HostPath { path, kind } => host_path::prepare(Path::new(path), *kind),
+                VolumeSource::Projected(_) => Ok(()),
             };
             done.map_err(|cause| failure(&volume.name, &format!("{cause:#}")))?;
         }
-        Volumes::resolve(data, pod)
+        Ok(())
     }
 
     /// What `container` mounts of them.
     pub fn binds(&self, container: &Container) -> Result<Vec<Bind>, Failure> {
         let mounts = container.mounts.iter();
         let binds = mounts.map(|mount| match self.0.get(&mount.volume) {
-            Some(source) => {
-                Ok(Bind { source: source.clone(), path: mount.path.clone(), read_only: mount.read_only })
-            }
+            Some((source, writable)) => Ok(Bind {
+                source: source.clone(),
+                path: mount.path.clone(),
+                read_only: mount.read_only || !writable,
+            }),
             None => {
                 let message = format!(
                     "container {} mounts volume {:?}, which the pod lacks",
@@ -79,6 +87,46 @@ impl Volumes {
         binds.collect()
     }
 }
+
+/// Writes the volumes of values of a pod that starts, whose directory is `directory`. Fails with `FailedMount`.
+pub fn project(directory: &PodDir, pod: &Pod, contents: &Contents<'_>) -> Result<(), Failure> {
+    for volume in &pod.volumes {
+        project_one(directory, pod, volume, contents).map_err(|why| failure(&volume.name, &why))?;
+    }
+    Ok(())
+}
+
+/// Writes anew the volumes of values that a pod has already: those that changed, by name, and those that could not be
+/// written, which stay as they were.
+pub fn refresh(directory: &PodDir, pod: &Pod, contents: &Contents<'_>) -> Vec<(String, Result<(), Failure>)> {
+    let there = pod.volumes.iter().filter(|volume| projected::is_there(directory, &volume.name));
+    let written = there.map(|volume| (volume, project_one(directory, pod, volume, contents)));
+    let told = written.filter_map(|(volume, written)| match written {
+        Ok(false) => None,
+        Ok(true) => Some((volume.name.clone(), Ok(()))),
+        Err(why) => Some((volume.name.clone(), Err(failure(&volume.name, &why)))),
+    });
+    told.collect()
+}
+
+/// Whether anything changed.
+fn project_one(
+    directory: &PodDir,
+    pod: &Pod,
+    volume: &Volume,
+    contents: &Contents<'_>,
+) -> Result<bool, String> {
+    let VolumeSource::Projected(sources) = &volume.source else { return Ok(false) };
+    if volume.is_secret() && !contents.in_memory {
+        return Err(NOT_IN_MEMORY.to_owned());
+    }
+    let payload = payload::payload(pod, sources, contents)?;
+    projected::write(directory, &volume.name, &payload).map_err(|cause| format!("{cause:#}"))
+}
+
+/// Why values of Secrets are not handed out.
+pub const NOT_IN_MEMORY: &str = "values of Secrets are kept in memory only, and the runtime directory is on a disk; mount a \
+     tmpfs there, or start the agent with --runtime-dir on one, such as /run";
 
 /// In the kubelet's words.
 fn failure(volume: &str, cause: &str) -> Failure {

@@ -12,6 +12,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
 use rustix::fs::{IFlags, OFlags};
 
 use super::*;
+use crate::host::Runtime;
 use crate::spec::{HostPathType, Uid, Volume, VolumeMount};
 
 const UID: &str = "0a1b";
@@ -38,6 +39,11 @@ impl Drop for World {
 }
 
 impl World {
+    /// Where a pod's volumes of values are.
+    fn directory(&self) -> PodDir {
+        Runtime::new(self.root.join("run")).pod(UID)
+    }
+
     /// A prepared emptyDir: what a container can fill.
     fn volume(&self) -> PathBuf {
         Volumes::prepare(&self.data, &pod(&[("v", VolumeSource::EmptyDir)])).unwrap();
@@ -202,14 +208,15 @@ fn containers_get_the_volumes_they_name() {
         mounts: vec![mount("host", "/h", true), mount("data", "/d", false), mount("data", "/again", true)],
         ..Container::default()
     };
-    let volumes = Volumes::resolve(&world.data, &pod).unwrap();
+    let volumes = Volumes::resolve(&world.data, &world.directory(), &pod).unwrap();
     assert!(!world.data.pods().exists(), "resolving touches nothing");
     let data = world.data.volume(UID, "data").to_str().unwrap().to_owned();
     let bind =
         |source: &str, path: &str, read_only| Bind { source: source.into(), path: path.into(), read_only };
     let expected = vec![bind("/etc", "/h", true), bind(&data, "/d", false), bind(&data, "/again", true)];
     assert_eq!(volumes.binds(&container).unwrap(), expected);
-    assert_eq!(Volumes::prepare(&world.data, &pod).unwrap(), volumes);
+    Volumes::prepare(&world.data, &pod).unwrap();
+    assert_eq!(Volumes::resolve(&world.data, &world.directory(), &pod).unwrap(), volumes);
 
     container.mounts.push(mount("other", "/o", false));
     assert_eq!(volumes.binds(&container).unwrap_err().reason, Reason::CreateContainerConfigError);

@@ -33,3 +33,4 @@ mod soak;
 mod survival;
 mod terminal;
 mod termination;
+mod values;

@@ -13,7 +13,8 @@ fn file(name: &str, state: FileState, problems: &[&str]) -> FileVerdict {
         fix: String::new(),
     };
     let problems = problems.iter().map(problem).collect();
-    FileVerdict { name: name.into(), state, pods: Vec::new(), problems, ignored: None }
+    let (pods, documents) = (Vec::new(), Vec::new());
+    FileVerdict { name: name.into(), state, pods, documents, problems, ignored: None }
 }
 
 fn verdict(files: Vec<FileVerdict>) -> Verdict {

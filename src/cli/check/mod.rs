@@ -116,6 +116,10 @@ fn summary(judged: &[Judged]) -> String {
     if 0 < ignored {
         out.push_str(&format!(", {ignored} not read"));
     }
+    let documents: usize = judged.iter().map(|file| file.verdict.documents.len()).sum();
+    if 0 < documents {
+        out.push_str(&format!(", with {documents} of ConfigMap and Secret"));
+    }
     out.push_str(&format!(
         "; {} would run; {}, {}",
         number(pods, "pod"),

@@ -54,7 +54,7 @@ pub fn head(kind: Kind, columns: &Columns) -> Vec<String> {
         ),
         Kind::Events => (&["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"], &[]),
         Kind::Images => (&["NAME", "IMAGE ID", "SIZE"], &["LAYERS", "PLATFORM", "DIGEST"]),
-        Kind::Manifests => (&["NAME", "STATE", "PODS", "MESSAGE"], &[]),
+        Kind::Manifests => (&["NAME", "STATE", "OBJECTS", "MESSAGE"], &[]),
     };
     let mut head: Vec<String> = Vec::new();
     if columns.namespace && kind.is_namespaced() {
@@ -231,12 +231,15 @@ fn images(object: &Value, columns: &Columns) -> Vec<Vec<String>> {
 
 /// A line, and one more for each further problem of the file.
 fn manifest(file: &Value) -> Vec<Vec<String>> {
-    let pods = list(file, "/pods").iter().map(|pod| {
-        let old = if pod["last_good"] == true { " (as it was)" } else { "" };
-        format!("{}/{}{old}", text(pod, "/namespace"), text(pod, "/name"))
+    // A Pod needs no word for what it is: most are.
+    let objects = list(file, "/pods").iter().chain(list(file, "/documents")).map(|object| {
+        let old = if object["last_good"] == true { " (as it was)" } else { "" };
+        let kind = text(object, "/kind");
+        let space = if kind.is_empty() { "" } else { " " };
+        format!("{kind}{space}{}/{}{old}", text(object, "/namespace"), text(object, "/name"))
     });
-    let pods = pods.collect::<Vec<_>>().join(", ");
-    let mut first = vec![text(file, "/name").to_string(), state(file), or_none(&pods)];
+    let objects = objects.collect::<Vec<_>>().join(", ");
+    let mut first = vec![text(file, "/name").to_string(), state(file), or_none(&objects)];
     let mut messages: Vec<String> = list(file, "/problems").iter().map(problem).collect();
     let ignored = text(file, "/ignored");
     if !ignored.is_empty() || messages.is_empty() {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value as Json;
 
 use super::Seen;
+use crate::manifest::uses::Use;
 use crate::manifest::verdict::{Problem, Severity};
 use crate::manifest::{Reading, Refused, problems};
 use crate::spec;
@@ -19,10 +19,8 @@ pub struct Entry {
     pub seen: Option<Seen>,
     /// What runs of it, in order.
     pub pods: Vec<Held>,
-    /// What it held when it could last be read.
-    pub config_maps: Vec<Arc<core::ConfigMap>>,
-    /// What it held when it could last be read.
-    pub secrets: Vec<Arc<core::Secret>>,
+    /// The ConfigMaps and Secrets of it, in order.
+    pub documents: Vec<HeldDocument>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
 }
@@ -36,12 +34,41 @@ pub struct Held {
     pub at: Position,
     /// Whether it is what the file held before it went wrong.
     pub last_good: bool,
+    /// What it names.
+    pub uses: Vec<Use>,
+    /// Its document, where it is another pod each time that what it names has other content.
+    pub document: Option<Arc<Json>>,
+    /// The content that it is made for.
+    pub content: Option<[u8; 32]>,
+}
+
+/// A ConfigMap or Secret of a file.
+#[derive(Debug)]
+pub struct HeldDocument {
+    /// The document.
+    pub document: Arc<spec::Document>,
+    /// Where its name stands.
+    pub at: Position,
+    /// Whether it is what the file held before it went wrong.
+    pub last_good: bool,
 }
 
 impl Entry {
     /// Takes `pod` as what the file held when it was last right.
     pub fn remember(&mut self, pod: Arc<spec::Pod>) {
-        self.pods.push(Held { pod, at: Position::START, last_good: true });
+        self.pods.push(Held {
+            pod,
+            at: Position::START,
+            last_good: true,
+            uses: Vec::new(),
+            document: None,
+            content: None,
+        });
+    }
+
+    /// As [`Entry::remember`], of a ConfigMap or Secret.
+    pub fn remember_document(&mut self, document: Arc<spec::Document>) {
+        self.documents.push(HeldDocument { document, at: Position::START, last_good: true });
     }
 
     /// Takes what the file holds now. What is refused of it goes on as it was last right.
@@ -59,17 +86,39 @@ impl Entry {
             |name: &String| !replaced(name) && reading.refused.iter().any(|refused| keeps(refused, name));
         let kept = old.into_iter().zip(&ran).filter(|(_, name)| goes_on(name));
         let kept: Vec<_> = kept.map(|(held, _)| Held { last_good: true, ..held }).collect();
-        let new = reading.pods.into_iter().zip(reading.places);
-        self.pods = new.map(|(pod, at)| Held { pod, at, last_good: false }).chain(kept).collect();
-        let right = reading.refused.is_empty();
-        renew(&mut self.config_maps, reading.config_maps, right, |map| &map.metadata);
-        renew(&mut self.secrets, reading.secrets, right, |secret| &secret.metadata);
+        let new = reading.pods.into_iter().zip(reading.beside).map(|(pod, beside)| Held {
+            pod,
+            at: beside.at,
+            last_good: false,
+            uses: beside.uses,
+            document: beside.document,
+            content: None,
+        });
+        self.pods = new.chain(kept).collect();
+        self.renew(reading.documents, reading.places, reading.refused.is_empty());
         self.problems = reading.problems;
+    }
+
+    /// Takes the documents that the file holds now; while it is not `right`, what is not in it any more stays.
+    fn renew(&mut self, new: Vec<Arc<spec::Document>>, places: Vec<Position>, right: bool) {
+        let is_new = |old: &spec::Document| new.iter().any(|new| new.full_name() == old.full_name());
+        let mut kept = std::mem::take(&mut self.documents);
+        kept.retain(|old| !right && !is_new(&old.document));
+        kept.iter_mut().for_each(|held| held.last_good = true);
+        let new = new.into_iter().zip(places);
+        let new = new.map(|(document, at)| HeldDocument { document, at, last_good: false });
+        self.documents = new.chain(kept).collect();
+    }
+
+    /// Whether nothing counts of it.
+    fn is_idle(&self) -> bool {
+        self.pods.is_empty() && self.documents.is_empty()
     }
 
     /// The file cannot be read, for `reason`; what runs of it goes on.
     pub fn spoil(&mut self, reason: &str) {
         self.pods.iter_mut().for_each(|held| held.last_good = true);
+        self.documents.iter_mut().for_each(|held| held.last_good = true);
         let problem = problems::problem(
             Severity::Error,
             Position::START,
@@ -82,7 +131,7 @@ impl Entry {
 
     /// It is not read, for `reason`; unless something runs of it, that is no problem.
     pub fn ignore(&mut self, reason: &str) {
-        if self.pods.is_empty() {
+        if self.is_idle() {
             *self = Entry::default();
         } else {
             self.spoil(reason);
@@ -92,20 +141,10 @@ impl Entry {
     /// Why it is not read, where it is not and nothing runs of it.
     pub fn ignored(&self) -> Option<String> {
         match &self.seen {
-            Some(Seen::Ignored(reason)) if self.pods.is_empty() => Some(reason.clone()),
+            Some(Seen::Ignored(reason)) if self.is_idle() => Some(reason.clone()),
             _ => None,
         }
     }
-}
-
-/// Replaces `held` by `new`; while the file is not `right`, what is not in it any more stays.
-fn renew<T>(held: &mut Vec<Arc<T>>, new: Vec<Arc<T>>, right: bool, metadata: fn(&T) -> &ObjectMeta) {
-    let is = |one: &T, other: &T| {
-        let (one, other) = (metadata(one), metadata(other));
-        (&one.name, &one.namespace) == (&other.name, &other.namespace)
-    };
-    held.retain(|old| !right && !new.iter().any(|new| is(new, old)));
-    held.splice(..0, new);
 }
 
 /// Endings of what editors and package tools leave beside a file.

@@ -9,21 +9,20 @@
 //! Invariant: bytes are not kept, only their hash, so that what did not change is not read again.
 
 mod entry;
+mod judge;
+mod last_good;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1 as core;
 use sha2::{Digest, Sha256};
 
-use super::problems;
-use super::verdict::{FileState, FileVerdict, PodVerdict, Severity, Verdict};
-use super::{Context, read};
-use crate::api::published;
-use crate::spec;
-use crate::yaml::tree::{MAX_BYTES, Path};
+use super::problems::Problems;
+use super::{Context, pod, read, uses};
+use crate::spec::{self, Documents};
+use crate::yaml::tree::{MAX_BYTES, Node, Position, Scalar};
 use entry::Entry;
 
 /// What is found under a name in the directory; a symbolic link is what it leads to.
@@ -90,12 +89,15 @@ impl Directory {
             (Seen::Hash(_), _) => {}
         }
         entry.seen = Some(seen);
+        self.settle();
         true
     }
 
     /// `name` is gone: an order to end its pods. Says whether anything changed.
     pub fn gone(&mut self, name: &str) -> bool {
-        self.files.remove(name).is_some()
+        let was = self.files.remove(name).is_some();
+        self.settle();
+        was
     }
 
     /// The directory cannot be read any more: everything goes on, and `reason` is told.
@@ -113,48 +115,48 @@ impl Directory {
         let names: BTreeSet<&str> = names.into_iter().collect();
         let before = self.files.len();
         self.files.retain(|name, _| names.contains(name.as_str()));
-        self.problem.take().is_some() || self.files.len() != before
+        let changed = self.files.len() != before;
+        if changed {
+            self.settle();
+        }
+        self.problem.take().is_some() || changed
     }
 
     /// The pods that are to run, in order.
     pub fn wanted(&self) -> Vec<Arc<spec::Pod>> {
-        let owners = self.owners();
+        let owners = judge::owners(&self.files);
         let all = self.files.iter().flat_map(|(name, entry)| entry.pods.iter().map(move |held| (name, held)));
         let first = all.filter(|(name, held)| owners.get(&held.pod.full_name()) == Some(&name.as_str()));
         first.map(|(_, held)| Arc::clone(&held.pod)).collect()
     }
 
-    /// The ConfigMaps of all files, in order.
-    pub fn config_maps(&self) -> impl Iterator<Item = &Arc<core::ConfigMap>> {
-        self.files.values().flat_map(|entry| &entry.config_maps)
+    /// The ConfigMaps and Secrets of all files; of two of the same kind, namespace and name the first counts.
+    pub fn documents(&self) -> Documents {
+        let all = self.files.values().flat_map(|entry| &entry.documents);
+        all.map(|held| Arc::clone(&held.document)).collect()
     }
 
-    /// The Secrets of all files, in order.
-    pub fn secrets(&self) -> impl Iterator<Item = &Arc<core::Secret>> {
-        self.files.values().flat_map(|entry| &entry.secrets)
-    }
-
-    /// What became of each file.
-    pub fn verdict(&self) -> Verdict {
-        let owners = self.owners();
-        let files = self.files.iter().map(|(name, entry)| file_verdict(name, entry, &owners));
-        Verdict {
-            version: published::VERSION,
-            directory: self.context.directory.clone(),
-            problem: self.problem.clone(),
-            files: files.collect(),
+    /// Makes each pod that asks for it another one when what it names has other content.
+    fn settle(&mut self) {
+        let asks = |entry: &Entry| entry.pods.iter().any(|held| held.document.is_some());
+        if !self.files.values().any(asks) {
+            return;
         }
-    }
-
-    /// The file whose pod runs, by `namespace/name`.
-    fn owners(&self) -> HashMap<String, &str> {
-        let mut owners = HashMap::new();
-        for (name, entry) in &self.files {
-            for held in &entry.pods {
-                owners.entry(held.pod.full_name()).or_insert(name.as_str());
+        let documents = self.documents();
+        for (name, entry) in &mut self.files {
+            for held in &mut entry.pods {
+                let Some(document) = &held.document else { continue };
+                let content = uses::digest(&held.uses, &held.pod.namespace, &documents);
+                if held.content.replace(content) == Some(content) {
+                    continue;
+                }
+                let nowhere = Node::scalar(Position::START, Scalar::Null);
+                let mut problems = Problems::new(&nowhere);
+                // It was right before, and is: its content is no part of its document.
+                let pod = pod::read(document, name, &self.context, Some(&content), &mut problems);
+                held.pod = pod.unwrap_or_else(|| Arc::clone(&held.pod));
             }
         }
-        owners
     }
 }
 
@@ -185,39 +187,4 @@ fn seen(name: &str, content: &FileContent) -> Seen {
         }
         FileContent::Unreadable(reason) => Seen::Unreadable(format!("cannot be read: {reason}")),
     }
-}
-
-fn file_verdict(name: &str, entry: &Entry, owners: &HashMap<String, &str>) -> FileVerdict {
-    let mut verdict = FileVerdict {
-        name: name.to_owned(),
-        state: FileState::Accepted,
-        pods: Vec::new(),
-        problems: entry.problems.clone(),
-        ignored: entry.ignored(),
-    };
-    for held in &entry.pods {
-        let owner = owners.get(&held.pod.full_name()).copied().unwrap_or_default();
-        if owner == name {
-            verdict.pods.push(PodVerdict {
-                namespace: held.pod.namespace.clone(),
-                name: held.pod.name.clone(),
-                uid: held.pod.uid.0.clone(),
-                last_good: held.last_good,
-            });
-        } else {
-            let message = format!("the pod {} runs from {owner:?}, which comes first", held.pod.full_name());
-            let path = Path::of("metadata.name");
-            let fix = "give it another name, or remove one of the files".to_owned();
-            verdict.problems.push(problems::problem(Severity::Error, held.at, &path, message, fix));
-        }
-    }
-    let wrong = verdict.problems.iter().any(|problem| problem.severity == Severity::Error);
-    verdict.state = match () {
-        () if verdict.ignored.is_some() => FileState::Ignored,
-        () if verdict.pods.iter().any(|pod| pod.last_good) => FileState::LastGood,
-        () if !wrong => FileState::Accepted,
-        () if verdict.pods.is_empty() => FileState::Refused,
-        () => FileState::Partial,
-    };
-    verdict
 }

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::manifest::verdict::{FileState, Verdict};
+use crate::spec::Kind;
 
 const A: &str =
     "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: c, image: one}]}\n";
@@ -310,20 +312,164 @@ fn after_a_restart_of_the_agent_a_broken_file_still_keeps_what_ran() {
     check(&directory, &["a-node one"], &["a.yaml Accepted a-node: "]);
 }
 
+const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: v, x: }\n";
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: geheim}\n";
+
+/// `kind/name` of each document, and its value under `k`.
+fn documents(directory: &Directory) -> Vec<String> {
+    let documents = directory.documents();
+    let all = documents.all().map(|it| {
+        let value = it.data.get("k").map(|value| String::from_utf8(value.0.clone()).unwrap());
+        format!("{}/{} {}", it.kind, it.name, value.unwrap_or_default())
+    });
+    all.collect()
+}
+
 #[test]
 fn config_maps_and_secrets_are_kept_beside_the_pods() {
-    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: v, x: }\n";
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: geheim}\n";
-    let mut directory = directory(&[("a.yaml", &format!("{map}---\n{secret}---\n{A}"))]);
-    let kept = |directory: &Directory| (directory.config_maps().count(), directory.secrets().count());
-    assert_eq!(kept(&directory), (1, 1));
-    assert_eq!(directory.config_maps().next().unwrap().data.as_ref().unwrap()["x"], "");
+    let mut directory = directory(&[("a.yaml", &format!("{MAP}---\n{SECRET}---\n{A}"))]);
+    assert_eq!(documents(&directory), ["ConfigMap/m v", "Secret/s "]);
+    let map = directory.documents();
+    let map = map.get(Kind::ConfigMap, "default", "m").unwrap();
+    assert_eq!((map.data["x"].0.as_slice(), map.origin.as_str()), (&b""[..], "/manifests/a.yaml"));
     write(&mut directory, &[("a.yaml", TORN)]);
-    assert_eq!(kept(&directory), (1, 1), "kept as the file was last right");
-    write(&mut directory, &[("a.yaml", map)]);
-    assert_eq!((kept(&directory), running(&directory)), ((1, 0), vec![]));
+    assert_eq!(documents(&directory).len(), 2, "kept as the file was last right");
+    check(&directory, &["a-node one"], &["a.yaml LastGood a-node*: "]);
+    write(&mut directory, &[("a.yaml", MAP)]);
+    assert_eq!(documents(&directory), ["ConfigMap/m v"]);
+    check(&directory, &[], &["a.yaml Accepted: "]);
+    // A file of documents alone goes on as well.
+    write(&mut directory, &[("a.yaml", TORN)]);
+    check(&directory, &[], &["a.yaml LastGood: 3:18"]);
+    directory.set("a.yaml", &FileContent::Directory);
+    check(&directory, &[], &["a.yaml LastGood: 1:1: error: a directory"]);
+    assert_eq!(documents(&directory), ["ConfigMap/m v"]);
     directory.gone("a.yaml");
-    assert_eq!(kept(&directory), (0, 0));
+    assert_eq!(documents(&directory), [""; 0]);
+}
+
+#[test]
+fn of_two_documents_of_one_name_the_first_counts_and_the_other_is_reported() {
+    let other = MAP.replace("k: v", "k: other");
+    let mut directory = directory(&[("b.yaml", MAP), ("c.yaml", &other)]);
+    assert_eq!(documents(&directory), ["ConfigMap/m v"]);
+    let twice =
+        "c.yaml Refused: 3:12: error: metadata.name: the ConfigMap default/m is taken from \"b.yaml\"";
+    check(&directory, &[], &["b.yaml Accepted: ", twice]);
+    directory.gone("b.yaml");
+    assert_eq!(documents(&directory), ["ConfigMap/m other"]);
+    write(&mut directory, &[("c.yaml", &format!("{MAP}---\n{other}"))]);
+    assert_eq!(documents(&directory), ["ConfigMap/m v"]);
+    check(
+        &directory,
+        &[],
+        &["c.yaml Partial: 8:12: error: metadata.name: the ConfigMap default/m is in this file"],
+    );
+    // A Secret of the same name is something else.
+    write(&mut directory, &[("c.yaml", &format!("{MAP}---\n{}", SECRET.replace("name: s", "name: m")))]);
+    check(&directory, &[], &["c.yaml Accepted: "]);
+}
+
+#[test]
+fn a_document_that_no_file_has_is_told_where_it_is_named() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: c\n    image: one\n    \
+         env:\n    - {name: X, valueFrom: {configMapKeyRef: {name: m, key: k}}}\n    envFrom:\n    - secretRef: {name: s}\n    \
+         - secretRef: {name: none, optional: true}\n  volumes:\n  - {name: v, configMap: {name: m, items: [{key: other, path: p}]}}\n";
+    let mut directory = directory(&[("a.yaml", pod)]);
+    let told = |directory: &Directory| -> Vec<String> {
+        let problems = directory.verdict().files.into_iter().flat_map(|file| file.problems);
+        problems.map(|problem| problem.to_string().split(';').next().unwrap().to_owned()).collect()
+    };
+    let map = "there is no ConfigMap default/m";
+    assert_eq!(
+        told(&directory),
+        [
+            format!("9:47: warning: spec.containers[0].env[0].valueFrom.configMapKeyRef.name: {map}"),
+            "11:19: warning: spec.containers[0].envFrom[0].secretRef.name: there is no Secret default/s"
+                .to_owned(),
+            format!("14:27: warning: spec.volumes[0].configMap.name: {map}"),
+        ]
+    );
+    assert_eq!(directory.verdict().files[0].state, FileState::Accepted);
+    write(&mut directory, &[("b.yaml", &format!("{MAP}---\n{SECRET}"))]);
+    assert_eq!(
+        told(&directory),
+        ["14:27: warning: spec.volumes[0].configMap.name: the ConfigMap default/m has no key \"other\""]
+    );
+    write(&mut directory, &[("b.yaml", &format!("{}---\n{SECRET}", MAP.replace("k: v", "other: z, k: v")))]);
+    assert_eq!(told(&directory), [""; 0]);
+}
+
+const RESTARTED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, annotations: \
+     {holdfast.io/restart-on-config-change: 'true'}}\nspec: {containers: [{name: c, image: one, envFrom: [{configMapRef: \
+     {name: m, optional: true}}], env: [{name: U, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}]}]}\n";
+
+/// Its content is a part of the pod, where the pod asks for that: in whatever file, after whatever restart.
+#[test]
+fn a_pod_that_asks_for_it_is_another_one_for_each_content() {
+    let uid = |directory: &Directory| directory.wanted()[0].uid.clone();
+    let mut directory = directory(&[("p.yaml", RESTARTED)]);
+    let absent = uid(&directory);
+    write(&mut directory, &[("m.yaml", MAP)]);
+    let first = uid(&directory);
+    assert_ne!(first, absent);
+    let pod = &directory.wanted()[0];
+    assert_eq!(pod.containers[0].env[0].from, Some(spec::ValueSource::Text(first.0.clone())));
+    assert!(pod.object.contains(&first.0));
+    assert_eq!(directory.verdict().files[1].pods[0].uid, first.0);
+    write(&mut directory, &[("m.yaml", &format!("# a comment\n{MAP}---\n{SECRET}"))]);
+    assert_eq!(uid(&directory), first, "nothing that it names changed");
+    write(&mut directory, &[("m.yaml", TORN)]);
+    assert_eq!(uid(&directory), first, "what was last right counts");
+    write(&mut directory, &[("m.yaml", &MAP.replace("k: v", "k: w"))]);
+    assert!(![&absent, &first].contains(&&uid(&directory)));
+    write(&mut directory, &[("m.yaml", MAP)]);
+    assert_eq!(uid(&directory), first);
+    directory.listed(["p.yaml"]);
+    assert_eq!(uid(&directory), absent);
+    // Others do not care.
+    let mut calm = Directory::new(context());
+    write(&mut calm, &[("p.yaml", &RESTARTED.replace("'true'", "'false'"))]);
+    let before = uid(&calm);
+    write(&mut calm, &[("m.yaml", MAP)]);
+    assert_eq!(uid(&calm), before);
+    write(&mut calm, &[("p.yaml", &RESTARTED.replace("'true'", "'yes'"))]);
+    check(&calm, &["a-node one"], &["m.yaml Accepted", "p.yaml LastGood a-node*: 3:"]);
+}
+
+#[test]
+fn the_next_agent_begins_with_the_documents_that_were_last_right() {
+    let binary =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: x}\nbinaryData: {y: /w==}\n";
+    let texts = [("a.yaml", MAP), ("b.yaml", SECRET), ("c.yaml", binary)];
+    let before = directory(&texts);
+    let copy = before.last_good(|_| true);
+    let mut next = Directory::new(context());
+    next.remember_documents(&copy).unwrap();
+    assert_eq!(next.documents(), before.documents());
+    write(&mut next, &[("a.yaml", TORN), ("b.yaml", SECRET), ("c.yaml", binary)]);
+    assert_eq!(next.documents(), before.documents());
+    check(&next, &[], &["a.yaml LastGood: ", "b.yaml Accepted: ", "c.yaml Accepted: "]);
+    next.listed(["b.yaml"]);
+    assert_eq!(documents(&next), ["Secret/s "]);
+    let maps = before.last_good(|kind| kind == Kind::ConfigMap);
+    assert!(!String::from_utf8(maps).unwrap().contains("Z2VoZWlt"), "geheim, in base64");
+    for wrong in [&b"{"[..], b"[{\"file\": \"a\", \"object\": {}}]"] {
+        assert!(Directory::new(context()).remember_documents(wrong).is_err());
+    }
+}
+
+/// Threat 27: whoever prints what he holds prints no value.
+#[test]
+fn no_value_is_in_what_is_told_of_a_document() {
+    let directory = directory(&[("a.yaml", SECRET)]);
+    for text in [
+        format!("{directory:?}"),
+        format!("{:?}", directory.documents()),
+        format!("{:?}", directory.verdict()),
+    ] {
+        assert!(text.contains("\"s\"") && !text.contains("geheim"), "{text}");
+    }
 }
 
 #[test]

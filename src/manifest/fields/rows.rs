@@ -37,7 +37,9 @@ pub static ROWS: &[Row] = &[
     // Data.
     never("spec.volumes[]", of_unknown_kind, "a kind of volume that Kubernetes does not know", "check its spelling"),
     never("spec.volumes[]", of_several_kinds, "a volume of several kinds at once", "keep one of them"),
-    not_yet("spec.volumes[].configMap|secret|projected|downwardAPI|image", there, VOLUMES, USE_VOLUMES),
+    not_yet("spec.volumes[].image", there, VOLUMES, USE_VOLUMES),
+    never("spec.volumes[].projected.sources[].serviceAccountToken", there, "no cluster gives a token", REMOVE),
+    never("spec.volumes[].projected.sources[].clusterTrustBundle|podCertificate", there, "no cluster signs it", REMOVE),
     never("spec.volumes[].persistentVolumeClaim|ephemeral|csi", there, "no cluster binds its claim", USE_VOLUMES),
     not_yet("spec.volumes[].nfs|iscsi|fc|rbd|cephfs|glusterfs|flexVolume", there, VOLUMES, MOUNT_ON_NODE),
     never("spec.volumes[].awsElasticBlockStore|azureDisk|azureFile|cinder|flocker", there, GONE, USE_VOLUMES),
@@ -49,9 +51,6 @@ pub static ROWS: &[Row] = &[
     not_yet("spec.containers[].volumeMounts[].mountPropagation", propagates, "mount propagation", REMOVE),
     not_yet("spec.containers[].volumeMounts[].recursiveReadOnly", recursive, "recursive read-only mounts", REMOVE),
     not_yet("spec.containers[].volumeDevices", given, "block devices", REMOVE),
-    // Environment.
-    not_yet("spec.containers[].envFrom", given, "environment out of ConfigMaps and Secrets", "write it out under env"),
-    not_yet("spec.containers[].env[].valueFrom", given, "values taken from elsewhere", "write it out as value"),
     // Last words.
     not_yet("spec.containers[].terminationMessagePath", other_than_default_path, "other paths", REMOVE),
     not_yet("spec.containers[].terminationMessagePolicy", other_than_file, "other policies than File", REMOVE),
@@ -76,7 +75,7 @@ pub static ROWS: &[Row] = &[
 ];
 
 const REMOVE: &str = "remove it";
-const VOLUMES: &str = "volumes but emptyDir and hostPath";
+const VOLUMES: &str = "volumes of this kind";
 const GONE: &str = "Kubernetes itself has given up this kind of volume";
 const USE_VOLUMES: &str = "use an emptyDir or hostPath volume";
 const MOUNT_ON_NODE: &str = "mount it on the node and use a hostPath volume";
@@ -127,12 +126,15 @@ fn of_several_kinds(found: &Found<'_>) -> bool {
     kinds(found) > 1
 }
 
+/// Kinds of volumes that are built.
+const BUILT: &[&str] = &["emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected"];
+
 /// How many kinds a volume says to be.
 fn kinds(found: &Found<'_>) -> usize {
     let known = |kind: &String| {
         let listed = ROWS.iter().filter_map(|row| row.field.strip_prefix("spec.volumes[]."));
         let mut others = listed.filter(|kinds| !kinds.contains('.')).flat_map(|kinds| kinds.split('|'));
-        kind == "emptyDir" || kind == "hostPath" || others.any(|other| other == kind)
+        BUILT.contains(&kind.as_str()) || others.any(|other| other == kind)
     };
     found.value.as_object().map_or(0, |volume| volume.keys().filter(|key| known(key)).count())
 }

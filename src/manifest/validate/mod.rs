@@ -9,8 +9,9 @@ mod volume;
 use k8s_openapi::api::core::v1 as core;
 
 use super::identity::UID_LENGTH;
-use super::names::{self, Complaint};
+use super::names;
 use super::problems::Problems;
+use super::sources::complain;
 use crate::yaml::tree::Path;
 
 /// Longest of all annotations together, in bytes (`TotalAnnotationSizeLimitB`).
@@ -105,13 +106,6 @@ fn metadata(pod: &core::Pod, problems: &mut Problems<'_>) {
     if size > MAX_ANNOTATIONS {
         let message = format!("are {size} bytes together, and must be no more than {MAX_ANNOTATIONS}");
         problems.error(&root.key("annotations"), message, "");
-    }
-}
-
-/// Reports `complaint`, if there is one.
-fn complain(path: &Path, complaint: Complaint, problems: &mut Problems<'_>) {
-    if let Some(message) = complaint {
-        problems.error(path, message, "");
     }
 }
 

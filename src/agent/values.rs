@@ -1,0 +1,136 @@
+//! Values for pods: out of ConfigMaps and Secrets, of the node, and out of files in volumes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use log::{info, warn};
+
+use super::world::World;
+use crate::bundle::{self, Amounts, Surroundings, Variables};
+use crate::host::machine;
+use crate::manifest;
+use crate::spec::{Container, Documents, Kind, Pod, ValueSource};
+use crate::status::{Failure, Reason};
+use crate::sys::atomic;
+use crate::sys::beneath::Root;
+use crate::volume::{self, Contents};
+
+/// Longest file that variables are taken from.
+const MAX_FILE: u64 = 64 << 10;
+
+/// Writes the volumes of values of `pod`, which starts. Fails with `FailedMount`.
+pub fn project(world: &World, pod: &Pod) -> Result<(), Failure> {
+    let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
+    let documents = world.documents();
+    volume::project(&world.runtime.pod(&pod.uid.0), pod, &contents(world, &documents))
+}
+
+/// Brings the volumes of values that `pods` have up to date.
+pub fn refresh(world: &World, pods: &[Arc<Pod>]) {
+    for pod in pods {
+        let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let documents = world.documents();
+        for (name, done) in volume::refresh(&world.runtime.pod(&pod.uid.0), pod, &contents(world, &documents))
+        {
+            match done {
+                Ok(()) => info!("pod {}: volume {name} has new content", pod.full_name()),
+                Err(failure) => warn!("pod {}: {}; it stays as it was", pod.full_name(), failure.message),
+            }
+        }
+    }
+}
+
+fn contents<'a>(world: &World, documents: &'a Documents) -> Contents<'a> {
+    Contents { documents, allocatable: allocatable(world), in_memory: world.in_memory }
+}
+
+fn allocatable(world: &World) -> Amounts {
+    let machine = machine::machine(&world.config.data_dir);
+    let reserved = world.config.reserved();
+    Amounts {
+        cpu_milli: machine.cpus.saturating_mul(1000).saturating_sub(reserved.cpu_milli),
+        memory: machine.memory.saturating_sub(reserved.memory),
+        storage: machine.storage.saturating_sub(reserved.storage),
+    }
+}
+
+/// The variables that its manifest gives `container`. Fails with `CreateContainerConfigError`.
+pub fn variables(world: &World, pod: &Pod, container: &Container) -> Result<Variables, Failure> {
+    let sources = || container.env.iter().filter_map(|variable| variable.from.as_ref());
+    let of_secret = |source: &ValueSource| matches!(source, ValueSource::Key { kind: Kind::Secret, .. });
+    let secret = sources().any(of_secret) || container.env_from.iter().any(|it| it.kind == Kind::Secret);
+    if secret && !world.in_memory {
+        return Err(Failure::new(Reason::CreateContainerConfigError, volume::NOT_IN_MEMORY));
+    }
+    let documents = world.documents();
+    let asks = |source: &ValueSource| matches!(source, ValueSource::Address(_) | ValueSource::Allocatable(_));
+    let host_ip = sources().any(asks).then(machine::address).flatten();
+    let mut files = BTreeMap::new();
+    for source in sources() {
+        if let ValueSource::File { volume, path, .. } = source {
+            let place = (volume.clone(), path.clone());
+            files
+                .entry(place)
+                .or_insert_with(|| file(world, pod, volume, path).map_err(|why| why.to_string()));
+        }
+    }
+    let around = Surroundings {
+        documents: Some(&documents),
+        host_ip: host_ip.as_deref(),
+        pod_ip: host_ip.as_deref().filter(|_| pod.host_network),
+        allocatable: if sources().any(asks) { allocatable(world) } else { Amounts::default() },
+        files,
+    };
+    bundle::own_variables(pod, container, &around)
+}
+
+/// The text of a file in an emptyDir volume, which containers may have made anything of.
+fn file(world: &World, pod: &Pod, volume: &str, path: &str) -> std::io::Result<String> {
+    let invalid = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let root = Root::open(&world.data.volume(&pod.uid.0, volume))?;
+    let mut text = Vec::new();
+    root.file(Path::new(path))?.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    if MAX_FILE < text.len() as u64 {
+        return Err(invalid("it is longer than 64 KiB"));
+    }
+    String::from_utf8(text).map_err(|_| invalid("it is not UTF-8 text"))
+}
+
+/// The ConfigMaps and Secrets of the manifests, and the copy of them that the next agent begins with.
+pub struct Kept {
+    told: Arc<Documents>,
+    world: Arc<World>,
+}
+
+impl Kept {
+    /// Gives `directory` what an earlier agent kept.
+    pub fn open(world: Arc<World>, directory: &mut manifest::Directory) -> Kept {
+        let path = world.runtime.documents();
+        let remembered = match fs::read(&path) {
+            Ok(copy) => directory.remember_documents(&copy),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = remembered {
+            warn!("read {}: {why}", path.display());
+        }
+        Kept { told: Arc::default(), world }
+    }
+
+    /// What there is now.
+    pub fn take(&mut self, directory: &manifest::Directory) -> Arc<Documents> {
+        let documents = directory.documents();
+        if *self.told != documents {
+            self.told = Arc::new(documents);
+            let path = self.world.runtime.documents();
+            let copy = directory.last_good(|kind| self.world.in_memory || kind != Kind::Secret);
+            if let Err(error) = atomic::replace(&path, &copy, 0o600) {
+                warn!("write {}: {error}", path.display());
+            }
+        }
+        self.told.clone()
+    }
+}
