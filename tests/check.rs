@@ -86,6 +86,34 @@ fn warnings_refuse_nothing() {
 }
 
 #[test]
+fn what_a_pod_names_and_no_given_file_holds_is_a_warning_where_it_is_named() {
+    let place = Place::new("named");
+    let of_map =
+        "    envFrom:\n    - configMapRef: {name: settings}\n    - secretRef: {name: none, optional: true}\n";
+    place.write("web.yaml", &(pod("web") + of_map));
+    let (code, out, _) = check(&place.0, &["web.yaml"]);
+    let warning = "web.yaml:10:22: warning: spec.containers[0].envFrom[0].configMapRef.name: there is no ConfigMap \
+         default/settings; write the ConfigMap into this file or another one beside it; until it is there, the pod waits\n";
+    assert_eq!((code, &*out), (0, warning));
+    place.write(
+        "settings.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n",
+    );
+    let (code, out, error) = check(&place.0, &["web.yaml", "settings.yaml"]);
+    assert_eq!((code, &*out), (0, ""));
+    let summary = "2 files judged: 2 accepted, 0 refused, with 1 of ConfigMap and Secret; 1 pod would run; 0 errors, 0 warnings\n";
+    assert_eq!(error, summary);
+    place.write("secret.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: geheim!}\n");
+    let (code, out, error) = check(&place.0, &["secret.yaml"]);
+    assert_eq!(code, 1);
+    assert!(
+        out.starts_with("secret.yaml:4:8: error: data.a: must be base64; encode it with base64; a Secret"),
+        "{out}"
+    );
+    assert!(!format!("{out}{error}").contains("geheim"), "{out}");
+}
+
+#[test]
 fn two_files_that_ask_for_one_pod_are_told_of_each_other() {
     let place = Place::new("twice");
     place.write("b.yaml", &pod("web")).write("a.yaml", &pod("web"));

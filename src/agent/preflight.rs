@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail, ensure};
 use log::{info, warn};
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
@@ -38,6 +39,8 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         nix::unistd::geteuid().is_root(),
         "the agent must be root: it makes namespaces, mounts and cgroups"
     );
+    // Values of Secrets are in its memory, and a core dump goes to whoever collects such things.
+    prctl::set_dumpable(false).context("set not dumpable")?;
     kernel()?;
     let (runtime, data) = (Runtime::new(&config.runtime_dir), Data::new(&config.data_dir));
     directories(&config, &runtime, &data)?;

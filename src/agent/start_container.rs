@@ -75,7 +75,8 @@ pub fn start_container(
     for path in [&run.bundle, &run.writable] {
         volume::remove_tree(path).map_err(create)?;
     }
-    let started = begin(&run, state.hello.pause_pid);
+    let started =
+        begin(&run, state.hello.pause_pid).map_err(|failure| values::hide(world, pod, container, failure));
     // Not before: that would double the time from a crash to the next run. And not only when it began: its disk may be
     // full of them.
     forget_older(world, pod, container, attempt);

@@ -87,6 +87,28 @@ pub fn variables(world: &World, pod: &Pod, container: &Container) -> Result<Vari
     bundle::own_variables(pod, container, &around)
 }
 
+/// Values shorter than this are not looked for: they are in any sentence.
+const TELLING: usize = 4;
+
+/// `failure` without values of the Secrets that `container` names: the runtime quotes a program that it does not find, or a
+/// directory, and those may be made of variables.
+pub fn hide(world: &World, pod: &Pod, container: &Container, failure: Failure) -> Failure {
+    let of_key = container.env.iter().filter_map(|variable| match &variable.from {
+        Some(ValueSource::Key { kind: Kind::Secret, name, .. }) => Some(name),
+        _ => None,
+    });
+    let whole = container.env_from.iter().filter(|from| from.kind == Kind::Secret).map(|from| &from.name);
+    let documents = world.documents();
+    let secrets = of_key.chain(whole).filter_map(|name| documents.get(Kind::Secret, &pod.namespace, name));
+    let values = secrets.flat_map(|secret| secret.data.values());
+    let mut values: Vec<&str> = values.filter_map(|value| std::str::from_utf8(&value.0).ok()).collect();
+    values.retain(|value| TELLING <= value.len());
+    // One may be a part of another.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    let hidden = values.into_iter().fold(failure.message, |text, value| text.replace(value, "<secret>"));
+    Failure::new(failure.reason, hidden)
+}
+
 /// The text of a file in an emptyDir volume, which containers may have made anything of.
 fn file(world: &World, pod: &Pod, volume: &str, path: &str) -> std::io::Result<String> {
     let invalid = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what);

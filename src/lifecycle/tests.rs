@@ -631,6 +631,34 @@ fn an_absent_image_is_looked_for_again_and_at_once_when_images_come() {
 }
 
 #[test]
+fn who_waits_for_a_config_map_looks_again_at_once_when_one_comes() {
+    let variable: &[(&str, Reason)] = &[("start c#0", Reason::CreateContainerConfigError)];
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), variable)),
+            (1, Fails(Event::Tick, variable)),
+            (2, Happens(Event::ImagesChanged)),
+            (2, Happens(Event::DocumentsChanged)),
+        ],
+        "0s: start pod, pull, start c#0, [wake at 1s]
+         1s: pull, start c#0, [wake at 3s]
+         2s: [wake at 3s]
+         2s: pull, start c#0",
+    );
+    let volume: &[(&str, Reason)] = &[("start pod", Reason::FailedMount)];
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), volume)),
+            (1, Fails(Event::Tick, volume)),
+            (2, Happens(Event::DocumentsChanged)),
+        ],
+        "0s: start pod, [wake at 1s]
+         1s: start pod, [wake at 3s]
+         2s: start pod, pull, start c#0",
+    );
+}
+
+#[test]
 fn a_process_that_cannot_be_started_is_a_run_that_ended_with_128() {
     let no_such_file: &[(&str, Reason)] =
         &[("start c#0", Reason::StartError), ("start c#1", Reason::StartError)];

@@ -145,7 +145,8 @@ impl Process {
     /// A run did not begin: kills what there is of it and tells.
     fn start_failed(&mut self, key: u64, asker: Id, reason: Reason, message: String) {
         let Some(run) = self.runs.iter_mut().find(|run| run.key == key) else { return };
-        log::warn!("container {} was not started: {message}", run.id());
+        // Who asked is told why. It is not written down here: values of Secrets may be in it.
+        log::warn!("container {} was not started: {reason}", run.id());
         let failure = Failure::new(reason, message);
         let kept = failure.message.chars().take(LONGEST_REASON).collect::<String>();
         run.phase = Phase::Failed(Failure::new(reason, kept));

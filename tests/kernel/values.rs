@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::harness::kernel::signal;
 use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{A_WHILE, SOON, Seen, World, eventually, stays_true_for};
 
@@ -369,4 +373,155 @@ fn links_in_the_way_of_a_change_lead_nowhere() {
         }
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 2, "attack {number}: something was made outside");
     }
+}
+
+/// Threat 27: the value of a Secret is in the manifest, and for root on the tmpfs; nowhere else, in no clothes.
+#[test]
+fn values_of_secrets_are_nowhere_else() {
+    let mut world = World::new();
+    // Long enough that no other text holds them; in base64 at each of the three alignments they look otherwise.
+    let (in_env, in_file) = ("kx7-Zq1-hush-env-0451", "kx7-Zq1-hush-file-0451");
+    let clothes: Vec<String> = [in_env, in_file].into_iter().flat_map(clothes_of).collect();
+    world.write("login.yaml", &secret("login", json!({"env": in_env, "file": in_file, "bad": "kx7\0bad"})));
+    let env = json!({"env": [of_key("PASSWORD", "secretKeyRef", "login", "env")]});
+    let web =
+        with_main(with_volume("web", json!({"secret": {"secretName": "login", "defaultMode": 0o400}})), env);
+    world.write("web.yaml", &web);
+    world.running("web");
+    // And what goes wrong with one, at every place where something can.
+    let wrong = |key: &str| json!({"env": [of_key("PASSWORD", "secretKeyRef", "login", key)]});
+    world.write("bad.yaml", &with_main(pod("bad", &["trap-term"]), wrong("bad")));
+    let used = json!({"env": [of_key("P", "secretKeyRef", "login", "env")], "command": ["/none-$(P)"]});
+    let used = with(with_main(pod("none", &[]), used), json!({"restartPolicy": "Never"}));
+    world.write("none.yaml", &with_main(used, json!({"workingDir": "/none"})));
+    world.write_text(
+        "torn.yaml",
+        &format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: t}}\ndata: {{k: {in_env}}}\n"),
+    );
+    world.write_text(
+        "list.yaml",
+        &format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: u}}\nstringData: [{in_file}]\n"),
+    );
+    world.once("bad", "waits", |pod| pod.reason() == "CreateContainerConfigError");
+    world.reported(&["torn.yaml", "list.yaml"]);
+    assert_eq!(reads(&world, "web", "/v/file").as_deref(), Some(in_file));
+    has(&variables(&world, "web"), "PASSWORD", in_env);
+
+    world.kill_agent();
+    world.start_agent();
+    world.running("web");
+    let name = world.pod_name("web");
+    for words in [
+        &["describe", "pod", &name][..],
+        &["describe", "manifest", "login.yaml"],
+        &["describe", "manifest", "torn.yaml"],
+        &["describe", "manifest", "list.yaml"],
+        &["get", "pods", "-A", "-o", "yaml"],
+        &["get", "pods", "-A", "-o", "json"],
+        &["get", "manifests", "-o", "yaml"],
+        &["events", "-A"],
+        &["get", "events", "-A", "-o", "json"],
+        &["status"],
+        &["check", &world.manifests().display().to_string()],
+    ] {
+        let output = world.cli(words);
+        let said = [output.stdout, output.stderr].concat();
+        assert!(!said.is_empty(), "{words:?}");
+        assert_eq!(worn(&clothes, &said), None, "holdfast {}", words.join(" "));
+    }
+    assert_eq!(worn(&clothes, world.agent_log().as_bytes()), None, "the agent's log");
+    let uid = world.running("web").uid();
+    let allowed =
+        [format!("pods/{uid}/volumes/v/"), format!("pods/{uid}/containers/"), "documents.json".to_owned()];
+    let mut found = 0;
+    for (root, on_disk) in [(world.runtime.clone(), false), (world.dir.clone(), true)] {
+        for path in files_below(&root) {
+            if path.starts_with(world.manifests()) || path.starts_with(world.archives()) {
+                continue;
+            }
+            let text = fs::read(&path).unwrap_or_default();
+            let Some(which) = worn(&clothes, &text) else { continue };
+            let place = path.strip_prefix(&root).unwrap().display().to_string();
+            let fine = !on_disk && allowed.iter().any(|allowed| place.starts_with(allowed.as_str()));
+            assert!(fine || place.contains("/containers/main-"), "{which} is in {}", path.display());
+            assert!(!on_disk, "{} is on the disk", path.display());
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            assert!(mode & 0o077 == 0, "{} has mode {mode:o}", path.display());
+            found += 1;
+        }
+    }
+    assert!(3 <= found, "the volume, the variable and the last good copy were looked at");
+}
+
+/// Threat 27: what ends an agent with a core dump leaves none, though anybody else's is written.
+#[test]
+fn the_agent_leaves_no_core() {
+    let world = World::without_agent();
+    let place = world.shared();
+    let dies = |command: &Command, ready: &dyn Fn() -> bool| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -c $(ulimit -Hc) && exec \"$@\"", "sh"]);
+        shell.arg(command.get_program()).args(command.get_args()).current_dir(&place);
+        let mut child = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        eventually(SOON, "it runs", || ready().then_some(()));
+        signal(child.id().try_into().unwrap(), Signal::SIGABRT);
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(Signal::SIGABRT as i32));
+        status.core_dumped()
+    };
+    let mut other = Command::new("sleep");
+    other.arg("60");
+    let is_sleep =
+        |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep");
+    let children =
+        || fs::read_to_string(format!("/proc/self/task/{}/children", nix::unistd::gettid())).unwrap();
+    assert!(
+        dies(&other, &|| children().split_whitespace().any(is_sleep)),
+        "this machine writes no cores at all: see ulimit -Hc and core_pattern"
+    );
+    let published = world.runtime.join("node.json");
+    assert!(!dies(&world.agent_command(&[]), &|| published.exists()), "the agent's memory was written down");
+}
+
+/// What a text may be written as.
+fn clothes_of(text: &str) -> Vec<String> {
+    let mut all = vec![text.to_owned()];
+    for skip in 0..3 {
+        // What is encoded from the third, second or first byte on stands in any base64 of it, but for its ends.
+        let encoded = base64(&text.as_bytes()[skip..]);
+        all.push(encoded[..encoded.len() - 4].to_owned());
+    }
+    all.push(text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", "));
+    all.push(text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(","));
+    all
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letter = |bits: u32, shift: u32| char::from(LETTERS[(bits >> shift & 63) as usize]);
+    let chunks = bytes.chunks_exact(3);
+    let encoded = chunks.map(|three| {
+        let bits = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
+        [18, 12, 6, 0].map(|shift| letter(bits, shift)).iter().collect::<String>()
+    });
+    encoded.collect()
+}
+
+/// Which of `clothes` is in `text`.
+fn worn<'a>(clothes: &'a [String], text: &[u8]) -> Option<&'a str> {
+    let has = |one: &&String| text.windows(one.len()).any(|window| window == one.as_bytes());
+    clothes.iter().find(has).map(String::as_str)
+}
+
+/// Every regular file below `root`; no link is followed.
+fn files_below(root: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files_below(&entry.path())),
+            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
 }

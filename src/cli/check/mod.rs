@@ -10,7 +10,7 @@ mod given;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::args::{Check, CheckOutput};
@@ -33,6 +33,8 @@ struct Judged {
 
 /// Judges what is named; see [`Check`] for the exit code.
 pub fn check(check: &Check) -> Result<ExitCode> {
+    // Values of Secrets come into its memory.
+    nix::sys::prctl::set_dumpable(false).context("set not dumpable")?;
     let node = check.node_name.as_deref().unwrap_or(ANY_NODE);
     let mut given = Given::new(node);
     for path in &check.paths {
