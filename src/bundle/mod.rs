@@ -132,6 +132,9 @@ pub struct Bind {
     /// Whether the container may not write to it. What is mounted below the source stays writable, as in Kubernetes
     /// without `recursiveReadOnly`.
     pub read_only: bool,
+    /// Whether it is made of values: files of the runtime directory, whose mount may forbid to execute what a ConfigMap may
+    /// have a script in.
+    pub of_values: bool,
 }
 
 /// The OCI runtime configuration of one run.

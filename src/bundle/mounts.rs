@@ -83,7 +83,9 @@ fn cgroup(unified: bool) -> Value {
 }
 
 fn volume(volume: &Bind) -> Value {
-    bind(&volume.source, if volume.read_only { &["ro"] } else { &["rw"] })
+    // Options of the whole tree alone can be taken off: those of one mount are added to what its source has.
+    let of_values: &[&str] = if volume.of_values { &["rexec", "rnosuid", "rnodev"] } else { &[] };
+    bind(&volume.source, &[&[if volume.read_only { "ro" } else { "rw" }], of_values].concat())
 }
 
 /// `rprivate` says what is meant; what makes it so is `rootfsPropagation` ([`super::linux`]), since libcontainer 0.7 ignores

@@ -126,7 +126,7 @@ impl World {
     }
 
     fn bind(mut self, source: &str, path: &str, read_only: bool) -> World {
-        self.binds.push(Bind { source: source.into(), path: path.into(), read_only });
+        self.binds.push(Bind { source: source.into(), path: path.into(), read_only, of_values: false });
         self
     }
 }

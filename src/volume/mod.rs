@@ -75,6 +75,7 @@ impl Volumes {
                 source: source.clone(),
                 path: mount.path.clone(),
                 read_only: mount.read_only || !writable,
+                of_values: !writable,
             }),
             None => {
                 let message = format!(

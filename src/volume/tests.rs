@@ -211,8 +211,12 @@ fn containers_get_the_volumes_they_name() {
     let volumes = Volumes::resolve(&world.data, &world.directory(), &pod).unwrap();
     assert!(!world.data.pods().exists(), "resolving touches nothing");
     let data = world.data.volume(UID, "data").to_str().unwrap().to_owned();
-    let bind =
-        |source: &str, path: &str, read_only| Bind { source: source.into(), path: path.into(), read_only };
+    let bind = |source: &str, path: &str, read_only| Bind {
+        source: source.into(),
+        path: path.into(),
+        read_only,
+        of_values: false,
+    };
     let expected = vec![bind("/etc", "/h", true), bind(&data, "/d", false), bind(&data, "/again", true)];
     assert_eq!(volumes.binds(&container).unwrap(), expected);
     Volumes::prepare(&world.data, &pod).unwrap();

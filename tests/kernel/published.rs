@@ -160,6 +160,7 @@ fn published_files_are_what_their_document_says() {
     let broken = with_main(pod("never", &[]), json!({"command": ["/not-there"]}));
     world.write("never.yaml", &with(broken, never));
     world.write_text("web.yaml~", "");
+    world.write_text("map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n");
     world.running("rich");
     world.running("deaf");
     world.once("crashing", "backs off", |pod| pod.reason() == "CrashLoopBackOff");

@@ -205,20 +205,71 @@ fn volumes_hold_values_as_files_with_their_modes() {
     assert!(error.contains("Read-only") || error.contains("ReadOnlyFilesystem"), "{error}");
 }
 
-/// A script in a volume can be run, wherever the runtime directory is.
+/// A tmpfs that goes with the story.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let gone = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
+        assert!(gone.is_ok() || std::thread::panicking(), "{gone:?}");
+    }
+}
+
+/// A script in a volume can be run, though Debian and Ubuntu mount `/run` with noexec.
 #[test]
-fn a_file_of_a_config_map_can_be_executed() {
-    let world = World::new();
+fn a_file_of_a_config_map_can_be_executed_where_the_runtime_directory_cannot() {
+    let mut world = World::without_agent();
+    fs::create_dir(&world.runtime).unwrap();
+    let noexec = nix::mount::MsFlags::MS_NOEXEC;
+    nix::mount::mount(Some("tmpfs"), &world.runtime, Some("tmpfs"), noexec, None::<&str>).unwrap();
+    let mounted = Mounted(world.runtime.clone());
+    world.start_agent();
     let program = json!({"configMap": {"name": "run", "defaultMode": 0o755}});
     let manifest = with_main(with_volume("web", program), json!({"command": ["/v/run"]}));
-    world.write("run.yaml", &config_map("run", json!({"run": "#!/workload trap-term"})));
+    world.write("run.yaml", &config_map("run", json!({"run": "#!/workload status"})));
     world.write("web.yaml", &manifest);
-    // The kernel hands the script's own name on, of which the workload knows nothing: that it says so is what shows it runs.
+    // The kernel hands the script's own name on, of which the workload knows nothing: that it ends by itself shows it runs.
     eventually(SOON, "it ran", || {
         let pod = world.pod("web")?;
         let text = pod.0["status"]["containerStatuses"][0].to_string();
-        (text.contains("exitCode") && !text.contains("StartError")).then_some(())
+        assert!(!text.contains("StartError"), "{text}");
+        text.contains("exitCode").then_some(())
     });
+    world.down();
+    drop(mounted);
+}
+
+/// Where the runtime directory is on a disk, values of Secrets stay in the manifest; ConfigMaps are as everywhere.
+#[test]
+fn values_of_secrets_go_to_no_disk() {
+    let mut world = World::without_agent();
+    world.runtime = world.dir.join("run");
+    let on_disk = nix::sys::statfs::statfs(&world.dir).unwrap().filesystem_type();
+    assert_ne!(on_disk, nix::sys::statfs::TMPFS_MAGIC, "this needs a TMPDIR on a disk");
+    world.start_agent();
+    let value = "kx7-Zq1-hush-disk-0451";
+    world.write("login.yaml", &secret("login", json!({"password": value})));
+    world.write("settings.yaml", &config_map("settings", json!({"a": "1"})));
+    let env = |kind: &str, of: &str, key: &str| json!({"env": [of_key("X", kind, of, key)]});
+    world.write("env.yaml", &with_main(pod("env", &["trap-term"]), env("secretKeyRef", "login", "password")));
+    world.write("file.yaml", &with_volume("file", json!({"secret": {"secretName": "login"}})));
+    let both = with_main(
+        with_volume("map", json!({"configMap": {"name": "settings"}})),
+        env("configMapKeyRef", "settings", "a"),
+    );
+    world.write("map.yaml", &both);
+    world.running("map");
+    let why = "values of Secrets are kept in memory only";
+    world.once("env", "waits", |pod| {
+        pod.reason() == "CreateContainerConfigError" && message(pod).contains(why)
+    });
+    eventually(SOON, "the other waits too", || {
+        world.says(&["describe", "pod", &world.pod_name("file")]).contains(why).then_some(())
+    });
+    for path in files_below(&world.dir).into_iter().filter(|path| !path.starts_with(world.manifests())) {
+        let text = fs::read(&path).unwrap_or_default();
+        assert_eq!(worn(&clothes_of(value), &text), None, "{}", path.display());
+    }
 }
 
 /// A change comes without a restart; a missing volume source is waited for as the kubelet does (8.03).
