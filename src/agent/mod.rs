@@ -13,6 +13,7 @@ mod adopt;
 mod client;
 pub mod entries;
 mod images;
+mod last_good;
 mod link;
 mod news;
 mod node;

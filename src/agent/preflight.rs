@@ -100,7 +100,14 @@ fn kernel() -> Result<()> {
 }
 
 fn directories(config: &config::Agent, runtime: &Runtime, data: &Data) -> Result<()> {
-    let ours = [runtime.root().to_owned(), runtime.pods(), runtime.orders(), data.own(), data.pods()];
+    let ours = [
+        runtime.root().to_owned(),
+        runtime.pods(),
+        runtime.orders(),
+        data.own(),
+        data.pods(),
+        data.last_good(),
+    ];
     let shared = [data.archives(), config.log_dir.clone()];
     for (path, mode) in shared.iter().map(|it| (it, 0o750)).chain(ours.iter().map(|it| (it, 0o700))) {
         directory(path, mode)?;

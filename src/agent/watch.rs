@@ -17,6 +17,7 @@ use smol::channel::Sender;
 
 use super::Message;
 use super::entries::{Identity, Known, Look as EntryLook, is_younger, look_of, names, read};
+use super::last_good::LastGood;
 use super::node::Look;
 use super::rival::Lookout;
 use super::watches::{Told, Watches};
@@ -52,6 +53,7 @@ pub struct Directory {
     known: Option<Known>,
     known_file: PathBuf,
     state: manifest::Directory,
+    last_good: LastGood,
     /// How often everything is looked at: the kubelet's `fileCheckFrequency`.
     relist: Duration,
     /// What each entry looked like when it was last read, unless it was young then.
@@ -83,6 +85,7 @@ impl Directory {
             known,
             known_file,
             state,
+            last_good: LastGood::open(world.data.last_good()),
             relist,
             seen: BTreeMap::new(),
             unsettled: false,
@@ -107,6 +110,7 @@ impl Directory {
             }
         };
         self.obey(&sender).await;
+        self = self.keep().await;
         loop {
             // What changed before there was a watch is found by a listing.
             let told = match watches.renew() {
@@ -150,7 +154,19 @@ impl Directory {
     ) -> Directory {
         let (directory, listing) = self.after(look).await;
         let _ = sender.send(Message::Wanted(listing)).await;
-        directory
+        directory.keep().await
+    }
+
+    /// Writes down what is right, for a boot at which it is not any more.
+    async fn keep(mut self) -> Directory {
+        if !self.last_good.is_behind() {
+            return self;
+        }
+        smol::unblock(move || {
+            self.last_good.write();
+            self
+        })
+        .await
     }
 
     /// Looks, in a thread that may block, and what the directory asks for then.
@@ -158,6 +174,10 @@ impl Directory {
         smol::unblock(move || {
             look(&mut self);
             let (pods, verdict) = (self.state.wanted(), self.state.verdict());
+            // An empty directory may be one on which something is to be mounted yet.
+            if verdict.is_complete() {
+                self.last_good.forget_all_but(&verdict.files.iter().map(|file| file.name.as_str()).collect());
+            }
             let listing = Listing {
                 pods,
                 verdict,
@@ -224,12 +244,12 @@ impl Directory {
                 // With its directory gone too this is no order; the listing tells.
                 if fs::metadata(&self.path).is_ok_and(|it| it.is_dir() && self.knows((it.dev(), it.ino()))) {
                     self.state.gone(name);
+                    self.last_good.forget(name);
                 }
                 return;
             }
             Err(error) => {
-                self.state.set(name, &FileContent::Unreadable(error.to_string()));
-                return;
+                return self.take(name, FileContent::Unreadable(error.to_string()));
             }
         };
         // Another change within the same tick of the file system's clock looks the same.
@@ -239,7 +259,20 @@ impl Directory {
         } else {
             self.seen.insert(name.to_owned(), look_of(&look));
         }
-        self.state.set(name, &read(&path, &look));
+        self.take(name, read(&path, &look));
+    }
+
+    /// Takes in what is under `name` now.
+    fn take(&mut self, name: &str, content: FileContent) {
+        if self.state.is_new(name)
+            && let Some(text) = self.last_good.other_than(name, content.bytes())
+        {
+            self.state.recall(name, &text);
+        }
+        let changed = self.state.set(name, &content);
+        if let (FileContent::Bytes(bytes), true) = (content, changed && self.state.is_right(name)) {
+            self.last_good.keep(name, bytes);
+        }
     }
 
     /// Why the directory with `names` does not order the end of what runs, though no manifest is in it: nobody removed

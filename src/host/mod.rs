@@ -191,6 +191,11 @@ impl Data {
         self.own().join("node-name")
     }
 
+    /// Each manifest as it was when all of it was last right, 0600, by its file name.
+    pub fn last_good(&self) -> PathBuf {
+        self.own().join("last-good")
+    }
+
     /// The image store ([`crate::image`]).
     pub fn store(&self) -> PathBuf {
         self.own().join("images")

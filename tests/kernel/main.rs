@@ -20,6 +20,7 @@ mod get;
 mod harness_itself;
 mod images_by_hand;
 mod isolation;
+mod last_good;
 mod lifecycle;
 mod logs;
 mod manifests;

@@ -25,6 +25,8 @@ pub struct Entry {
     pub secrets: Vec<Arc<core::Secret>>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
+    /// Whether nothing of it was refused when it was last looked at.
+    pub right: bool,
 }
 
 /// A pod of a file.
@@ -44,6 +46,17 @@ impl Entry {
         self.pods.push(Held { pod, at: Position::START, last_good: true });
     }
 
+    /// Takes what the file held when all of it was last right; what is known of it already is newer.
+    pub fn recall(&mut self, reading: Reading) {
+        for (pod, at) in reading.pods.into_iter().zip(reading.places) {
+            if !self.pods.iter().any(|held| held.pod.full_name() == pod.full_name()) {
+                self.pods.push(Held { pod, at, last_good: true });
+            }
+        }
+        renew(&mut self.config_maps, reading.config_maps, false, |map| &map.metadata);
+        renew(&mut self.secrets, reading.secrets, false, |secret| &secret.metadata);
+    }
+
     /// Takes what the file holds now. What is refused of it goes on as it was last right.
     pub fn take(&mut self, reading: Reading) {
         let old = std::mem::take(&mut self.pods);
@@ -61,14 +74,15 @@ impl Entry {
         let kept: Vec<_> = kept.map(|(held, _)| Held { last_good: true, ..held }).collect();
         let new = reading.pods.into_iter().zip(reading.places);
         self.pods = new.map(|(pod, at)| Held { pod, at, last_good: false }).chain(kept).collect();
-        let right = reading.refused.is_empty();
-        renew(&mut self.config_maps, reading.config_maps, right, |map| &map.metadata);
-        renew(&mut self.secrets, reading.secrets, right, |secret| &secret.metadata);
+        self.right = reading.refused.is_empty();
+        renew(&mut self.config_maps, reading.config_maps, self.right, |map| &map.metadata);
+        renew(&mut self.secrets, reading.secrets, self.right, |secret| &secret.metadata);
         self.problems = reading.problems;
     }
 
     /// The file cannot be read, for `reason`; what runs of it goes on.
     pub fn spoil(&mut self, reason: &str) {
+        self.right = false;
         self.pods.iter_mut().for_each(|held| held.last_good = true);
         let problem = problems::problem(
             Severity::Error,

@@ -151,6 +151,49 @@ fn a_broken_edit_keeps_what_ran() {
     }
 }
 
+/// After a power cut nothing is known of a file but what it held when all of it was last right.
+#[test]
+fn a_file_that_is_wrong_from_the_start_runs_what_it_last_held() {
+    for wrong in [TORN, "", A_WRONG] {
+        let mut first = Directory::new(context());
+        assert!(first.is_new("a.yaml"));
+        first.recall("a.yaml", A.as_bytes());
+        assert!(first.is_new("a.yaml"), "nothing was seen of it yet");
+        write(&mut first, &[("a.yaml", wrong)]);
+        check(&first, &["a-node one"], &["a.yaml LastGood a-node*: "]);
+        assert_eq!(first.wanted()[0].uid, directory(&[("a.yaml", A)]).wanted()[0].uid);
+        assert!(!first.is_new("a.yaml") && !first.is_right("a.yaml"));
+        write(&mut first, &[("a.yaml", B)]);
+        check(&first, &["b-node one"], &["a.yaml Accepted b-node: "]);
+        assert!(first.is_right("a.yaml"));
+    }
+}
+
+/// What still runs is newer than what was last right as a whole.
+#[test]
+fn what_runs_is_not_replaced_by_what_is_recalled() {
+    let edited = directory(&[("a.yaml", A_EDITED)]).wanted()[0].clone();
+    let both = format!("{A}---\n{B}");
+    let mut next = Directory::new(context());
+    next.remember(edited);
+    next.recall("a.yaml", both.as_bytes());
+    write(&mut next, &[("a.yaml", TORN)]);
+    check(&next, &["a-node two", "b-node one"], &["a.yaml LastGood a-node* b-node*: "]);
+}
+
+/// Each document may be what is wrong: such a file as a whole is nothing to go back to.
+#[test]
+fn a_file_is_right_when_all_of_it_is() {
+    let partly = directory(&[("a.yaml", &format!("{A}---\n{A_WRONG}")), ("b.yaml", B), ("notes.txt", A)]);
+    assert_eq!(
+        ["a.yaml", "b.yaml", "notes.txt", "c.yaml"].map(|name| partly.is_right(name)),
+        [false, true, false, false]
+    );
+    let mut later = directory(&[("b.yaml", B)]);
+    later.set("b.yaml", &FileContent::Unreadable("input/output error".to_owned()));
+    assert!(!later.is_right("b.yaml"));
+}
+
 /// Row 30 of the threats: a name that turns into something else is not a name that is gone.
 #[test]
 fn a_file_that_becomes_something_else_keeps_what_ran() {
