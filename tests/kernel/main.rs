@@ -25,6 +25,7 @@ mod lifecycle;
 mod logs;
 mod manifests;
 mod node;
+mod port_forward;
 mod published;
 mod redis;
 mod refusals;
