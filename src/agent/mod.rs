@@ -19,6 +19,7 @@ mod node;
 mod notify;
 mod perform;
 mod preflight;
+mod probe;
 mod publish;
 mod remove_pod;
 mod ring;
