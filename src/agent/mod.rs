@@ -27,6 +27,7 @@ pub mod rival;
 mod start_container;
 mod start_pod;
 mod stop;
+mod tally;
 mod watch;
 mod world;
 

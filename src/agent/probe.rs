@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,6 +16,7 @@ use nix::sched::{CloneFlags, setns};
 use nix::unistd::pipe2;
 
 use super::client::{Client, PATIENCE};
+use super::tally::Run;
 use super::world::World;
 use crate::bundle;
 use crate::lifecycle::{Learnt, Outcome};
@@ -22,7 +24,7 @@ use crate::probe::{self, Answer, Deadline};
 use crate::protocol::{Exec, Reply, Request};
 use crate::spec::{Check, Container, Pod, Probe, ProbeKind};
 use crate::status::{Failure, Reason};
-use crate::sys::seqpacket;
+use crate::sys::{clock, seqpacket};
 
 /// How often what went wrong on our side is tried at once, as in the kubelet.
 const TRIES: usize = 3;
@@ -36,21 +38,43 @@ pub fn ask(world: &World, pod: &Pod, container: &Container, kind: ProbeKind) -> 
     let probe = probe.ok_or_else(|| {
         Failure::new(Reason::Unhealthy, format!("container {name} has no {} probe", kind.word()))
     })?;
-    let mut last = anyhow!("it was not tried");
-    for _ in 0..TRIES {
-        let answer = match &probe.check {
-            Check::Exec(command) => execute(world, pod, container, command, probe),
-            _ => over_network(world, pod, probe),
-        };
-        match answer {
-            Ok((outcome, message)) => return Ok(Learnt::Probed { outcome, message }),
-            Err(error) => last = error,
-        }
+    let (begun, before) = (clock::boottime(), clock::of_thread());
+    let mut cpu = Duration::ZERO;
+    let result = tried(|| match &probe.check {
+        Check::Exec(command) => execute(world, pod, container, command, probe, &mut cpu),
+        _ => over_network(world, pod, probe, &mut cpu),
+    });
+    let run = Run {
+        answer: match &result {
+            Ok((Outcome::Success, _)) => "success",
+            Ok((Outcome::Warning, _)) => "warning",
+            Ok((Outcome::Failure, _)) => "failure",
+            Err(_) => "error",
+        },
+        wall: clock::boottime().saturating_sub(begun),
+        cpu: cpu + clock::of_thread().saturating_sub(before),
+    };
+    let mut tally = world.probes.lock().unwrap_or_else(PoisonError::into_inner);
+    tally.note((pod, container, kind, probe), &run, &world.runtime.probes());
+    match result {
+        Ok((outcome, message)) => Ok(Learnt::Probed { outcome, message }),
+        Err(error) => Err(Failure::new(Reason::Unhealthy, format!("{error:#}"))),
     }
-    Err(Failure::new(Reason::Unhealthy, format!("{last:#}")))
 }
 
-fn over_network(world: &World, pod: &Pod, probe: &Probe) -> Result<Answer> {
+/// What `ask` comes to, after a few tries where it goes wrong.
+fn tried(mut ask: impl FnMut() -> Result<Answer>) -> Result<Answer> {
+    let mut result = ask();
+    for _ in 1..TRIES {
+        if result.is_ok() {
+            break;
+        }
+        result = ask();
+    }
+    result
+}
+
+fn over_network(world: &World, pod: &Pod, probe: &Probe, cpu: &mut Duration) -> Result<Answer> {
     let namespace = match pod.host_network {
         true => None,
         false => Some(network(world, pod)?),
@@ -66,10 +90,13 @@ fn over_network(world: &World, pod: &Pod, probe: &Probe) -> Result<Answer> {
             Check::Exec(_) => bail!("a command does not go over the network"),
         }
     };
+    let measured = || (check(), clock::of_thread());
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("probe".to_owned());
-        let thread = thread.spawn_scoped(scope, check).context("start a thread")?;
-        thread.join().map_err(|_| anyhow!("the probe's thread panicked"))?
+        let thread = thread.spawn_scoped(scope, measured).context("start a thread")?;
+        let (answer, used) = thread.join().map_err(|_| anyhow!("the probe's thread panicked"))?;
+        *cpu += used;
+        answer
     })
 }
 
@@ -94,6 +121,7 @@ fn execute(
     container: &Container,
     command: &[String],
     probe: &Probe,
+    cpu: &mut Duration,
 ) -> Result<Answer> {
     let args = bundle::expand_static(command, &container.env);
     let (output, theirs) = pipe2(OFlag::O_CLOEXEC).context("make a pipe")?;
@@ -105,6 +133,7 @@ fn execute(
         terminal: false,
         size: None,
         timeout: Some(probe.timeout),
+        measured: true,
     });
     let client = Client::connect(&world.runtime.pod(&pod.uid.0).socket())?;
     let deadline = Deadline::after(probe.timeout);
@@ -117,6 +146,7 @@ fn execute(
         output.read();
         match answer(&client, &output, given_up)? {
             Some(Reply::Started { .. }) | None => {}
+            Some(Reply::Spent { cpu: spent }) => *cpu += spent,
             Some(reply) => break reply,
         }
     };

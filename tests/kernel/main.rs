@@ -24,6 +24,7 @@ mod lifecycle;
 mod logs;
 mod manifests;
 mod node;
+mod probes;
 mod published;
 mod redis;
 mod refusals;

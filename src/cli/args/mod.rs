@@ -37,7 +37,7 @@ pub use image::{
 };
 pub use logs::Logs;
 pub use status::{Report, Status};
-pub use top::{Sort, Top, TopNode, TopPods};
+pub use top::{Sort, Top, TopNode, TopPods, TopProbes};
 
 use super::colour::When;
 use crate::config as configuration;
