@@ -67,6 +67,10 @@ fn a_liveness_that_fails_restarts_the_container_and_one_that_holds_does_not() {
     stays_true_for(A_WHILE, "nothing is restarted", || {
         world.pod("live").is_some_and(|now| now.life() == seen.life())
     });
+    let top = world.says(&["top", "--probes"]);
+    let name = world.pod_name("live");
+    let line = top.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{top}"));
+    assert!(line.contains("main") && line.contains("liveness") && line.contains("success"), "{top}");
     take(&world, "healthy");
     world.once("live", "is restarted", |pod| 1 <= pod.restarts());
     put(&world, "healthy", "");
