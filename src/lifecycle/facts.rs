@@ -194,30 +194,9 @@ impl Facts {
         self.containers.iter_mut().find(|container| container.name == name)
     }
 
-    /// Whether `known`, one of its containers, runs and its startup probe, where it has one, succeeded.
-    pub fn is_started(&self, known: &Container) -> bool {
-        let spec = self.pod.container(&known.name);
-        known.is_running() && spec.is_none_or(|spec| known.probed.is_started(&spec.probes))
-    }
-
-    /// Whether `known`, one of its containers, is ready.
-    pub fn is_ready(&self, known: &Container) -> bool {
-        let spec = self.pod.container(&known.name);
-        known.is_running() && spec.is_none_or(|spec| known.probed.is_ready(&spec.probes))
-    }
-
     /// Whether sandbox `number` is the one that is there.
     pub fn is_up(&self, number: u32) -> bool {
         self.sandbox.state == SandboxState::Up && self.sandbox.number == number
-    }
-
-    /// An agent took the pod over: probes go on.
-    pub fn resume_probes(&mut self, jitter: u64, now: Now) {
-        for (known, jitter) in self.containers.iter_mut().zip(jitter..) {
-            if let Some(spec) = self.pod.container(&known.name) {
-                known.probed.resume(&spec.probes, jitter, now);
-            }
-        }
     }
 
     /// Its end begins, and waits for no back-off of its starts.

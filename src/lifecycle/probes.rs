@@ -166,6 +166,29 @@ pub fn killing(facts: &Facts, known: &Container) -> String {
     }
 }
 
+impl Facts {
+    /// Whether `known`, one of its containers, runs and its startup probe, where it has one, succeeded.
+    pub fn is_started(&self, known: &Container) -> bool {
+        let spec = self.pod.container(&known.name);
+        known.is_running() && spec.is_none_or(|spec| known.probed.is_started(&spec.probes))
+    }
+
+    /// Whether `known`, one of its containers, is ready.
+    pub fn is_ready(&self, known: &Container) -> bool {
+        let spec = self.pod.container(&known.name);
+        known.is_running() && spec.is_none_or(|spec| known.probed.is_ready(&spec.probes))
+    }
+
+    /// An agent took the pod over: probes go on.
+    pub fn resume_probes(&mut self, jitter: u64, now: Now) {
+        for (known, jitter) in self.containers.iter_mut().zip(jitter..) {
+            if let Some(spec) = self.pod.container(&known.name) {
+                known.probed.resume(&spec.probes, jitter, now);
+            }
+        }
+    }
+}
+
 impl Node {
     /// The end of an [`Action::Probe`].
     pub(super) fn probed(&mut self, now: Now, action: Action, result: Result<Learnt, Failure>) {
