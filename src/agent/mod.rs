@@ -29,6 +29,7 @@ mod start_pod;
 mod stop;
 mod tally;
 mod watch;
+mod watches;
 mod world;
 
 use std::collections::BTreeMap;
@@ -209,6 +210,7 @@ impl Agent {
         match message {
             Message::Wanted(listing) => {
                 self.publisher.look(listing.look);
+                self.publisher.rival(listing.rival);
                 self.publisher.verdict(&listing.verdict);
                 self.wanted(listing.pods, listing.verdict);
             }
