@@ -66,6 +66,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         store: Store::open(&data.store()).context("open the image store")?,
         importing: AtomicBool::new(true),
         unusable: Mutex::default(),
+        probes: Mutex::default(),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
         cpus: std::thread::available_parallelism().map_or(1, Into::into),
         config,

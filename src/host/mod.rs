@@ -49,6 +49,11 @@ impl Runtime {
         self.0.join("node.json")
     }
 
+    /// Published by the agent: what probes were answered and what they cost ([`crate::api::published::Probes`]).
+    pub fn probes(&self) -> PathBuf {
+        self.0.join("probes.json")
+    }
+
     /// Published by the agent: every manifest file and its verdict.
     pub fn manifests(&self) -> PathBuf {
         self.0.join("manifests.json")

@@ -17,6 +17,7 @@ mod image_name;
 mod names;
 mod object;
 mod pod;
+mod probe;
 mod problems;
 pub mod quantity;
 #[cfg(test)]

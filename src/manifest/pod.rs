@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::problems::Problems;
 use super::quantity::Quantity;
-use super::{Context, decode, defaults, fields, identity, validate};
+use super::{Context, decode, defaults, fields, identity, probe, validate};
 use crate::spec;
 use crate::yaml::tree::Path;
 
@@ -130,7 +130,8 @@ fn wanted(pod: core::Pod, made: Made) -> spec::Pod {
     }
 }
 
-fn container(container: core::Container) -> spec::Container {
+fn container(mut container: core::Container) -> spec::Container {
+    let probes = probe::all(&mut container);
     let variable = |variable: core::EnvVar| spec::EnvVar {
         name: variable.name,
         value: variable.value.unwrap_or_default(),
@@ -157,6 +158,7 @@ fn container(container: core::Container) -> spec::Container {
         stdin: container.stdin.unwrap_or_default(),
         stdin_once: container.stdin_once.unwrap_or_default(),
         tty: container.tty.unwrap_or_default(),
+        probes,
     }
 }
 

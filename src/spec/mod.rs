@@ -7,9 +7,11 @@
 //! Invariant: fields are added with `#[serde(default)]` only, since an older agent's `spec.json` must stay readable.
 
 mod pod;
+mod probe;
 mod resources;
 mod volume;
 
 pub use pod::{Container, DnsPolicy, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
+pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use volume::{HostPathType, Volume, VolumeSource};

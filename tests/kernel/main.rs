@@ -26,6 +26,7 @@ mod logs;
 mod manifests;
 mod node;
 mod port_forward;
+mod probes;
 mod published;
 mod redis;
 mod refusals;

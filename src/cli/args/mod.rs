@@ -39,7 +39,7 @@ pub use image::{
 pub use logs::Logs;
 pub use port_forward::PortForward;
 pub use status::{Report, Status};
-pub use top::{Sort, Top, TopNode, TopPods};
+pub use top::{Sort, Top, TopNode, TopPods, TopProbes};
 
 use super::colour::When;
 use crate::config as configuration;
