@@ -223,6 +223,7 @@ fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<Stri
         remembered => (remembered, false),
     };
     let host = nix::unistd::gethostname().context("read the host name")?.to_string_lossy().to_lowercase();
+    let told = format!("the host name {host:?}");
     let host = config::node_name(&host);
     match (&config.node_name, remembered) {
         (Some(name), remembered) => {
@@ -242,8 +243,8 @@ fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<Stri
             Ok((name, warning))
         }
         (None, None) => {
-            let name = host
-                .map_err(|why| anyhow::anyhow!("the host name {why}; give the node a name by --node-name"))?;
+            let name =
+                host.map_err(|why| anyhow::anyhow!("{told} {why}; give the node a name by --node-name"))?;
             remember(&path, &name)?;
             let warning = spoilt.then(|| {
                 format!(

@@ -1,4 +1,4 @@
-# One emulated machine, for run.sh and power-cut.sh, and parts of it for systemd.sh: its kernel, initramfs, disk, console and end.
+# One emulated machine, for run.sh and power-cut.sh, and parts of it for managers.sh: its kernel, initramfs, disk, console and end.
 #
 # The binary is that of `make dist`, dist/holdfast-ARCHITECTURE-unknown-linux-musl with the tests' workload beside it, or
 # what HOLDFAST_BINARY and HOLDFAST_WORKLOAD name; a q35 takes the machine's own release build too.
