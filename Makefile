@@ -3,11 +3,13 @@
 TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/$(TRIPLE)/release/holdfast
 
-.PHONY: help build demo test soak chaos bench man lint deny cross debian root
+.PHONY: help build demo test vm-test vm-short power-cut soak chaos bench man lint deny cross debian root
 
 help:
 	@echo 'make demo    build the program and show its main job; needs root, no network, no registry'
 	@echo 'make test    all tests, those with a real kernel included; needs root'
+	@echo 'make vm-test emulated machines, x86-64 and ARM, with cgroup v2 only; after make dist; some four minutes'
+	@echo 'make power-cut    50 power cuts of an emulated machine; some 15 minutes'
 	@echo 'make soak    2,000 container starts with both cores busy; needs root'
 	@echo 'make chaos   1,000 kills of the agent at random moments; needs root'
 	@echo 'make bench   figures, beside those of other programs in the same run; needs root'
@@ -25,6 +27,19 @@ demo: root build
 # The release binary is for tests/budget.rs. cargo test comes last, so that its summary does.
 test: root debian build
 	cargo test --locked --no-fail-fast
+
+# Machines of ARM run what make dist leaves; neither root nor KVM is needed.
+vm-test: debian build
+	cargo build --locked --release --example workload
+	tests/vm/run.sh
+
+vm-short: debian
+	tests/vm/run.sh virt short
+
+power-cut: debian build
+	cargo build --locked --release --example workload
+	tests/vm/power-cut.sh
+	cp target/vm/power-cut.report tests/vm/power-cut.report
 
 soak: root debian
 	HOLDFAST_SOAK=2000 cargo test --locked --test kernel soak:: -- --nocapture

@@ -147,3 +147,76 @@ fn names_and_values_from_a_file_are_harmless_on_a_terminal() {
     assert!(!output.stderr.contains(&0x1b), "{}", text(&output.stderr));
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// As in kubelet's own test of it (kubelet_config_dir_test.go): what is later lies over what is earlier, and mappings merge.
+#[test]
+fn parts_of_a_configuration_are_laid_over_it_by_name() {
+    let folder = folder("parts");
+    let head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+    let write = |name: &str, fields: &str| {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        fs::write(folder.join(name), format!("{head}{fields}")).unwrap();
+    };
+    write("main.yaml", "maxPods: 10\npodPidsLimit: 50\nsystemReserved: {cpu: 100m, memory: 1Gi}\n");
+    write("parts/20-b.conf", "maxPods: 30\nsystemReserved:\n  memory: 2Gi\n");
+    write("parts/10-a.conf", "maxPods: 20\nclusterDNS: [10.0.0.1, 10.0.0.2]\n");
+    write("parts/30/c.conf", "clusterDNS: [10.0.0.3]\nnonsense: 1\n");
+    write("parts/40-d.yaml", "maxPods: 40\n");
+    fs::write(folder.join("parts/50-empty.conf"), "").unwrap();
+    let text_of = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (main, parts) = (text_of("main.yaml"), text_of("parts"));
+    let shown = |more: &[&str]| {
+        let output = holdfast(&[&["config", "--config-dir", &parts][..], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("is not known and does nothing: nonsense"), "{output:?}");
+        let out = text(&output.stdout);
+        let cells = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        out.lines().map(cells).collect::<Vec<_>>()
+    };
+    let lines = shown(&["--config", &main]);
+    for wanted in [
+        format!("maxPods 30 {parts}/20-b.conf:3"),
+        format!("podPidsLimit 50 {main}:4"),
+        format!("systemReserved cpu=100m,memory=2Gi {parts}/20-b.conf:4"),
+        format!("clusterDNS 10.0.0.3 {parts}/30/c.conf:3"),
+    ] {
+        assert!(lines.contains(&wanted), "{wanted} in {lines:#?}");
+    }
+    assert!(shown(&[]).contains(&format!("systemReserved memory=2Gi {parts}/20-b.conf:4")), "alone");
+    assert!(shown(&["--kubelet-arg", "max-pods=7"]).contains(&"maxPods 7 command line".to_owned()));
+    fs::write(folder.join("parts/15-wrong.conf"), "maxPods: 1\n").unwrap();
+    let output = holdfast(&["config", "--config-dir", &parts]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains(&format!("{parts}/15-wrong.conf:1:1: ")) && told.contains("kind: KubeletConfiguration"),
+        "{told}"
+    );
+    let output = holdfast(&["config", "--config-dir", &text_of("gone")]);
+    assert!(text(&output.stderr).contains("it cannot be read: No such file or directory"), "{output:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn doctor_looks_where_a_configuration_says() {
+    let folder = folder("doctor");
+    let file = folder.join("config.yaml");
+    let (data, run) = (folder.join("data"), folder.join("run"));
+    fs::write(&file, format!("data-dir: {}\n", data.display())).unwrap();
+    let doctor = |flags: &[&str]| {
+        let place = ["doctor", "--runtime-dir", run.to_str().unwrap()];
+        holdfast(&[&place[..], flags].concat())
+    };
+    let file = file.to_str().unwrap();
+    let manifests = data.join("agent/pod-manifests").display().to_string();
+    assert!(text(&doctor(&["--config", file, "-v"]).stdout).contains(&manifests));
+    assert!(!text(&doctor(&["-v"]).stdout).contains(&manifests));
+    let other = folder.join("other").display().to_string();
+    let flagged = text(&doctor(&["--config", file, "--pod-manifest-path", &other, "-v"]).stdout);
+    assert!(flagged.contains(&other) && !flagged.contains(&manifests), "{flagged}");
+    fs::write(folder.join("config.yaml"), "kubelet-arg: [max-pods=many]\n").unwrap();
+    let wrong = doctor(&["--config", file]);
+    assert_eq!((wrong.status.code(), text(&wrong.stdout)), (Some(1), String::new()));
+    assert!(text(&wrong.stderr).contains(&format!("{file}:1:")), "{}", text(&wrong.stderr));
+    fs::remove_dir_all(folder).unwrap();
+}

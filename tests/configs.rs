@@ -9,8 +9,13 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use holdfast::config::effective::{CommandLine, effective};
+use holdfast::config::effective::{CommandLine, Files, effective};
 use holdfast::config::{Given, Key, Origin};
+
+/// No other file than this.
+fn only(path: impl AsRef<Path>) -> Files {
+    Files { main: Some(path.as_ref().to_owned()), drop_ins: None }
+}
 
 #[test]
 fn configurations_mean_what_their_txt_says() {
@@ -41,7 +46,7 @@ fn no_value_that_is_not_understood_is_ever_told() {
 fn the_command_line_is_laid_over_drop_ins_over_the_file_over_defaults() {
     let path = Path::new("tests/configs/k3s.yaml");
     let from = |command_line: CommandLine, key: Key| {
-        let found = effective(command_line, Some(path), Path::new("/run/holdfast")).unwrap();
+        let found = effective(command_line, &only(path), Path::new("/run/holdfast")).unwrap();
         let setting = found.settings.into_iter().find(|it| it.name == key.name()).unwrap();
         (setting.value, setting.origin.to_string())
     };
@@ -71,7 +76,7 @@ fn a_wrong_flag_is_told_by_its_name_and_a_wrong_file_beside_it() {
     let kubelet_args = vec!["max-pods=many".to_owned(), "token=SECRET".to_owned(), "token SECRET".to_owned()];
     let command_line = CommandLine { kubelet_args, ..CommandLine::default() };
     let problems =
-        effective(command_line, Some(Path::new("tests/configs/none.yaml")), Path::new("/run/x")).unwrap_err();
+        effective(command_line, &only("tests/configs/none.yaml"), Path::new("/run/x")).unwrap_err();
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -103,24 +108,24 @@ fn hostile_files_are_refused() {
     for (name, text) in cases {
         let path = folder.join(name);
         fs::write(&path, text).unwrap();
-        let problems = effective(CommandLine::default(), Some(&path), Path::new("/run/x")).unwrap_err();
+        let problems = effective(CommandLine::default(), &only(&path), Path::new("/run/x")).unwrap_err();
         assert_eq!(problems.len(), 1, "{name}: {problems:?}");
     }
     for path in ["/dev/zero", "/proc", "/nowhere/at/all"] {
-        let found = effective(CommandLine::default(), Some(Path::new(path)), Path::new("/run/x"));
+        let found = effective(CommandLine::default(), &only(path), Path::new("/run/x"));
         assert_eq!(found.unwrap_err().len(), 1, "{path}");
     }
     let many: String = (0..40_000).map(|number| format!("k{number}: {number}\n")).collect();
     let path = folder.join("many");
     fs::write(&path, many).unwrap();
-    let found = effective(CommandLine::default(), Some(&path), Path::new("/run/x")).unwrap();
+    let found = effective(CommandLine::default(), &only(&path), Path::new("/run/x")).unwrap();
     assert_eq!(found.agent.notes.len(), 1);
     assert!(found.agent.notes[0].len() < 1000 && found.agent.notes[0].ends_with("and 39960 more"));
 }
 
 fn dump(path: &Path, command_line: CommandLine) -> String {
     let mut out = String::new();
-    match effective(command_line, Some(path), Path::new("/run/holdfast")) {
+    match effective(command_line, &only(path), Path::new("/run/holdfast")) {
         Ok(found) => {
             for note in &found.agent.notes {
                 writeln!(out, "{note}").unwrap();

@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command};
 use holdfast::protocol::{Notice, Reply, Request, RunState};
 use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
-use world::{PodProcess, World, exited, object, output, running, waiting};
+use world::{Leash, PodProcess, World, exited, object, output, running, waiting};
 
 /// A pod with labels.
 fn labelled(name: &str, labels: Value) -> Value {
@@ -356,6 +356,7 @@ fn a_template_is_raw_in_a_pipe_and_harmless_on_a_terminal() {
 
 /// A command that goes on, and what it says.
 struct Watch {
+    leash: Leash,
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
@@ -364,12 +365,12 @@ impl Watch {
     fn start(world: &World, arguments: &[&str]) -> Watch {
         let mut child = world.spawn(arguments);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Watch { child, lines }
+        Watch { leash: Leash::of(&child), child, lines }
     }
 
     /// The next line of stdout, its blanks squeezed.
     fn line(&mut self) -> String {
-        let line = self.lines.next().unwrap().unwrap();
+        let line = self.lines.next().expect("it goes on, and says this in time").unwrap();
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
@@ -380,6 +381,7 @@ impl Watch {
         let mut told = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
         assert!(status.success(), "{status}: {told}");
+        drop(self.leash);
         told
     }
 }
@@ -459,6 +461,33 @@ fn a_watch_goes_on_when_the_agent_dies_and_when_it_comes_back() {
     let told = watch.end();
     let expected = "the agent has ended: what follows is what its pods say\nthe agent runs again\n";
     assert_eq!(told, expected);
+}
+
+/// Were the second asked after the first only, it would be after the first was given up.
+#[test]
+fn pod_processes_are_asked_all_at_once() {
+    let world = World::without_agent();
+    world.publish("1", object("db", "default", json!([running("a")])));
+    world.publish("2", object("web", "default", json!([running("a")])));
+    let processes = [PodProcess::listen(&world, "1"), PodProcess::listen(&world, "2")];
+    // A command may be late on a machine with much to do, and is then asked for again.
+    let begun = std::time::Instant::now();
+    loop {
+        let child = world.spawn(&["get", "pods", "-o", "name"]);
+        let asked = processes.each_ref().map(PodProcess::accept);
+        for connection in &asked {
+            assert_eq!(connection.request().0, Request::State);
+        }
+        for connection in &asked {
+            connection.reply_or_be_late(&Reply::State(world::state(vec![world::runs("a", 0)])));
+        }
+        let run = output(child);
+        assert_eq!(run.out, "pod/db-edge-1\npod/web-edge-1\n");
+        if !run.err.contains("warning") {
+            break;
+        }
+        assert!(begun.elapsed() < world::LONGEST, "{}", run.err);
+    }
 }
 
 #[test]

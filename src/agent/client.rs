@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
@@ -14,6 +14,8 @@ use crate::sys::seqpacket;
 
 /// A pod process that lives answers at once; this is for a node that swaps.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+const CLOSED: &str = "the pod process closed the connection instead of answering";
 
 /// A connection that blocks.
 pub struct Client(OwnedFd);
@@ -31,15 +33,20 @@ impl Client {
         self.send(request, &[])?;
         let reply = self.receive()?;
         self.give_up_after(Duration::ZERO)?;
-        reply.context("the pod process closed the connection instead of answering")
+        reply.context(CLOSED)
+    }
+
+    /// Waits until `deadline` for what [`Client::send`] asked for: of several, all at once can be asked.
+    pub fn state_by(&self, deadline: Instant) -> Result<State> {
+        // Zero would be for ever.
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        self.give_up_after(left)?;
+        state(self.receive()?.context(CLOSED)?)
     }
 
     /// Asks what runs, by [`Request::State`] or [`Request::Watch`].
     pub fn state(&self, request: &Request, deadline: Duration) -> Result<State> {
-        match self.ask(request, deadline)? {
-            Reply::State(state) => Ok(state),
-            other => bail!("the pod process answered {other:?}"),
-        }
+        state(self.ask(request, deadline)?)
     }
 
     /// Sends a request with descriptors attached; they stay open here.
@@ -74,6 +81,13 @@ impl Client {
         let limit = TimeVal::new(limit.as_secs().cast_signed(), limit.subsec_micros().into());
         setsockopt(&self.0, sockopt::ReceiveTimeout, &limit).context("set the receive timeout")?;
         setsockopt(&self.0, sockopt::SendTimeout, &limit).context("set the send timeout")
+    }
+}
+
+fn state(reply: Reply) -> Result<State> {
+    match reply {
+        Reply::State(state) => Ok(state),
+        other => bail!("the pod process answered {other:?}"),
     }
 }
 

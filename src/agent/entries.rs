@@ -103,3 +103,9 @@ pub fn read(path: &Path, look: &Metadata) -> FileContent {
         }
     }
 }
+
+/// Whether a new entry is whole at its birth: links and everything that is no file. A file is told about again when its
+/// writer closes it.
+pub(super) fn is_whole(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|look| !look.is_file() || 1 < look.nlink())
+}

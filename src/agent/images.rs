@@ -21,8 +21,8 @@ use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 
 use super::Message;
+use super::entries::is_whole;
 use super::publish::Note;
-use super::watch::is_whole;
 use super::world::World;
 use crate::image::{blames_archive, nameless_message};
 use crate::lifecycle::Event;

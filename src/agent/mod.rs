@@ -27,6 +27,7 @@ mod start_container;
 mod start_pod;
 mod stop;
 mod watch;
+mod watches;
 mod world;
 
 use std::collections::BTreeMap;
@@ -207,6 +208,7 @@ impl Agent {
         match message {
             Message::Wanted(listing) => {
                 self.publisher.look(listing.look);
+                self.publisher.rival(listing.rival);
                 self.publisher.verdict(&listing.verdict);
                 self.wanted(listing.pods, listing.verdict);
             }

@@ -7,6 +7,7 @@ use super::world::World;
 use crate::api::{self, Machine, Named, Pressure, Strain, published};
 use crate::host::machine::{self, Left};
 use crate::lifecycle::Now;
+use crate::manifest;
 use crate::status::Wall;
 
 /// What was seen of the machine in one look.
@@ -67,6 +68,8 @@ pub struct NodeFile {
     created: Wall,
     /// Sentences of the node that stay.
     pub warnings: Vec<String>,
+    /// Of a rival; as long as it is there.
+    pub rival: Option<String>,
     /// Of image archives; as long as they are there.
     pub refused_archives: Vec<String>,
     machine: Machine,
@@ -83,6 +86,7 @@ impl NodeFile {
             started: now.wall,
             created: created.map_or(now.wall, Wall),
             warnings: Vec::new(),
+            rival: None,
             refused_archives: Vec::new(),
             strains: Strains::new(&look.left, world.config.pressure_transition, now),
             machine: look.machine,
@@ -107,8 +111,11 @@ impl NodeFile {
     pub fn published(&self, world: &World) -> published::Node {
         let config = &world.config;
         let text = |path: &Path| path.display().to_string();
+        // Not its name: kubectl looks for events of the one and of the other, and would list each twice.
+        let uid = manifest::node_uid(&world.node_name);
         let named = Named {
             name: &world.node_name,
+            uid: &uid.0,
             created: self.created,
             ready: self.started,
             version: env!("CARGO_PKG_VERSION"),
@@ -125,7 +132,7 @@ impl NodeFile {
             data_dir: text(&config.data_dir),
             manifests_dir: text(&config.pod_manifest_path),
             log_dir: text(&config.log_dir),
-            warnings: [&self.warnings[..], &self.refused_archives].concat(),
+            warnings: [&self.warnings[..], self.rival.as_slice(), &self.refused_archives].concat(),
             object: api::node(&named, &self.machine, &self.strains.strains),
         }
     }

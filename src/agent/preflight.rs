@@ -48,12 +48,12 @@ pub fn prepare(config: config::Agent) -> Result<World> {
             config.pod_manifest_path.display()
         );
     }
+    this_boot(&runtime)?;
+    manifests(&config.pod_manifest_path, &runtime)?;
     let cgroups = Hierarchy::detect(&config.cgroup_root)?;
     let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
     let lock = lock::take_directory(&cgroups.directory());
     locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
-    this_boot(&runtime)?;
-    manifests(&config.pod_manifest_path, &runtime)?;
     let (node, mut warnings) = node(&cgroups)?;
     warnings.extend(config.notes.iter().cloned());
     warnings.extend(unmet);
@@ -123,7 +123,16 @@ fn manifests(path: &Path, runtime: &Runtime) -> Result<()> {
     let is_link = path.symlink_metadata().is_ok_and(|look| look.is_symlink());
     let pods = runtime.pods();
     let any = fs::read_dir(&pods).with_context(|| format!("list {}", pods.display()))?.next().is_some();
-    if any || is_link { Ok(()) } else { directory(path, 0o750) }
+    if any || is_link {
+        return Ok(());
+    }
+    ensure!(
+        !path.is_file(),
+        "{} is a file, and manifests are read from a directory: name the one that it is in, by --pod-manifest-path or \
+         staticPodPath",
+        path.display()
+    );
+    directory(path, 0o750)
 }
 
 fn held(lock: io::Result<Option<File>>, flag: &str, path: &Path) -> Result<File> {

@@ -141,6 +141,30 @@ impl Publisher {
         }
     }
 
+    /// Another supervisor that reads the same manifests, or that there is none any more. Pods go on: which of the two is
+    /// to end is for a person to say.
+    pub fn rival(&mut self, rival: Option<String>) {
+        let directory = self.world.config.pod_manifest_path.display();
+        let warning = rival.map(|rival| {
+            format!(
+                "{rival} reads manifests from {directory} too: every pod runs twice on the same data; stop it, or give \
+                 one of them another directory"
+            )
+        });
+        if warning == self.node.rival {
+            return;
+        }
+        match &warning {
+            Some(warning) => {
+                warn!("{warning}");
+                self.ring.note(clock::wall(), EventKind::Warning, "NodeWarning", warning);
+            }
+            None => info!("nobody else reads manifests from {directory} any more"),
+        }
+        self.node.rival = warning;
+        self.write_node();
+    }
+
     /// The image archives that were not taken in, in place of those told before.
     pub fn refused_archives(&mut self, refused: Vec<String>) {
         if refused != self.node.refused_archives {

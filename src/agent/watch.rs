@@ -6,22 +6,20 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
-use log::{debug, info, warn};
+use log::{info, warn};
+use smol::Timer;
 use smol::channel::Sender;
-use smol::future::FutureExt;
-use smol::stream::StreamExt;
-use smol::{Async, Timer};
 
 use super::Message;
 use super::entries::{Identity, Known, Look as EntryLook, is_younger, look_of, names, read};
 use super::node::Look;
+use super::rival::Lookout;
+use super::watches::{Told, Watches};
 use super::world::World;
 use crate::lifecycle::Event;
 use crate::manifest::verdict::Verdict;
@@ -30,7 +28,7 @@ use crate::spec::{Pod, Uid};
 use crate::sys::atomic;
 
 /// A file that changed this recently may still be written to: the end of the writing is told by inotify.
-const SETTLED: Duration = Duration::from_secs(2);
+pub const SETTLED: Duration = Duration::from_secs(2);
 
 /// What the directory asks for.
 pub struct Listing {
@@ -40,6 +38,8 @@ pub struct Listing {
     pub verdict: Verdict,
     /// The machine at that time: looked at in the same go, so that an idle node is not woken once more for it.
     pub look: Look,
+    /// Another supervisor that reads this directory, as of the last listing.
+    pub rival: Option<String>,
 }
 
 /// The manifests directory.
@@ -58,6 +58,8 @@ pub struct Directory {
     seen: BTreeMap<String, EntryLook>,
     /// Some entry was left for a moment, since it had just changed.
     unsettled: bool,
+    /// None where one is put up with.
+    lookout: Option<Lookout>,
 }
 
 impl Directory {
@@ -72,7 +74,9 @@ impl Directory {
         let orders = world.runtime.orders();
         let data = world.config.data_dir.clone();
         let relist = world.config.file_check_frequency;
+        let lookout = (!world.config.force).then(|| Lookout::new(&path));
         Directory {
+            lookout,
             path,
             data,
             orders,
@@ -117,7 +121,7 @@ impl Directory {
                 let _ = relisted.try_send(());
             }
             let look = |directory: &mut Directory| match told.files {
-                None => directory.list(SETTLED),
+                None => directory.relist(),
                 Some(names) => {
                     if directory.state.is_vanished() {
                         directory.list(SETTLED);
@@ -134,7 +138,7 @@ impl Directory {
             Timer::after(self.relist).await;
             let _ = relisted.try_send(());
             self.obey(&sender).await;
-            self = self.tell_after(|directory| directory.list(SETTLED), &sender).await;
+            self = self.tell_after(Directory::relist, &sender).await;
         }
     }
 
@@ -154,10 +158,21 @@ impl Directory {
         smol::unblock(move || {
             look(&mut self);
             let (pods, verdict) = (self.state.wanted(), self.state.verdict());
-            let listing = Listing { pods, verdict, look: Look::at(&self.data) };
+            let listing = Listing {
+                pods,
+                verdict,
+                look: Look::at(&self.data),
+                rival: self.lookout.as_ref().and_then(Lookout::rival),
+            };
             (self, listing)
         })
         .await
+    }
+
+    /// What is due with each look at everything.
+    fn relist(&mut self) {
+        self.list(SETTLED);
+        self.lookout.as_mut().map(Lookout::look);
     }
 
     /// Reads what changed since the last listing and forgets what is gone. A directory that is not there orders nothing.
@@ -277,121 +292,4 @@ impl Directory {
             }
         }
     }
-}
-
-/// What inotify told in one go.
-struct Told {
-    /// Entries to look at; `None` means all of them.
-    files: Option<Vec<String>>,
-    orders: bool,
-}
-
-/// The inotify watches: the manifests directory, its parent (it may come and go), and the orders.
-struct Watches {
-    inotify: Inotify,
-    ready: Async<OwnedFd>,
-    path: PathBuf,
-    directory: Option<WatchDescriptor>,
-    parent: Option<WatchDescriptor>,
-    orders: WatchDescriptor,
-    /// The re-list is due; it is not put off by events.
-    relist: Timer,
-}
-
-impl Watches {
-    fn new(path: &Path, orders: &Path, relist: Duration) -> io::Result<Watches> {
-        let inotify = Inotify::init()?;
-        let ready = Async::new(inotify.as_fd().try_clone_to_owned()?)?;
-        let orders = inotify.watches().add(orders, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
-        let relist = Timer::interval(relist);
-        Ok(Watches { inotify, ready, path: path.to_owned(), directory: None, parent: None, orders, relist })
-    }
-
-    /// Watches what is there now, and tells whether that is another directory than before: adding a watch twice changes
-    /// nothing, and a new directory gets a new one.
-    fn renew(&mut self) -> bool {
-        let files = WatchMask::CREATE
-            | WatchMask::CLOSE_WRITE
-            | WatchMask::MOVED_TO
-            | WatchMask::MOVED_FROM
-            | WatchMask::DELETE
-            | WatchMask::ATTRIB
-            | WatchMask::DELETE_SELF
-            | WatchMask::MOVE_SELF
-            | WatchMask::ONLYDIR;
-        let before = self.directory.take();
-        self.directory = self.inotify.watches().add(&self.path, files).ok();
-        let entries = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
-        self.parent = self.path.parent().and_then(|parent| self.inotify.watches().add(parent, entries).ok());
-        self.directory.is_some() && self.directory != before
-    }
-
-    /// Waits for something to look at; not longer than it takes an entry to settle if one is `unsettled`.
-    async fn wait(&mut self, unsettled: bool) -> Told {
-        loop {
-            let ready = async { self.ready.readable().await.is_ok() };
-            let due = async {
-                self.relist.next().await;
-                false
-            };
-            let settled = async {
-                match unsettled {
-                    true => Timer::after(SETTLED).await,
-                    false => std::future::pending().await,
-                };
-                false
-            };
-            if !ready.or(due).or(settled).await {
-                return Told { files: None, orders: false };
-            }
-            let told = self.read();
-            if told.orders || told.files.as_ref().is_none_or(|files| !files.is_empty()) {
-                return told;
-            }
-        }
-    }
-
-    fn read(&mut self) -> Told {
-        let mut told = Told { files: Some(Vec::new()), orders: false };
-        let mut buffer = [0; 4096];
-        let name_of_directory = self.path.file_name().map(|name| name.to_owned());
-        while let Ok(events) = self.inotify.read_events(&mut buffer) {
-            let mut any = false;
-            for event in events {
-                any = true;
-                debug!("inotify: {:?} {:?}", event.mask, event.name);
-                let lost = EventMask::Q_OVERFLOW
-                    | EventMask::DELETE_SELF
-                    | EventMask::MOVE_SELF
-                    | EventMask::UNMOUNT;
-                if event.mask.intersects(lost) {
-                    told.files = None;
-                    told.orders |= event.mask.contains(EventMask::Q_OVERFLOW);
-                } else if event.wd == self.orders {
-                    told.orders = true;
-                } else if Some(&event.wd) == self.directory.as_ref() {
-                    let name = event.name.map(|name| name.to_string_lossy().into_owned());
-                    let new = event.mask.contains(EventMask::CREATE);
-                    let name = name.filter(|name| !new || is_whole(&self.path.join(name)));
-                    if let Some(files) = &mut told.files {
-                        files.extend(name.filter(|name| !files.contains(name)));
-                    }
-                } else if Some(&event.wd) == self.parent.as_ref()
-                    && event.name == name_of_directory.as_deref()
-                {
-                    told.files = None;
-                }
-            }
-            if !any {
-                break;
-            }
-        }
-        told
-    }
-}
-
-/// Whether a new entry is whole at its birth: links and everything that is no file. A file is told about again when its
-/// writer closes it.
-pub(super) fn is_whole(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|look| !look.is_file() || 1 < look.nlink())
 }

@@ -109,6 +109,8 @@ impl Reserved {
 pub struct Named<'a> {
     /// The node's name.
     pub name: &'a str,
+    /// Who it is, for as long as it has its name.
+    pub uid: &'a str,
     /// When it was given its name.
     pub created: Wall,
     /// When the agent that runs began.
@@ -145,6 +147,7 @@ pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Valu
         "kind": "Node",
         "metadata": {
             "name": name,
+            "uid": named.uid,
             "creationTimestamp": seconds(named.created),
             "labels": {
                 "beta.kubernetes.io/arch": architecture,

@@ -290,7 +290,8 @@ fn check_configured_node(
     reserved: Reserved,
 ) -> Value {
     let (created, ready) = (wall("2026-11-21T21:18:24Z"), wall("2026-11-21T21:18:25Z"));
-    let named = Named { name: "edge-1", created, ready, version: "0.1.0", labels, max_pods: 110, reserved };
+    let (name, uid, version, max_pods) = ("edge-1", "u", "0.1.0", 110);
+    let named = Named { name, uid, created, ready, version, labels, max_pods, reserved };
     let strain = |short| Strain { short, since: created, message: "as it is".into() };
     let object = node(&named, machine, &short.map(strain));
     let client: v1::Node = serde_json::from_value(object.clone()).unwrap();
@@ -306,7 +307,8 @@ fn a_node_is_published_as_a_kubelet_publishes_it_but_for_what_it_is_not() {
         keys.iter().for_each(|key| drop(object.remove(*key).unwrap()));
     };
     // Given by an API server and by controllers that read it; there are none.
-    without(&mut theirs, "/metadata", &["resourceVersion", "uid", "annotations"]);
+    without(&mut theirs, "/metadata", &["resourceVersion", "annotations"]);
+    theirs["metadata"]["uid"] = json!("u");
     // No kubelet's port answers, no feature of a kubelet is here, and images are listed from the store by who asks.
     without(&mut theirs, "/status", &["daemonEndpoints", "declaredFeatures", "images"]);
     // Nothing is evicted: all that there is may be used.

@@ -38,6 +38,11 @@ pub fn node(runtime: &Runtime) -> Result<Option<Node>> {
 /// As [`node`], for what makes no sense without one.
 pub fn node_or_fail(runtime: &Runtime) -> Result<Node> {
     read::agent_runs_or_say(runtime)?;
+    known(runtime)
+}
+
+/// As [`node_or_fail`], where it was said already that no agent runs.
+pub fn known(runtime: &Runtime) -> Result<Node> {
     let path = runtime.node();
     node(runtime)?
         .with_context(|| format!("there is no {}: start an agent with `holdfast agent`", path.display()))

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -94,7 +95,7 @@ pub fn pods(runtime: &Runtime, selection: &Selection) -> Result<Vec<Found>> {
         }
     }
     if corrected {
-        found.iter_mut().for_each(|found| correct(runtime, found));
+        correct(runtime, &mut found);
     }
     Ok(found)
 }
@@ -166,21 +167,31 @@ pub fn file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
 }
 
-/// Asks the pod process, where nobody else does any more.
-pub fn correct(runtime: &Runtime, found: &mut Found) {
-    let directory = runtime.pod(&found.uid);
-    let state = match Client::connect(&directory.socket()) {
-        Err(_) if !alive(&directory) => None,
-        connected => match connected.and_then(|client| client.state(&Request::State, PATIENCE)) {
-            Ok(state) => Some(state),
+/// Asks the pod processes, where nobody else does any more: all at once, so that those that hang cost no more than one.
+pub fn correct(runtime: &Runtime, found: &mut [Found]) {
+    let ask = |found: &Found| {
+        let directory = runtime.pod(&found.uid);
+        match Client::connect(&directory.socket()) {
+            Err(_) if !alive(&directory) => None,
+            connected => Some(connected.and_then(|client| {
+                client.send(&Request::State, &[])?;
+                Ok(client)
+            })),
+        }
+    };
+    let asked: Vec<_> = found.iter().map(ask).collect();
+    let deadline = Instant::now() + PATIENCE;
+    for (found, asked) in found.iter_mut().zip(asked) {
+        let state = match asked.map(|asked| asked.and_then(|client| client.state_by(deadline))).transpose() {
+            Ok(state) => state,
             Err(error) => {
                 say(&format!("warning: pod {}/{}: {error:#}", found.namespace(), found.name()));
-                return;
+                continue;
             }
-        },
-    };
-    live::correct(&mut found.pod.object, state.as_ref());
-    found.pod.next = Some("nothing before the agent runs again".to_string());
+        };
+        live::correct(&mut found.pod.object, state.as_ref());
+        found.pod.next = Some("nothing before the agent runs again".to_string());
+    }
 }
 
 /// Whether the pod process lives, by the lock that it holds from before its birth until its death.

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::args::{Agent, Config};
 use super::table::Table;
 use super::{harmless, now, print, say};
-use crate::config::effective::{CommandLine, Effective, effective};
+use crate::config::effective::{CommandLine, Effective, Files, effective};
 use crate::config::{Given, Key};
 use crate::host::Runtime;
 
@@ -43,10 +43,15 @@ pub fn config(asked: Config, runtime: &Runtime) -> Result<()> {
     print(&table.lines(&rows, |_, cell| cell.to_owned()))
 }
 
+/// What an agent with these flags would go by.
+pub fn would_be(flags: Agent, runtime: &Runtime) -> Result<crate::config::Agent> {
+    Ok(in_force(flags, runtime)?.agent)
+}
+
 /// What is in force; the error names what is wrong, and what else is wrong was told before.
 fn in_force(flags: Agent, runtime: &Runtime) -> Result<Effective> {
-    let file = flags.config.clone();
-    let mut problems = match effective(command_line(flags)?, file.as_deref(), runtime.root()) {
+    let files = Files { main: flags.config.clone(), drop_ins: flags.config_dir.clone() };
+    let mut problems = match effective(command_line(flags)?, &files, runtime.root()) {
         Ok(found) => return Ok(found),
         Err(problems) => problems,
     };

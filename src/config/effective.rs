@@ -18,6 +18,15 @@ pub struct CommandLine {
     pub idle: Vec<&'static str>,
 }
 
+/// Files that say something, besides the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    /// A k3s `config.yaml` or a `KubeletConfiguration`.
+    pub main: Option<PathBuf>,
+    /// A directory of parts of a `KubeletConfiguration` that are laid over it, as kubelet's `--config-dir` has them.
+    pub drop_ins: Option<PathBuf>,
+}
+
 /// One value and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -38,25 +47,28 @@ pub struct Effective {
     pub settings: Vec<Setting>,
 }
 
-/// Lays the command line over `file` over the defaults. All problems, where there are any: also in what is laid over.
+/// Lays the command line over the `files` over the defaults. All problems, where there are any: also in what is laid over.
 pub fn effective(
     command_line: CommandLine,
-    file: Option<&Path>,
+    files: &Files,
     runtime_dir: &Path,
 ) -> Result<Effective, Vec<Problem>> {
     let mut agent = Agent::new(runtime_dir);
-    let from_file = file.map(|path| (path, file::read(path, command_line.kubelet_args.is_empty())));
+    let main = files.main.as_deref();
+    let main = main.map(|path| (path, file::read(path, command_line.kubelet_args.is_empty())));
+    let drop_ins = files.drop_ins.as_deref().map(|path| (path, file::read_parts(path)));
     let flags = flags(command_line);
     let mut problems = Vec::new();
     let mut givens = Vec::new();
-    for (source, read) in from_file
-        .map(|(path, read)| (path.display().to_string(), read))
+    for (source, read) in main
         .into_iter()
+        .chain(drop_ins)
+        .map(|(path, read)| (path.display().to_string(), read))
         .chain([("command line".to_owned(), flags)])
     {
         agent.notes.extend(read.notes(&source));
         problems.extend(read.problems);
-        givens.extend(read.givens);
+        read.givens.into_iter().for_each(|given| add(&mut givens, given));
     }
     let mut settings = Key::ALL.map(|key| lay(&mut agent, key, &givens, &mut problems)).to_vec();
     settings.push(Setting {
@@ -66,6 +78,20 @@ pub fn effective(
     });
     problems.sort_by_key(|problem| place(&problem.origin));
     if problems.is_empty() { Ok(Effective { agent, settings }) } else { Err(problems) }
+}
+
+/// Lays `given` over what was said before. Where it is a kubelet's mapping, names that it leaves out stay, as a kubelet has
+/// it with its drop-ins.
+fn add(givens: &mut Vec<Given>, mut given: Given) {
+    let before = givens.iter().rfind(|before| before.key == given.key && before.name == given.name);
+    let is_file = matches!(given.origin, Origin::File { .. });
+    if let (true, Key::SystemReserved | Key::KubeReserved, Some(before)) = (is_file, given.key, before) {
+        let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
+        let said: Vec<String> = given.values.iter().map(|pair| name(pair)).collect();
+        let stays = before.values.iter().filter(|pair| !said.contains(&name(pair))).cloned();
+        given.values = stays.chain(given.values).collect();
+    }
+    givens.push(given);
 }
 
 /// Files first, from above to below.

@@ -161,6 +161,52 @@ pub fn read(path: &Path, kubelet_args: bool) -> Read {
     read
 }
 
+/// Reads all files `*.conf` below `folder`, by their paths, as a kubelet reads its drop-ins: what a later one says is laid over
+/// what an earlier one said.
+pub fn read_parts(folder: &Path) -> Read {
+    let mut read = Read::default();
+    let mut parts = Vec::new();
+    if let Err(error) = conf_files(folder, &mut parts) {
+        read.problem("", Origin::file(folder, Position::START), unreadable(&error));
+        return read;
+    }
+    for path in parts {
+        let document = match document(&path) {
+            Ok(Some(document)) => document,
+            Ok(None) => continue,
+            Err(Fault::Absent(problem) | Fault::Wrong(problem)) => {
+                read.problems.push(problem);
+                continue;
+            }
+        };
+        match kind(&document) {
+            Ok(Kind::Kubelet) => kubelet::read(&path, &document, &mut read),
+            Ok(Kind::K3s) => {
+                let fix = "begin it with `apiVersion: kubelet.config.k8s.io/v1beta1` and `kind: KubeletConfiguration`";
+                let wrong = Wrong::new("no part of a KubeletConfiguration", fix);
+                read.problem("", Origin::file(&path, document.at), wrong);
+            }
+            Err((at, wrong)) => read.problem("", Origin::file(&path, at), wrong),
+        }
+    }
+    read
+}
+
+/// Walks `folder` in the order of names, into directories but not through links to them.
+fn conf_files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        match entry.file_type()?.is_dir() {
+            true => conf_files(&path, found)?,
+            false if path.extension().is_some_and(|end| end == "conf") => found.push(path),
+            false => {}
+        }
+    }
+    Ok(())
+}
+
 enum Kind {
     K3s,
     Kubelet,

@@ -200,7 +200,7 @@ pub(super) const FLAGS: &[(&str, Means)] = &[
     ("cloud-config", Nothing(CLUSTER)),
     ("cloud-provider", Nothing(CLUSTER)),
     ("config", NotYet("name the file by --config")),
-    ("config-dir", NotYet("name a file by --config")),
+    ("config-dir", NotYet("name the directory by --config-dir")),
     ("container-hints", Nothing(STATS)),
     ("container-runtime", Nothing(ENDPOINT)),
     ("containerd", Nothing(STATS)),

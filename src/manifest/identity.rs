@@ -36,6 +36,11 @@ pub fn uid(file: &str, node: &str, document: &Value) -> Uid {
     Uid(digits)
 }
 
+/// The uid of the node called `node`: the same for as long as it is called so.
+pub fn node_uid(node: &str) -> Uid {
+    uid("", node, &Value::Null)
+}
+
 /// JSON without white space, keys in order.
 fn write_canonical(value: &Value, into: &mut String) {
     match value {

@@ -27,6 +27,7 @@ pub mod verdict;
 
 pub use crate::yaml::tree::{MAX_BYTES, Position};
 pub use directory::{Directory, FileContent};
+pub use identity::node_uid;
 pub use quantity::Quantity;
 
 use std::sync::Arc;

@@ -37,3 +37,9 @@ pub fn run(command: &mut Command) -> String {
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output.stderr));
     text(&output.stdout)
 }
+
+/// A copy of a program that can be executed at once. Made by a process of its own: what this one writes, a child of another
+/// thread may hold open in the moment before its `execve`, and the kernel executes nothing that is being written.
+pub fn copy_program(from: &Path, to: &Path) {
+    run(Command::new("cp").arg(from).arg(to));
+}

@@ -4,7 +4,7 @@
 //! any careless program, `trap-term` like a careful one.
 //!
 //! Its `main` is C's: Rust's own would ignore SIGPIPE before the first line, and `status` could not tell what the
-//! container was given.
+//! container was given. Its arguments are C's too: musl tells them to nobody else.
 
 #![no_main]
 #![allow(unsafe_code, reason = "the name of main, and a real fault")]
@@ -14,6 +14,7 @@
     reason = "a container that panics is a test that fails, with the reason in its log"
 )]
 
+use std::ffi::{CStr, c_char, c_int};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -46,9 +47,12 @@ const USAGE: &str = "usage: workload COMMAND
 
 // SAFETY: the one `main` of this program; without Rust's, nothing else defines it.
 #[unsafe(no_mangle)]
-extern "C" fn main() -> ! {
+extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
     let clocks = (now(ClockId::CLOCK_BOOTTIME), now(ClockId::CLOCK_MONOTONIC));
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<String> = (1..usize::try_from(count).unwrap())
+        // SAFETY: `words` holds `count` pointers to texts that end with a zero, for as long as the process lives.
+        .map(|at| unsafe { CStr::from_ptr(*words.add(at)) }.to_str().unwrap().to_owned())
+        .collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["echo", words @ ..] => println!("{}", words.join(" ")),
@@ -72,7 +76,7 @@ extern "C" fn main() -> ! {
         ["write-lines", lines, bytes, pause_ms] => write_lines(lines, bytes, pause_ms),
         ["flood"] => flood(),
         ["fork-tree", children] => fork_tree(children.parse().unwrap()),
-        ["status"] => status(),
+        ["status"] => status(&args),
         ["cat", files @ ..] => files.iter().for_each(|file| print!("{}", fs::read_to_string(file).unwrap())),
         ["write", file, text] => {
             term_signals().thread_block().unwrap();
@@ -215,7 +219,7 @@ fn fork_tree(children: u32) -> ! {
 }
 
 /// Everything that a leak would show in, one `name: value` a line.
-fn status() {
+fn status(args: &[&str]) {
     let hostname = gethostname().unwrap();
     println!("hostname: {}", hostname.to_string_lossy());
     println!("pid: {}", std::process::id());
@@ -223,7 +227,7 @@ fn status() {
     println!("uid: {} {}", getuid(), geteuid());
     println!("gid: {} {}", getgid(), getegid());
     println!("groups: {}", words(getgroups().unwrap()));
-    println!("args: {}", words(std::env::args().skip(1)));
+    println!("args: {}", words(args));
     println!("fds: {}", descriptors().join(" "));
     for field in fs::read_to_string("/proc/self/status").unwrap().lines() {
         let kept = ["Sig", "Shd", "Cap", "NoNewPrivs", "Seccomp:", "Groups", "NSpid", "Threads", "Umask"];

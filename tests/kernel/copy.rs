@@ -14,7 +14,7 @@ fn with_tools() -> World {
     let world = World::new();
     let tools = world.shared().join("bin");
     fs::create_dir_all(&tools).unwrap();
-    fs::copy(crate::harness::image::busybox(), tools.join("busybox")).unwrap();
+    crate::harness::image::copy_program(&crate::harness::image::busybox(), &tools.join("busybox"));
     for tool in ["tar", "test", "mkdir"] {
         symlink("busybox", tools.join(tool)).unwrap();
     }

@@ -114,6 +114,32 @@ fn restart_starts_a_pod_anew() {
     assert_eq!(after.uid(), before.uid());
 }
 
+/// 14.01: what a pod is called and marked by stays through its runs, and it goes whether it runs or was only made.
+#[test]
+fn labels_annotations_and_attempts_are_kept_until_the_pod_goes() {
+    let world = World::new();
+    let mut manifest = steps(&world, "Always", &["1", "0", "run"]);
+    manifest["metadata"]["labels"] = json!({"app": "web"});
+    manifest["metadata"]["annotations"] = json!({"example.org/note": "kept"});
+    world.write("steps.yaml", &manifest);
+    let absent = json!({"image": "localhost/not-there:1", "imagePullPolicy": "Never"});
+    world.write("absent.yaml", &with_main(pod("absent", &[]), absent));
+    let first = world.once("steps", "ran once", |pod| pod.restarts() == 1);
+    let last = world.once("steps", "runs again", |pod| pod.restarts() == 2 && pod.is("Ready"));
+    for seen in [&first, &last] {
+        assert_eq!(seen.0["metadata"]["labels"], json!({"app": "web"}));
+        assert_eq!(seen.0["metadata"]["annotations"]["example.org/note"], "kept");
+        assert_eq!(seen.uid(), first.uid());
+    }
+    assert_ne!(first.life(), last.life(), "each run is another container");
+    world.once("absent", "was made, and waits", |pod| pod.reason() == "ErrImageNeverPull");
+    world.remove("absent.yaml");
+    world.gone("absent");
+    world.remove("steps.yaml");
+    world.gone("steps");
+    assert!(world.place().pod_cgroups().is_empty());
+}
+
 /// Several containers: one pod, one network, ended and restarted each for itself.
 #[test]
 fn containers_of_a_pod_restart_alone_and_share_its_network() {

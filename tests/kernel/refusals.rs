@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::harness::{SOON, World, eventually};
+use crate::harness::image::{copy_program, workload};
+use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
 
 /// Runs an agent that must end by itself; what it said.
 fn refused(mut agent: Command) -> String {
@@ -92,13 +93,24 @@ fn a_kernel_without_overlays_is_refused_by_name() {
     assert!(said.contains("CONFIG_OVERLAY_FS"), "{said}");
 }
 
+/// A kubelet takes one; here it is the directory that tells a removed file from a stick that was pulled.
+#[test]
+fn a_single_file_in_the_place_of_the_directory_is_refused_by_name() {
+    let world = World::without_agent();
+    let file = world.manifests().join("web.yaml");
+    world.write("web.yaml", &crate::harness::pod::pod("web", &["trap-term"]));
+    let said = refused(world.agent_command(&[("--pod-manifest-path", file.to_str().unwrap())]));
+    assert!(said.contains(&format!("{} is a file", file.display())) && said.contains("directory"), "{said}");
+    assert!(world.place().cgroups().is_empty(), "{:?}", world.place().cgroups());
+}
+
 /// Two supervisors of one directory would run everything twice, on the same data.
 #[test]
 fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
     let mut world = World::without_agent();
     // Not a kubelet, but called like one and watching like one.
     let program = world.shared().join("kubelet");
-    std::fs::copy(crate::harness::image::workload(), &program).unwrap();
+    copy_program(&workload(), &program);
     let mut kubelet = Command::new(&program);
     kubelet.arg("watch").arg(world.manifests()).stdout(Stdio::piped());
     let mut kubelet = Process(kubelet.spawn().unwrap());
@@ -108,6 +120,36 @@ fn a_kubelet_that_reads_the_same_directory_is_a_refusal() {
     assert!(said.contains("kubelet") && said.contains("--force"), "{said}");
     kubelet.end();
     world.start_agent();
+}
+
+/// The agent goes on with its pods: which of the two is to end is for a person to say.
+#[test]
+fn a_kubelet_that_comes_later_is_told_once_and_forgotten_when_it_went() {
+    let mut world = World::without_agent();
+    world.kubelet_config = Some("fileCheckFrequency: 1s\n".to_owned());
+    world.write("web.yaml", &crate::harness::pod::pod("web", &["trap-term"]));
+    world.start_agent();
+    let life = world.running("web").life();
+    let warnings = || {
+        let node: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(world.runtime.join("node.json")).unwrap()).unwrap();
+        node["warnings"].to_string()
+    };
+    let program = world.shared().join("kubelet");
+    copy_program(&workload(), &program);
+    let mut kubelet = Process(
+        Command::new(&program).arg("watch").arg(world.manifests()).stdout(Stdio::null()).spawn().unwrap(),
+    );
+    eventually(SOON, "the node says so", || warnings().contains("kubelet (process").then_some(()));
+    eventually(SOON, "so do events", || world.says(&["events"]).contains("kubelet (process").then_some(()));
+    // More looks, at which it is still there.
+    stays_true_for(A_WHILE, "it is said", || warnings().contains("every pod runs twice"));
+    kubelet.end();
+    eventually(SOON, "it is forgotten", || (!warnings().contains("kubelet (process")).then_some(()));
+    let log = world.agent_log();
+    assert_eq!(log.matches("kubelet (process").count(), 1, "{log}");
+    assert!(log.contains("nobody else reads manifests"), "{log}");
+    assert_eq!(world.running("web").life(), life);
 }
 
 /// No refusal, since a node that nobody is at must come up: after a power cut a file may hold nothing but NULs.

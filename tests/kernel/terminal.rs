@@ -5,9 +5,11 @@ mod pty;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -23,7 +25,7 @@ const SHELL: &str = "/shared/busybox";
 fn with_shell(world: &World, name: &str, args: &[&str], container: Value) -> Value {
     let shell = world.shared().join("busybox");
     if !shell.exists() {
-        fs::copy(crate::harness::image::busybox(), &shell).unwrap();
+        crate::harness::image::copy_program(&crate::harness::image::busybox(), &shell);
     }
     let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
     let mut manifest = with(pod(name, args), json!({"volumes": volumes}));
@@ -350,10 +352,16 @@ fn attached(world: &World, args: &[&str]) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn line(from: &mut impl Read) -> String {
+fn line(from: &mut (impl Read + AsFd)) -> String {
     let mut text = Vec::new();
     let mut byte = [0];
-    while text.last() != Some(&b'\n') && from.read(&mut byte).unwrap() > 0 {
+    while text.last() != Some(&b'\n') {
+        let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+        let came = poll(&mut ready, PollTimeout::try_from(SOON).unwrap()).unwrap();
+        assert!(came > 0, "nothing more came after {:?}", String::from_utf8_lossy(&text));
+        if from.read(&mut byte).unwrap() == 0 {
+            break;
+        }
         text.push(byte[0]);
     }
     String::from_utf8(text).unwrap()
@@ -450,9 +458,12 @@ fn attach_to_a_containers_terminal_is_to_sit_at_it() {
     assert!(pty.is_restored());
     assert_eq!(world.running("web").life(), before.life(), "the container goes on");
     // As one without a terminal, one still reads along; and everything is in the log.
+    eventually(SOON, "the one before is gone", || (attachments(&world) == 0).then_some(()));
+    // Each brings two; a connection alone may be one that has not asked for anything yet.
+    let pipes = held(&world, "pipe");
     let mut reader = attached(&world, &["attach", "web"]);
     let mut pty = Pty::run(&holdfast(&world, &["attach", "-itq", "web"]));
-    eventually(SOON, "both read along", || (attachments(&world) == 2).then_some(()));
+    eventually(SOON, "both read along", || (held(&world, "pipe") == pipes + 4).then_some(()));
     pty.type_in("echo both of us\r");
     pty.sees("\r\nboth of us\r\n");
     let mut stdout = reader.stdout.take().unwrap();

@@ -221,10 +221,8 @@ fn node_pages((theirs, ours): &(String, String)) -> (String, String) {
     for line in theirs.lines().map(str::trim_end) {
         // There are no leases, and no heartbeat: the lock of the runtime directory tells whether the agent lives.
         let line = line.replace("Mon, 01 Jan 0001 00:00:00 +0000", "<none>");
-        let line = narrow(&line);
-        // Of a node without a UID, kubectl finds each event twice.
-        if !(line.starts_with("Lease:") || line.contains("holdfast") && kubectl.contains(&line)) {
-            kubectl.push(line);
+        if !line.starts_with("Lease:") {
+            kubectl.push(narrow(&line));
         }
     }
     // The agent and its warnings, which kubectl does not know of, stand before the events.

@@ -189,7 +189,7 @@ fn a_command_cannot_be_executed_for_the_same_reasons() {
 fn an_entry_point_that_is_our_own_binary_cannot_harm_it() {
     let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let copy = directory.join(format!("holdfast-copy-{}", std::process::id()));
-    fs::copy(env!("CARGO_BIN_EXE_holdfast"), &copy).unwrap();
+    crate::debian::copy_program(env!("CARGO_BIN_EXE_holdfast").as_ref(), &copy);
     executable(&copy);
     let before = (fs::metadata(&copy).unwrap().len(), mode(&copy));
     {

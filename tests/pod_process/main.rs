@@ -7,5 +7,6 @@ mod around;
 mod debian;
 mod insides;
 mod lives;
+mod starts;
 mod terminals;
 mod world;

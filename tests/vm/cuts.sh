@@ -57,7 +57,7 @@ image_by_hand() {
 # An archive that lies there whole is an image.
 image_dropped() {
     if cmp -s $src/dropped.tar /data/k3s/agent/images/dropped.tar; then
-        eventually "the archive that lies there is taken in" [ "$(has_image dropped)" = yes ]
+        eventually "the archive that lies there is taken in" has has_image dropped yes
     fi
     [ "$(has_image dropped)" = no ] || image_runs dropped
 }
@@ -119,8 +119,8 @@ change() {
 by_hand() {
     echo "extra: maybe"
     if [ "$(has_image extra)" = no ]; then
-        holdfast image import $src/extra.tar >/dev/null && echo "extra: yes"
+        holdfast image import $src/extra.tar >/run/by-hand 2>&1 && echo "extra: yes"
     else
-        holdfast image rm holdfast.test/extra:1 >/dev/null && echo "extra: no"
+        holdfast image rm holdfast.test/extra:1 >/run/by-hand 2>&1 && echo "extra: no"
     fi
 }

@@ -3,11 +3,12 @@
     disk.py FILE SOCKET
 
 Serves FILE to one QEMU at a time. What is written stays in memory until the machine flushes it (or asks for it by FUA).
-When QEMU is killed, or at one of the next writes after SIGUSR1, each sector of what was not flushed is lost or kept by
+When QEMU is killed, or at one of the next writes after SIGUSR1, each page of what was not flushed is lost or kept by
 the throw of a coin, whose weight is thrown first: from nothing lost to all. So writes are lost, torn and reordered as a
-drive may do it. From then on nothing is answered until QEMU is killed. SIGTERM ends the server.
+drive may do it; a page of 4 KiB is whole, as on flash: ext4 does not survive half a superblock. From then on nothing is
+answered until QEMU is killed. SIGTERM ends the server.
 
-Prints a line for each power cut: `cut: N sectors were not flushed, M of them are lost`.
+Prints a line for each power cut: `cut: N pages were not flushed, M of them are lost`.
 """
 
 import os
@@ -17,7 +18,7 @@ import socket
 import struct
 import sys
 
-SECTOR = 512
+PAGE = 4096
 OPTION = 0x49484156454F5054
 REPLY = 0x3E889045565A9
 HAS_FLAGS, SEND_FLUSH, SEND_FUA = 1, 4, 8
@@ -35,22 +36,25 @@ class Disk:
         self.left = None
 
     def read(self, offset, length):
-        data = bytearray(os.pread(self.file, length, offset))
-        if self.cache:
-            for at in range(0, length, SECTOR):
-                newer = self.cache.get(offset + at)
-                if newer is not None:
-                    data[at : at + SECTOR] = newer
-        return data
+        begin = offset - offset % PAGE
+        data = bytearray(os.pread(self.file, offset + length - begin, begin))
+        for at in range(0, len(data), PAGE):
+            newer = self.cache.get(begin + at)
+            if newer is not None:
+                data[at : at + PAGE] = newer[: len(data) - at]
+        return data[offset - begin :]
 
     def write(self, offset, data, through):
-        for at in range(0, len(data), SECTOR):
+        begin, end = offset - offset % PAGE, offset + len(data)
+        whole = self.read(begin, -(-(end - begin) // PAGE) * PAGE)
+        whole[offset - begin : end - begin] = data
+        for at in range(0, len(whole), PAGE):
             if through:
-                self.cache.pop(offset + at, None)
+                self.cache.pop(begin + at, None)
             else:
-                self.cache[offset + at] = data[at : at + SECTOR]
+                self.cache[begin + at] = whole[at : at + PAGE]
         if through:
-            os.pwrite(self.file, data, offset)
+            os.pwrite(self.file, whole, begin)
 
     def flush(self):
         for offset, data in self.cache.items():
@@ -70,7 +74,7 @@ class Disk:
         for offset in lost:
             del self.cache[offset]
         self.flush()
-        print(f"cut: {all_of_them} sectors were not flushed, {len(lost)} of them are lost", flush=True)
+        print(f"cut: {all_of_them} pages were not flushed, {len(lost)} of them are lost", flush=True)
 
 
 def receive(peer, length):

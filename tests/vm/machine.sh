@@ -1,4 +1,4 @@
-# One emulated machine, for run.sh and power-cut.sh: its kernel, initramfs, disk, console and end.
+# One emulated machine, for run.sh and power-cut.sh, and parts of it for systemd.sh: its kernel, initramfs, disk, console and end.
 #
 # The binary is that of `make dist`, dist/holdfast-ARCHITECTURE-unknown-linux-musl with the tests' workload beside it, or
 # what HOLDFAST_BINARY and HOLDFAST_WORKLOAD name; a q35 takes the machine's own release build too.
@@ -38,7 +38,8 @@ machine() {
     kernel=$vm/kernel/$architecture
     binary=${HOLDFAST_BINARY-}
     workload=${HOLDFAST_WORKLOAD-}
-    for built in "$here/dist" "$here/target/$platform-unknown-linux-gnu/release"; do
+    for built in "$here/dist" "$here/target/dist-build/$platform-unknown-linux-musl/release" \
+        "$here/target/$platform-unknown-linux-gnu/release"; do
         for name in "holdfast-$platform-unknown-linux-musl" holdfast; do
             [ -n "$binary" ] || [ ! -f "$built/$name" ] || binary=$built/$name
         done
@@ -49,17 +50,24 @@ machine() {
     [ -f "$binary" ] && [ -f "$workload" ] || fail "no program for $platform: make dist"
 }
 
-# busybox, the modules in the order to load them, the binary, the stories.
+# busybox, the modules, the binary, the stories.
 initramfs() {
     root=$place/initramfs
     rm -rf "$root"
     mkdir -p "$root/bin" "$root/modules"
     cp "$vm/busybox/$architecture" "$root/bin/busybox"
     cp "$binary" "$root/bin/holdfast"
-    cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh "$root/"
+    cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh \
+        "$here/sysv/holdfast" "$root/"
+    # shellcheck disable=SC2086 # a list
+    pack $modules ext4 overlay
+}
+
+# pack MODULE...: makes the initramfs out of `root`, with the modules numbered in the order to load them.
+pack() {
     release=$(ls "$kernel/lib/modules")
     number=100
-    for module in $modules ext4 overlay; do
+    for module in "$@"; do
         modprobe -d "$kernel" -S "$release" --show-depends "$module"
     done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
         number=$((number + 1))
@@ -100,12 +108,15 @@ disk() {
 # start BOOT CLOCK WORDS: the words are for the kernel. HOLDFAST_DRIVE is another way to the disk.
 start() {
     drive=file=${HOLDFAST_DRIVE:-$place/disk},format=raw
+    # A second of the machine is so many instructions, whatever else this machine does: figures that can be compared.
+    icount=
+    case $1 in board) icount='-icount shift=0' ;; esac
     case $machine in
     raspi3b) drive=$drive,if=sd ;;
     *) drive=$drive,if=virtio ;;
     esac
     # shellcheck disable=SC2086 # a list
-    $emulator -accel tcg -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive" -serial mon:stdio \
+    $emulator -accel tcg $icount -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive" -serial mon:stdio \
         -kernel "$kernel"/boot/vmlinuz-* -initrd "$place/initramfs.gz" \
         -append "console=$console panic=-1 quiet loglevel=1 data=$device boot=$1 $3" \
         </dev/null >"$place/$1.console" 2>&1 &

@@ -76,7 +76,7 @@ kernel() {
 mkdir -p "$vm"
 exec 9>"$vm/lock"
 flock 9
-if [ ! -e "$vm/ready" ] || [ "$0" -nt "$vm/ready" ]; then
+if [ "$(cat "$vm/ready" 2>/dev/null)" != "$(cksum <"$0")" ]; then
     echo 'tests/vm/packages.sh: fetching QEMU and kernels (450 MB unpacked below target/vm)' >&2
     machine=$(dpkg --print-architecture)
     rm -rf "$vm/apt" "$vm/root" "$vm/bin" "$vm/kernel" "$vm/busybox"
@@ -88,7 +88,7 @@ if [ ! -e "$vm/ready" ] || [ "$0" -nt "$vm/ready" ]; then
     kernel amd64 linux-image-cloud-amd64
     kernel arm64 linux-image-arm64
     rm -rf "$vm/apt"
-    touch "$vm/ready"
+    cksum <"$0" >"$vm/ready"
 fi
 exec 9>&-
 echo "$vm"

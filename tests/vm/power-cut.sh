@@ -6,8 +6,8 @@
 #
 #   tests/vm/power-cut.sh [CUTS] [MACHINE]    50 and q35 without; one cut takes some 15 s
 #
-# The report goes to stdout and to target/vm/power-cut.report; the console of each life to target/vm/MACHINE/cuts.console,
-# which is kept when something is wrong.
+# The report goes to stdout and to target/vm/power-cut.report; the console of the last life to
+# target/vm/cuts-MACHINE/cuts.console.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,6 +15,8 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 
 cuts=${1-50}
 machine "${2-q35}"
+place=$vm/cuts-$machine
+mkdir -p "$place"
 report=$vm/power-cut.report
 socket=$place/disk.socket
 server=
@@ -102,5 +104,5 @@ grep -q '^checked: all well' "$place/cuts.console" || fail "after the last cut: 
 say "after each: file system whole after its journal, images whole, each whole manifest runs as written, no half one"
 say "cut before the look at the last one was over: $early; manifests found half written, and refused: $halves"
 awk '{ all += $2; lost += $7; if (0 < $7) cuts++ }
-    END { printf "sectors not flushed at the cuts: %d; lost: %d, in %d of the cuts\n", all, lost, cuts }' \
+    END { printf "pages not flushed at the cuts: %d; lost: %d, in %d of the cuts\n", all, lost, cuts }' \
     "$place/cuts.lost" | tee -a "$report"

@@ -31,8 +31,8 @@ begin() {
     mkdir -p $manifests /data/clock
     clock
     agent --kubelet-arg pod-max-pids=40
+    first_instruction "image taken in"
     eventually "the first pod runs" runs clock
-    first_instruction "first boot, image imported"
     # The root of the initramfs is private, of which the agent may speak; of nothing else.
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
     is "controllers handed to kubepods" "$(cat /sys/fs/cgroup/cgroup.subtree_control)" "*cpu*memory*pids*"
@@ -204,28 +204,51 @@ losses() {
     remove web
 }
 
+# Nothing but the start, on a machine of 1000 million instructions a second and core, which is about a Raspberry Pi 3.
+board() {
+    rm /data/clock/first
+    agent
+    first_instruction "board of 1 instruction/ns, image in the store"
+    eventually "the pod of the last boot runs" runs clock
+}
+
 # The same disk, the clock at 1970, an empty /run, no network.
 year1970() {
     is "the year" "$(date +%Y)" 1970
     rm /data/clock/first
-    agent
+    began=$(cut -d' ' -f1 /proc/uptime)
+    service start
+    first_instruction "image in the store, by the init script"
     eventually "the pods of the last boot run" runs clock
-    first_instruction "image in the store"
     eventually "the pods of the last boot run" runs web
     is "attempts go on" "$(restarts web)" 1
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
     is "imports of what is in the store" "$(grep -c 'imported from' $log)" 0
-    holdfast down
-    eventually "the agent has ended" [ ! -d /proc/$agent ]
+    served
     nothing_is_left
+}
+
+adoptions() { [ "$(grep -c 'web-vm: adopted' $log)" = "$1" ]; }
+
+# The init script starts agents that die, and ends pods only when the machine goes down.
+served() {
+    is "the service" "$(service status)" "*runs as process*"
+    before=$(process web "$(restarts web)")
+    kill -9 "$(cut -d' ' -f2 /run/holdfast.pid)"
+    eventually "an agent that died is started again" adoptions 1
+    service restart
+    eventually "and one that is restarted" adoptions 2
+    is "the process of web" "$(process web "$(restarts web)")" "$before"
+    service shutdown
+    is "the service" "$(service status)" "*is stopped"
 }
 
 # A Raspberry Pi's default: no memory controller.
 nomemory() {
     rm /data/clock/first
     agent
-    eventually "pods run without it" runs web
     first_instruction "image in the store"
+    eventually "pods run without it" runs web
     pod limits "trap-term" "resources: {limits: {cpu: 500m, memory: 64Mi}}"
     eventually "a pod with a limit runs without it" runs limits
     is "cpu.max holds" "$(file limits main-0/cpu.max)" "50000 100000"

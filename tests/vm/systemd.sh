@@ -10,15 +10,11 @@
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
-vm=${HOLDFAST_VM:-$("$here/tests/vm/packages.sh")}
+. "$here/tests/vm/machine.sh"
 tools=$("$here/tests/debian.sh")
 place=$here/target/vm/systemd
-export PATH="$vm/bin:$PATH:/usr/sbin:/sbin"
-
-fail() {
-    echo "tests/vm/systemd.sh: $*" >&2
-    exit 1
-}
+architecture=amd64
+kernel=$vm/kernel/$architecture
 
 binary=${HOLDFAST_BINARY-}
 workload=${HOLDFAST_WORKLOAD-}
@@ -106,27 +102,14 @@ done
 exec /bin/busybox switch_root /new /lib/systemd/systemd
 INIT
     chmod +x "$root/init"
-    kernel=$vm/kernel/amd64
-    release=$(ls "$kernel/lib/modules")
-    number=100
-    for module in virtio_pci virtio_blk ext4 overlay; do
-        modprobe -d "$kernel" -S "$release" --show-depends "$module"
-    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
-        number=$((number + 1))
-        cp "$module" "$root/modules/$number.ko"
-    done
-    (cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) >"$place/initramfs.gz"
-    rm -rf "$root"
+    pack virtio_pci virtio_blk ext4 overlay
 }
 
 disk() {
-    rm -rf "$place/layout" "$place/files" "$place/disk"
+    archive workload
+    rm -rf "$place/files" "$place/disk"
     mkdir -p "$place/files/k3s/agent/images" "$place/files/k3s/agent/pod-manifests"
-    "$tools/umoci" init --layout "$place/layout"
-    "$tools/umoci" new --image "$place/layout:1"
-    "$tools/umoci" insert --image "$place/layout:1" "$workload" /workload
-    "$tools/skopeo" --insecure-policy copy --quiet "oci:$place/layout:1" \
-        "docker-archive:$place/files/k3s/agent/images/workload.tar:holdfast.test/workload:1"
+    mv "$place/workload.tar" "$place/files/k3s/agent/images/"
     for pod in low:0 middle:1000 high:2000001000; do
         cat >"$place/files/k3s/agent/pod-manifests/${pod%:*}.yaml" <<YAML
 apiVersion: v1
@@ -139,13 +122,13 @@ spec:
 YAML
     done
     mkfs.ext4 -q -d "$place/files" "$place/disk" 256M >/dev/null
-    rm -rf "$place/layout" "$place/files"
+    rm -rf "$place/files"
 }
 
 boot() {
     echo "boot $1"
     timeout 500 qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
-        -kernel "$vm"/kernel/amd64/boot/vmlinuz-* -initrd "$place/initramfs.gz" -drive file="$place/disk",if=virtio,format=raw \
+        -kernel "$kernel"/boot/vmlinuz-* -initrd "$place/initramfs.gz" -drive file="$place/disk",if=virtio,format=raw \
         -append "console=ttyS0 panic=-1 quiet systemd.show_status=0 systemd.unified_cgroup_hierarchy=1 boot=$1" \
         </dev/null >"$place/$1.console" 2>&1 || fail "QEMU ended with $?: $place/$1.console"
     tr -d '\r' <"$place/$1.console" | grep -E '^(ok|not ok|stories)' || true

@@ -5,14 +5,18 @@ use std::io::{IoSliceMut, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use holdfast::protocol::{Exited, Hello, MAX_PACKET, Reply, Request, RunState, State};
 use holdfast::status::Wall;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind,
-    listen, recvmsg, send, socket,
+    listen, recvmsg, send, setsockopt, socket, sockopt,
 };
+use nix::sys::time::TimeVal;
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// A directory that is removed at the end.
@@ -174,10 +178,34 @@ pub struct Run {
     pub err: String,
 }
 
+/// Longest that anything here may take on a machine with much to do.
+pub const LONGEST: Duration = Duration::from_secs(60);
+
+/// Kills a child that goes on for longer than [`LONGEST`], so that who waits for it does not do so for ever.
+pub struct Leash(#[allow(dead_code, reason = "its end is what counts")] Sender<()>);
+
+impl Leash {
+    pub fn of(child: &Child) -> Leash {
+        let id = Pid::from_raw(child.id().try_into().unwrap());
+        let (sender, held) = channel();
+        std::thread::spawn(move || {
+            if held.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill(id, Signal::SIGKILL);
+            }
+        });
+        Leash(sender)
+    }
+}
+
 pub fn output(child: Child) -> Run {
+    let _leash = Leash::of(&child);
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Run { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    Run {
+        code: output.status.code().expect("killed: it did not end"),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 fn ago(days: i64) -> String {
@@ -254,11 +282,14 @@ impl PodProcess {
         let fd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(fd.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         listen(&fd, Backlog::new(8).unwrap()).unwrap();
+        let longest = TimeVal::new(LONGEST.as_secs().cast_signed(), 0);
+        setsockopt(&fd, sockopt::ReceiveTimeout, &longest).unwrap();
         PodProcess(fd)
     }
 
     pub fn accept(&self) -> Connection {
-        Connection(accept4(self.0.as_raw_fd(), SockFlag::SOCK_CLOEXEC).unwrap())
+        let accepted = accept4(self.0.as_raw_fd(), SockFlag::SOCK_CLOEXEC);
+        Connection(accepted.expect("somebody connects in time"))
     }
 }
 
@@ -285,6 +316,13 @@ impl Connection {
         }
         let length = message.bytes;
         (serde_json::from_slice(&packet[..length]).unwrap(), files)
+    }
+
+    /// As [`Connection::reply`], to one who may have given up.
+    #[allow(dead_code, reason = "not every test program needs it")]
+    pub fn reply_or_be_late(&self, reply: &Reply) {
+        let packet = serde_json::to_vec(reply).unwrap();
+        let _ = send(self.0, &packet, MsgFlags::MSG_NOSIGNAL);
     }
 
     pub fn reply(&self, reply: &Reply) {

@@ -8,11 +8,14 @@ use crate::config;
 
 /// Flags of the agent. Those that k3s and the kubelet have are called alike; the rest of what can be configured is in the
 /// file.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Agent {
     /// A k3s config.yaml, with its drop-ins in FILE.d, or a KubeletConfiguration; flags win over it
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Files *.conf in here, by name, are laid over it: each a KubeletConfiguration, or a part of one
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
     /// Images, volumes, the node's name [default: /var/lib/rancher/k3s]
     #[arg(short, long, value_name = "DIR", value_parser = config::directory)]
     pub data_dir: Option<PathBuf>,

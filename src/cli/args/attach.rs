@@ -12,10 +12,10 @@ pub struct Attach {
     /// The container [default: the pod's first]
     #[arg(short, long)]
     pub container: Option<String>,
-    /// Pass stdin on to the container, where its manifest has `stdin: true`
+    /// Pass stdin on to the container; its manifest must have `stdin: true`
     #[arg(short = 'i', long)]
     pub stdin: bool,
-    /// Be the container's terminal, where its manifest has `tty: true`; with -i. Ctrl-P Ctrl-Q leaves it
+    /// Give it this terminal, with -i; its manifest must have `tty: true`. Ctrl-P Ctrl-Q leaves it
     #[arg(short = 't', long)]
     pub tty: bool,
     /// Print only what the container does, and errors

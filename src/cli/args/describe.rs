@@ -23,7 +23,7 @@ pub struct Describe {
     /// Pods of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// Pods with these labels, such as app=web,tier!=back
+    /// Pods with these labels, such as app=web,tier!=back,zone in (a,b)
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
     /// Whether events are shown

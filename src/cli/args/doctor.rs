@@ -10,6 +10,9 @@ use crate::config;
 /// Which node is looked at, and how it is told.
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Look at the node as an agent with this file would have it, a k3s config.yaml or a KubeletConfiguration
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Images, volumes, the node's name [default: the agent's]
     #[arg(long, value_name = "DIR", value_parser = config::directory)]
     pub data_dir: Option<PathBuf>,

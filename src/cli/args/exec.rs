@@ -16,7 +16,7 @@ pub struct Exec {
     /// Pass stdin on to the command
     #[arg(short = 'i', long)]
     pub stdin: bool,
-    /// Give the command a terminal, with -i
+    /// Give it this terminal, with -i
     #[arg(short = 't', long)]
     pub tty: bool,
     /// Print only what the command does, and errors

@@ -73,10 +73,52 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "attach",
+        &[
+            ("See what a pod's first container writes from now on", "holdfast attach web"),
+            ("Sit down at a container that has a terminal", "holdfast attach -it shell"),
+        ],
+    ),
+    (
+        "check",
+        &[
+            ("Judge a file and all that is in a directory", "holdfast check web.yaml manifests/"),
+            ("Judge what another program writes, for another node", "holdfast check --node-name edge-7 -"),
+        ],
+    ),
+    (
         "cp",
         &[
             ("Copy a directory out of a pod's first container", "holdfast cp web:/etc/nginx ./nginx"),
             ("Copy a file into another container", "holdfast cp -c side page.html web:/srv"),
+        ],
+    ),
+    (
+        "top",
+        &[
+            ("Who uses most memory?", "holdfast top pods -A --sort-by memory"),
+            ("What does the node use, of what it has?", "holdfast top node"),
+        ],
+    ),
+    (
+        "image",
+        &[
+            ("Take an archive in", "holdfast image import redis.tar.gz"),
+            ("See what there is", "holdfast image ls"),
+        ],
+    ),
+    (
+        "events",
+        &[
+            ("What happened to a pod, also to one that is gone?", "holdfast events --for pod/web"),
+            ("See only warnings, as they come", "holdfast events -A -w --types Warning"),
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            ("What is wrong with this box?", "holdfast doctor"),
+            ("Would an agent with this configuration do well here?", "holdfast doctor --config config.yaml"),
         ],
     ),
     ("restart", &[("End a pod's containers and start them anew", "holdfast restart web")]),

@@ -25,7 +25,7 @@ pub struct TopPods {
     /// Pods of all namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// Pods with these labels, such as app=web,tier!=back
+    /// Pods with these labels, such as app=web,tier!=back,zone in (a,b)
     #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "name")]
     pub selector: Option<String>,
     /// Each container of a pod

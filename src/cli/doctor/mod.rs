@@ -25,12 +25,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::args::{Doctor, Report};
+use super::args::{Agent, Doctor, Report};
 use super::colour::Ink;
 use super::node::Node;
 use super::trust::Trust;
-use super::{harmless, node, now, print, read, report};
-use crate::config;
+use super::{harmless, node, now, print, read, report, start};
 use crate::host::{Data, Runtime};
 
 /// How a thing is.
@@ -127,34 +126,48 @@ pub struct Place {
 }
 
 impl Place {
-    fn new(runtime: &Runtime, asked: &Doctor) -> Place {
+    fn new(runtime: &Runtime, asked: &Doctor) -> Result<Place> {
         let node = node::node(runtime).ok().flatten();
         let published = node.as_ref().map(|node| &node.published);
-        let data_dir = asked.data_dir.clone();
-        let data_dir = data_dir.or_else(|| published.map(|node| node.data_dir.clone().into()));
-        let data_dir = data_dir.unwrap_or_else(|| config::DATA_DIR.into());
-        let data = Data::new(&data_dir);
-        let manifests = asked.pod_manifest_path.clone();
-        let manifests = manifests.or_else(|| published.map(|node| node.manifests_dir.clone().into()));
-        let log_dir = asked.log_dir.clone().or_else(|| published.map(|node| node.log_dir.clone().into()));
-        let cgroup_root =
-            asked.cgroup_root.clone().or_else(|| published.map(|node| node.cgroup_root.clone()));
-        Place {
+        let flags = Agent {
+            config: asked.config.clone(),
+            data_dir: asked.data_dir.clone(),
+            pod_manifest_path: asked.pod_manifest_path.clone(),
+            log_dir: asked.log_dir.clone(),
+            cgroup_root: asked.cgroup_root.clone(),
+            ..Agent::default()
+        };
+        // With a file it is all about the agent to be, else about the one that is or was.
+        let flags = match published {
+            Some(node) if asked.config.is_none() => {
+                let here = |asked: Option<PathBuf>, there: &str| asked.or_else(|| Some(there.into()));
+                Agent {
+                    data_dir: here(flags.data_dir, &node.data_dir),
+                    pod_manifest_path: here(flags.pod_manifest_path, &node.manifests_dir),
+                    log_dir: here(flags.log_dir, &node.log_dir),
+                    cgroup_root: flags.cgroup_root.or_else(|| Some(node.cgroup_root.clone())),
+                    ..flags
+                }
+            }
+            _ => flags,
+        };
+        let agent = start::would_be(flags, runtime)?;
+        Ok(Place {
             runtime: runtime.clone(),
-            manifests: manifests.unwrap_or_else(|| data.manifests()),
-            data,
-            data_dir,
-            log_dir: log_dir.unwrap_or_else(|| config::LOG_DIR.into()),
-            cgroup_root: cgroup_root.unwrap_or_else(|| "/".to_string()),
+            manifests: agent.pod_manifest_path,
+            data: Data::new(&agent.data_dir),
+            data_dir: agent.data_dir,
+            log_dir: agent.log_dir,
+            cgroup_root: agent.cgroup_root,
             node,
             agent_runs: read::agent_runs(runtime).ok(),
-        }
+        })
     }
 }
 
 /// Looks at everything, and tells.
 pub fn doctor(runtime: &Runtime, asked: &Doctor) -> Result<ExitCode> {
-    let place = Place::new(runtime, asked);
+    let place = Place::new(runtime, asked)?;
     let checks: [fn(&Place) -> Findings; 9] = [
         kernel::check,
         cgroups::check,

@@ -123,7 +123,7 @@ impl Query {
         // Those alone are asked that are shown; what runs says nothing of names and labels.
         found.retain(|found| self.fields.reads_status() || self.wants(&found.pod.object));
         if !agent_runs {
-            found.iter_mut().for_each(|found| read::correct(runtime, found));
+            read::correct(runtime, &mut found);
         }
         Ok(found.into_iter().map(|found| found.pod.object).collect())
     }

@@ -12,11 +12,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
 use super::args::{Top, TopNode, TopPods};
 use super::field::{list, named, number, text};
 use super::read::{self, Found, Selection};
+use super::select::Labels;
 use super::{node, print, say};
 use crate::cgroup::{self, Hierarchy, Usage};
 use crate::host::Runtime;
@@ -92,10 +92,10 @@ fn pods(runtime: &Runtime, asked: &TopPods) -> Result<()> {
     let selection = Selection { namespace: namespace.clone(), name: asked.name.clone() };
     let mut found = read::pods(runtime, &selection)?;
     if let Some(selector) = &asked.selector {
-        let wanted = labels(selector)?;
-        found.retain(|found| wanted.iter().all(|wanted| wanted.fits(&found.pod.object)));
+        let wanted = Labels::parse(selector)?;
+        found.retain(|found| wanted.holds(&found.pod.object));
     }
-    let root = node::node_or_fail(runtime)?.published.cgroup_root;
+    let root = node::known(runtime)?.published.cgroup_root;
     let rows = measure(&found, &Hierarchy::detect(&root)?)?;
     if rows.is_empty() {
         if let Some(name) = &asked.name {
@@ -181,44 +181,4 @@ fn share_of(first: (u64, u64), second: (u64, u64), all: u64) -> u64 {
 fn working_set(meminfo: &str) -> u64 {
     let of = |name: &str| kib(meminfo, name);
     of("MemTotal").saturating_sub(of("MemFree")).saturating_sub(of("Inactive(file)"))
-}
-
-/// One condition on a label.
-#[derive(Debug, PartialEq, Eq)]
-struct Label {
-    key: String,
-    /// The value; any where absent.
-    value: Option<String>,
-    /// Whether it is to hold, or not.
-    holds: bool,
-}
-
-impl Label {
-    fn fits(&self, object: &Value) -> bool {
-        let found = object["metadata"]["labels"].get(&self.key);
-        let same = match &self.value {
-            Some(value) => found.is_some_and(|found| found == value.as_str()),
-            None => found.is_some(),
-        };
-        same == self.holds
-    }
-}
-
-/// `a=b,c!=d,e,!f`.
-fn labels(selector: &str) -> Result<Vec<Label>> {
-    let parts = selector.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let label = |part: &str| {
-        let (key, value, holds) = match (part.split_once("!="), part.split_once('=')) {
-            (Some((key, value)), _) => (key, Some(value), false),
-            (_, Some((key, value))) => (key, Some(value.strip_prefix('=').unwrap_or(value)), true),
-            _ => (part.trim_start_matches('!'), None, !part.starts_with('!')),
-        };
-        let (key, value) = (key.trim().to_string(), value.map(|value| value.trim().to_string()));
-        let odd = |text: &str| text.contains([' ', '(', ')', '!']);
-        if key.is_empty() || odd(&key) || value.as_deref().is_some_and(odd) {
-            bail!("selector {selector:?}: write it as key=value,key!=value,key,!key");
-        }
-        Ok(Label { key, value, holds })
-    };
-    parts.map(label).collect()
 }

@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
 use clap::Parser;
-use serde_json::json;
 
 use super::*;
 use crate::cli::args::{Arguments, Verb};
@@ -114,19 +113,4 @@ fn the_nodes_processors_and_memory_are_the_kernels() {
     assert_eq!(share_of((0, 0), (0, 0), 2000), 0);
     let meminfo = "MemTotal: 1000 kB\nMemFree: 300 kB\nInactive: 9 kB\nInactive(file): 200 kB\n";
     assert_eq!(working_set(meminfo), 500 << 10);
-}
-
-#[test]
-fn labels_choose_pods() {
-    let pod = json!({"metadata": {"labels": {"app": "web", "tier": "front"}}});
-    let fits = |selector: &str| labels(selector).unwrap().iter().all(|label| label.fits(&pod));
-    for selector in ["app=web", "app==web,tier!=back", "app", "!other", "", "other!=x"] {
-        assert!(fits(selector), "{selector}");
-    }
-    for selector in ["app=db", "app!=web", "!app", "other", "app=web,other"] {
-        assert!(!fits(selector), "{selector}");
-    }
-    for wrong in ["app in (web)", "=web", "!", "app=a b"] {
-        assert!(labels(wrong).is_err(), "{wrong}");
-    }
 }

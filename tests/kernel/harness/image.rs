@@ -24,6 +24,11 @@ pub fn busybox() -> PathBuf {
     super::debian::busybox()
 }
 
+/// A copy of a program that can be executed at once.
+pub fn copy_program(from: &Path, to: &Path) {
+    super::debian::copy_program(from, to);
+}
+
 /// The workload program: built beside the binary under test.
 pub fn workload() -> PathBuf {
     let built = super::binary().with_file_name("examples").join("workload");
