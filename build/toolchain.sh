@@ -8,12 +8,13 @@
 # Prints the folder. In it: bin/{cargo,rustc,ld.lld}, whose rustc has each target where rustup would put it, so that builds
 # are ordinary ones; bin/qemu-ARCHITECTURE-static; versions, what of it is linked into every program.
 # Needs apt with Debian 12 behind it, on x86-64 or ARM64, and a C compiler (Debian's rustc links build scripts with it).
+# HOLDFAST_TOOLCHAIN is another folder.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 toolchain=${HOLDFAST_TOOLCHAIN:-$here/target/toolchain}
 root=$toolchain/root
-library=$root/usr/lib/rustlib/src/rust/library
+sources=$root/usr/lib/rustlib/src/rust
 packages='rustc-web cargo-web rust-web-src lld-22'
 
 fail() {
@@ -67,7 +68,8 @@ fetch() {
 }
 
 # Debian's programs with the libraries they came with. rustc leaves out where things lie, so that two machines get the same
-# bytes: here and not in RUSTFLAGS, of which cargo makes a part of every symbol's name.
+# bytes: here and not in RUSTFLAGS, of which cargo makes a part of every symbol's name. The sources have two names, since
+# one of them is a link.
 wrap() {
     libraries=$(find "$root/usr/lib" -name 'libLLVM*.so.*' -printf '%h\n' | head -n 1)
     for tool in cargo rustc ld.lld; do
@@ -75,8 +77,7 @@ wrap() {
         [ -n "$program" ] || fail "no $tool in the packages"
         last=
         [ "$tool" != rustc ] ||
-            # shellcheck disable=SC2016 # said by the wrapper
-            last='--remap-path-prefix="'$root/usr/lib/rustlib/src'"=rust $HOLDFAST_REMAP'
+            last="--remap-path-prefix='$sources'=rust --remap-path-prefix='$(realpath "$sources")'=rust \$HOLDFAST_REMAP"
         printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%s\nexec %s "$@" %s\n' "'$libraries'" "'$program'" "$last" \
             >"$toolchain/bin/$tool"
         chmod +x "$toolchain/bin/$tool"
@@ -93,12 +94,14 @@ library() {
     echo '#![no_std]' >"$seed/src/lib.rs"
     (
         cd "$seed"
-        RUSTC=$toolchain/bin/rustc RUSTC_BOOTSTRAP=1 \
+        # Flags of the caller's would be another library.
+        env -i PATH="$PATH" HOME="$HOME" CARGO_BUILD_JOBS="${CARGO_BUILD_JOBS-$(nproc)}" CARGO_HOME="$seed/home" \
+            RUSTC="$toolchain/bin/rustc" RUSTC_BOOTSTRAP=1 \
             RUSTFLAGS='-Cembed-bitcode=yes -Cforce-unwind-tables=no -Cpanic=abort' \
             "$toolchain/bin/cargo" build --quiet --offline --release --target "$1" \
             -Zbuild-std=std,panic_abort -Zbuild-std-features= \
             --config 'source.crates-io.replace-with = "debian"' \
-            --config "source.debian.directory = '$(realpath "$library/vendor")'" >&2
+            --config "source.debian.directory = '$(realpath "$sources/library/vendor")'" >&2
     ) || fail "cannot build the standard library for $1"
     rm "$seed/target/$1/release/deps/"libseed-*
     cp "$seed/target/$1/release/deps/"*.rlib "$2"
@@ -119,11 +122,12 @@ frame() {
 mkdir -p "$(dirname "$toolchain")"
 exec 9>"$toolchain.lock"
 flock 9
-if [ ! -e "$toolchain/ready" ] || [ "$0" -nt "$toolchain/ready" ]; then
+recipe=$(cat "$0" "$here/build/unwind.rs" | cksum)
+if [ "$(cat "$toolchain/ready" 2>/dev/null)" != "$recipe" ]; then
     echo 'build/toolchain.sh: fetching a compiler (160 MB, 560 MB unpacked below target/)' >&2
     fetch
     wrap
-    touch "$toolchain/ready"
+    echo "$recipe" >"$toolchain/ready"
 fi
 for target; do
     case $target in

@@ -5,8 +5,7 @@
 #
 #   tests/vm/systemd.sh
 #
-# The binary is what HOLDFAST_BINARY and HOLDFAST_WORKLOAD name, or this machine's own build, release first. Each console is
-# kept in target/vm/systemd/BOOT.console. A boot with its stories takes about a minute.
+# Each console is kept in target/vm/systemd/BOOT.console. A boot with its stories takes about a minute.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,16 +14,7 @@ tools=$("$here/tests/debian.sh")
 place=$here/target/vm/systemd
 architecture=amd64
 kernel=$vm/kernel/$architecture
-
-binary=${HOLDFAST_BINARY-}
-workload=${HOLDFAST_WORKLOAD-}
-for built in "$here"/target/x86_64-unknown-linux-gnu/release "$here"/target/x86_64-unknown-linux-gnu/debug; do
-    [ -n "$binary" ] || [ ! -f "$built/holdfast" ] || binary=$built/holdfast
-    [ -n "$workload" ] || [ ! -f "$built/examples/workload" ] || workload=$built/examples/workload
-done
-for program in "$binary" "$workload"; do
-    [ -f "$program" ] || fail 'no program: cargo build --example workload --bin holdfast'
-done
+programs x86_64
 
 # The root: systemd with what it links, busybox for all else, the program and the units as they are installed.
 root() {
@@ -51,7 +41,7 @@ root() {
     # No terminal to log in at, and no generator looks for one.
     rm -rf "$root/usr/lib/systemd/system-generators"
     cp "$tools/../root/bin/busybox" "$root/bin/busybox"
-    objcopy --strip-debug "$binary" "$root/usr/local/bin/holdfast" 2>/dev/null || cp "$binary" "$root/usr/local/bin/holdfast"
+    cp "$binary" "$root/usr/local/bin/holdfast"
     cp "$here"/systemd/*.service "$root/etc/systemd/system/"
     ln -s ../holdfast.service "$root/etc/systemd/system/multi-user.target.wants/"
     for unit in holdfast holdfast-shutdown; do
