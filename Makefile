@@ -36,12 +36,13 @@ dist:
 	build/dist.sh
 
 dist-check: dist
-	build/dist-check.sh
+	build/dist-check.sh $(TARGET)
 
 # Emulated machines run the programs that dist/ has copies of; neither root nor KVM is needed.
 vm-test: debian
 	build/musl.sh $(MUSL)
 	tests/vm/run.sh
+	tests/vm/systemd.sh
 
 vm-short: debian
 	build/musl.sh aarch64-unknown-linux-musl
