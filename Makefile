@@ -1,14 +1,17 @@
 # What a person does with this project. `make` alone lists it.
 
 TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
+MUSL := aarch64-unknown-linux-musl x86_64-unknown-linux-musl
 BINARY := target/$(TRIPLE)/release/holdfast
 
-.PHONY: help build demo test vm-test vm-short power-cut soak chaos bench man lint deny cross debian root
+.PHONY: help build demo test dist dist-check vm-test vm-short power-cut soak chaos bench man lint deny cross debian root
 
 help:
 	@echo 'make demo    build the program and show its main job; needs root, no network, no registry'
 	@echo 'make test    all tests, those with a real kernel included; needs root'
-	@echo 'make vm-test emulated machines, x86-64 and ARM, with cgroup v2 only; after make dist; some four minutes'
+	@echo 'make dist    static programs for x86-64 and ARM64, bill of materials and checksums, into dist/; some ten minutes'
+	@echo 'make dist-check   whether another folder makes the same bytes'
+	@echo 'make vm-test emulated machines, x86-64 and ARM, with cgroup v2 only; what make dist made, in some five minutes'
 	@echo 'make power-cut    50 power cuts of an emulated machine; some 15 minutes'
 	@echo 'make soak    2,000 container starts with both cores busy; needs root'
 	@echo 'make chaos   1,000 kills of the agent at random moments; needs root'
@@ -25,19 +28,28 @@ demo: root build
 	$(BINARY) demo
 
 # The release binary is for tests/budget.rs. cargo test comes last, so that its summary does.
-test: root debian build
+test: root debian build vm-short
 	cargo test --locked --no-fail-fast
 
-# Machines of ARM run what make dist leaves; neither root nor KVM is needed.
-vm-test: debian build
-	cargo build --locked --release --example workload
+# Neither needs root.
+dist:
+	build/dist.sh
+
+dist-check: dist
+	build/dist-check.sh $(TARGET)
+
+# Emulated machines run the programs that dist/ has copies of; neither root nor KVM is needed.
+vm-test: debian
+	build/musl.sh $(MUSL)
 	tests/vm/run.sh
+	tests/vm/managers.sh systemd openrc
 
 vm-short: debian
+	build/musl.sh aarch64-unknown-linux-musl
 	tests/vm/run.sh virt short
 
-power-cut: debian build
-	cargo build --locked --release --example workload
+power-cut: debian
+	build/musl.sh x86_64-unknown-linux-musl
 	tests/vm/power-cut.sh
 	cp target/vm/power-cut.report tests/vm/power-cut.report
 

@@ -18,6 +18,7 @@ pub mod protocol;
 
 pub mod cgroup;
 pub mod image;
+pub mod probe;
 pub mod volume;
 
 pub mod agent;

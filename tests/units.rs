@@ -1,4 +1,4 @@
-//! What service managers read, judged by the programs of others: `systemd-analyze`, `shellcheck`, and shells themselves.
+//! Scripts and units, judged by the programs of others: `systemd-analyze`, `shellcheck`, and shells themselves.
 
 #![allow(missing_docs, reason = "each name is a sentence")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -63,8 +63,10 @@ fn the_units_have_nothing_that_strands_or_ends_pods() {
 
 #[test]
 fn shells_and_shellcheck_have_nothing_to_say_against_the_scripts() {
-    let machines = ["run", "power-cut", "systemd"].map(|name| format!("tests/vm/{name}.sh"));
-    let scripts = ["sysv/holdfast", "openrc/holdfast"].map(String::from).into_iter().chain(machines);
+    let machines = ["run", "power-cut", "managers"].map(|name| format!("tests/vm/{name}.sh"));
+    let builds = ["toolchain", "musl", "dist", "dist-check"].map(|name| format!("build/{name}.sh"));
+    let services = ["sysv/holdfast", "openrc/holdfast"].map(String::from);
+    let scripts = services.into_iter().chain(machines).chain(builds);
     for script in scripts {
         run(Command::new("sh").args(["-n", &script]));
         run(Command::new(debian::busybox()).args(["sh", "-n", &script]));

@@ -1,6 +1,7 @@
 //! What an agent finds at its start: pods that an earlier one left behind.
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -88,8 +89,9 @@ fn adopt(directory: &PodDir) -> Result<Found> {
         Ok(Some((state, connection))) => {
             for run in state.runs {
                 match run {
-                    RunState::Running { name, attempt, started, stopping, .. } => {
-                        running.push(Running { container: name, attempt, started, stopping });
+                    RunState::Running { name, attempt, started, started_boot, stopping, .. } => {
+                        let (container, since) = (name, started_boot);
+                        running.push(Running { container, attempt, started, since, stopping });
                     }
                     RunState::Exited(exited) => ended.push(run_end(exited)),
                     RunState::Starting { .. } | RunState::Failed { .. } => (),
@@ -104,7 +106,17 @@ fn adopt(directory: &PodDir) -> Result<Found> {
     if alive.is_some() {
         info!("pod {}: adopted, {} of its containers run", pod.full_name(), running.len());
     }
-    Ok(Found { pod, found: lifecycle::Found { facts, alive, running, ended, wanted: false }, link })
+    Ok(Found {
+        pod,
+        found: lifecycle::Found { facts, alive, running, ended, wanted: false, jitter: jitter() },
+        link,
+    })
+}
+
+/// Unlike that of any other pod or agent. The standard library's hash tables are keyed by chance, which is all that is
+/// needed here.
+fn jitter() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 /// What the pod process knows, mostly once none of its containers is between two states; `None` if it is dead.

@@ -1,11 +1,13 @@
 //! One connection to a pod process ([`crate::protocol`]), as the agent and the command line have them.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
@@ -74,6 +76,20 @@ impl Client {
         let Some(packet) = packet else { return Ok(None) };
         let reply = serde_json::from_slice(&packet.bytes).context("read the pod process's answer")?;
         Ok(Some((reply, packet.descriptors)))
+    }
+
+    /// The pod's network namespace: its process's own. Fails where that is gone.
+    pub fn network(&self) -> Result<File> {
+        let pid = seqpacket::peer(self).context("ask who holds the pod")?.pid;
+        let path = format!("/proc/{pid}/ns/net");
+        let namespace = File::open(&path).with_context(|| format!("open {path}"))?;
+        // As long as the connection stands, the number was nobody else's.
+        let mut wanted = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        poll(&mut wanted, PollTimeout::ZERO).context("look at the connection")?;
+        match wanted.iter().all(|it| it.revents().is_none_or(|ready| ready.is_empty())) {
+            true => Ok(namespace),
+            false => bail!("the pod's process is gone"),
+        }
     }
 
     /// Zero waits for ever.

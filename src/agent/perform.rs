@@ -9,7 +9,7 @@ use log::debug;
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{remove_pod, start_container, start_pod};
+use super::{probe, remove_pod, start_container, start_pod};
 use crate::image::{self, Reference};
 use crate::lifecycle::{Action, Facts, Learnt, Time};
 use crate::protocol::{Reply, Request, Stop};
@@ -50,6 +50,9 @@ impl Job {
                 .and_then(|it| anew(world, || start_container::start_container(world, pod, it, *attempt))),
             Action::StopContainer { container, attempt, until, .. } => {
                 told(Reason::FailedKillPod, stop(world, pod, container, *attempt, *until))
+            }
+            Action::Probe { container, kind, .. } => {
+                container_of(pod, container).and_then(|it| probe::ask(world, pod, it, *kind))
             }
             Action::CleanPod { .. } => told(Reason::FailedKillPod, remove_pod::clean_pod(world, pod)),
             Action::RemovePod { keep_logs, .. } => {

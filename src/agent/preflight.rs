@@ -73,6 +73,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         store: Store::open(&data.store()).context("open the image store")?,
         importing: AtomicBool::new(true),
         unusable: Mutex::default(),
+        probes: Mutex::default(),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
         documents: Mutex::default(),
         projecting: Mutex::default(),
@@ -110,7 +111,14 @@ fn kernel() -> Result<()> {
 }
 
 fn directories(config: &config::Agent, runtime: &Runtime, data: &Data) -> Result<()> {
-    let ours = [runtime.root().to_owned(), runtime.pods(), runtime.orders(), data.own(), data.pods()];
+    let ours = [
+        runtime.root().to_owned(),
+        runtime.pods(),
+        runtime.orders(),
+        data.own(),
+        data.pods(),
+        data.last_good(),
+    ];
     let shared = [data.archives(), config.log_dir.clone()];
     for (path, mode) in shared.iter().map(|it| (it, 0o750)).chain(ours.iter().map(|it| (it, 0o700))) {
         directory(path, mode)?;
@@ -231,6 +239,7 @@ fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<Stri
         remembered => (remembered, false),
     };
     let host = nix::unistd::gethostname().context("read the host name")?.to_string_lossy().to_lowercase();
+    let told = format!("the host name {host:?}");
     let host = config::node_name(&host);
     match (&config.node_name, remembered) {
         (Some(name), remembered) => {
@@ -250,8 +259,8 @@ fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<Stri
             Ok((name, warning))
         }
         (None, None) => {
-            let name = host
-                .map_err(|why| anyhow::anyhow!("the host name {why}; give the node a name by --node-name"))?;
+            let name =
+                host.map_err(|why| anyhow::anyhow!("{told} {why}; give the node a name by --node-name"))?;
             remember(&path, &name)?;
             let warning = spoilt.then(|| {
                 format!(

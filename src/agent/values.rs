@@ -1,7 +1,6 @@
 //! Values for pods: out of ConfigMaps and Secrets, of the node, and out of files in volumes.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -11,10 +10,8 @@ use log::{info, warn};
 use super::world::World;
 use crate::bundle::{self, Amounts, Surroundings, Variables};
 use crate::host::machine;
-use crate::manifest;
 use crate::spec::{Container, Documents, Kind, Pod, ValueSource};
 use crate::status::{Failure, Reason};
-use crate::sys::atomic;
 use crate::sys::beneath::Root;
 use crate::volume::{self, Contents};
 
@@ -119,40 +116,4 @@ fn file(world: &World, pod: &Pod, volume: &str, path: &str) -> std::io::Result<S
         return Err(invalid("it is longer than 64 KiB"));
     }
     String::from_utf8(text).map_err(|_| invalid("it is not UTF-8 text"))
-}
-
-/// The ConfigMaps and Secrets of the manifests, and the copy of them that the next agent begins with.
-pub struct Kept {
-    told: Arc<Documents>,
-    world: Arc<World>,
-}
-
-impl Kept {
-    /// Gives `directory` what an earlier agent kept.
-    pub fn open(world: Arc<World>, directory: &mut manifest::Directory) -> Kept {
-        let path = world.runtime.documents();
-        let remembered = match fs::read(&path) {
-            Ok(copy) => directory.remember_documents(&copy),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(why) = remembered {
-            warn!("read {}: {why}", path.display());
-        }
-        Kept { told: Arc::default(), world }
-    }
-
-    /// What there is now.
-    pub fn take(&mut self, directory: &manifest::Directory) -> Arc<Documents> {
-        let documents = directory.documents();
-        if *self.told != documents {
-            self.told = Arc::new(documents);
-            let path = self.world.runtime.documents();
-            let copy = directory.last_good(|kind| self.world.in_memory || kind != Kind::Secret);
-            if let Err(error) = atomic::replace(&path, &copy, 0o600) {
-                warn!("write {}: {error}", path.display());
-            }
-        }
-        self.told.clone()
-    }
 }

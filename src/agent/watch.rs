@@ -17,9 +17,9 @@ use smol::channel::Sender;
 
 use super::Message;
 use super::entries::{Identity, Known, Look as EntryLook, is_younger, look_of, names, read};
+use super::last_good::LastGood;
 use super::node::Look;
 use super::rival::Lookout;
-use super::values::Kept;
 use super::watches::{Told, Watches};
 use super::world::World;
 use crate::lifecycle::Event;
@@ -55,7 +55,8 @@ pub struct Directory {
     known: Option<Known>,
     known_file: PathBuf,
     state: manifest::Directory,
-    documents: Kept,
+    documents: Arc<Documents>,
+    last_good: LastGood,
     /// How often everything is looked at: the kubelet's `fileCheckFrequency`.
     relist: Duration,
     /// What each entry looked like when it was last read, unless it was young then.
@@ -68,12 +69,11 @@ pub struct Directory {
 
 impl Directory {
     /// The directory of `world`, in which `seeds` were accepted by an earlier agent.
-    pub fn open(world: &Arc<World>, seeds: Vec<Arc<Pod>>) -> Directory {
+    pub fn open(world: &World, seeds: Vec<Arc<Pod>>) -> Directory {
         let path = world.config.pod_manifest_path.clone();
         let context = Context { node_name: world.node_name.clone(), directory: path.display().to_string() };
         let mut state = manifest::Directory::new(context);
         seeds.into_iter().for_each(|pod| state.remember(pod));
-        let documents = Kept::open(world.clone(), &mut state);
         let known_file = world.runtime.manifests_device();
         let known = fs::read_to_string(&known_file).ok().and_then(|text| Known::parse(&text));
         let orders = world.runtime.orders();
@@ -88,7 +88,8 @@ impl Directory {
             known,
             known_file,
             state,
-            documents,
+            documents: Arc::default(),
+            last_good: LastGood::open(world.data.last_good()),
             relist,
             seen: BTreeMap::new(),
             unsettled: false,
@@ -113,6 +114,7 @@ impl Directory {
             }
         };
         self.obey(&sender).await;
+        self = self.keep().await;
         loop {
             // What changed before there was a watch is found by a listing.
             let told = match watches.renew() {
@@ -156,7 +158,19 @@ impl Directory {
     ) -> Directory {
         let (directory, listing) = self.after(look).await;
         let _ = sender.send(Message::Wanted(listing)).await;
-        directory
+        directory.keep().await
+    }
+
+    /// Writes down what is right, for a boot at which it is not any more.
+    async fn keep(mut self) -> Directory {
+        if !self.last_good.is_behind() {
+            return self;
+        }
+        smol::unblock(move || {
+            self.last_good.write();
+            self
+        })
+        .await
     }
 
     /// Looks, in a thread that may block, and what the directory asks for then.
@@ -164,9 +178,17 @@ impl Directory {
         smol::unblock(move || {
             look(&mut self);
             let (pods, verdict) = (self.state.wanted(), self.state.verdict());
+            // An empty directory may be one on which something is to be mounted yet.
+            if verdict.is_complete() {
+                self.last_good.forget_all_but(&verdict.files.iter().map(|file| file.name.as_str()).collect());
+            }
+            let documents = self.state.documents();
+            if *self.documents != documents {
+                self.documents = Arc::new(documents);
+            }
             let listing = Listing {
                 pods,
-                documents: self.documents.take(&self.state),
+                documents: self.documents.clone(),
                 verdict,
                 look: Look::at(&self.data),
                 rival: self.lookout.as_ref().and_then(Lookout::rival),
@@ -231,12 +253,12 @@ impl Directory {
                 // With its directory gone too this is no order; the listing tells.
                 if fs::metadata(&self.path).is_ok_and(|it| it.is_dir() && self.knows((it.dev(), it.ino()))) {
                     self.state.gone(name);
+                    self.last_good.forget(name);
                 }
                 return;
             }
             Err(error) => {
-                self.state.set(name, &FileContent::Unreadable(error.to_string()));
-                return;
+                return self.take(name, FileContent::Unreadable(error.to_string()));
             }
         };
         // Another change within the same tick of the file system's clock looks the same.
@@ -246,7 +268,20 @@ impl Directory {
         } else {
             self.seen.insert(name.to_owned(), look_of(&look));
         }
-        self.state.set(name, &read(&path, &look));
+        self.take(name, read(&path, &look));
+    }
+
+    /// Takes in what is under `name` now.
+    fn take(&mut self, name: &str, content: FileContent) {
+        if self.state.is_new(name)
+            && let Some(text) = self.last_good.other_than(name, content.bytes())
+        {
+            self.state.recall(name, &text);
+        }
+        let changed = self.state.set(name, &content);
+        if let (FileContent::Bytes(bytes), true) = (content, changed && self.state.is_right(name)) {
+            self.last_good.keep(name, bytes);
+        }
     }
 
     /// Why the directory with `names` does not order the end of what runs, though no manifest is in it: nobody removed

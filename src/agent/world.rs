@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::tally::Tally;
 use crate::bundle;
 use crate::cgroup::Hierarchy;
 use crate::config;
@@ -34,6 +35,8 @@ pub struct World {
     pub importing: AtomicBool,
     /// File names of archives that give no image a pod can ask for, and why: for whoever misses one.
     pub unusable: Mutex<BTreeMap<String, String>>,
+    /// What probes were answered.
+    pub probes: Mutex<Tally>,
     /// The binary that pod processes are started from.
     pub binary: Untouchable,
     /// The ConfigMaps and Secrets of the manifests, as of the last listing.

@@ -90,13 +90,12 @@ fn condition(condition: &Condition) -> Value {
 }
 
 fn container_status(spec: &Value, status: &ContainerStatus) -> Value {
-    let running = matches!(status.state, ContainerState::Running { .. });
     let mut object = json!({
         "name": status.name,
         "image": status.image,
         "imageID": status.image_id,
         "ready": status.ready,
-        "started": running,
+        "started": status.started,
         "restartCount": status.restart_count,
         "state": state(&status.state),
         "lastState": status.last_state.as_ref().map_or_else(|| json!({}), |exit| json!({"terminated": terminated(exit)})),

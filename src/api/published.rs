@@ -65,6 +65,44 @@ pub struct Node {
     pub object: Value,
 }
 
+/// What probes were answered and what they cost, since the agent started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probes {
+    /// [`VERSION`] of the writer.
+    pub version: u32,
+    /// In no order.
+    pub probes: Vec<Probe>,
+}
+
+/// One probe of one container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's UID.
+    pub uid: String,
+    /// The container's name.
+    pub container: String,
+    /// `startup`, `liveness` or `readiness`.
+    pub kind: String,
+    /// `periodSeconds`.
+    pub period: u64,
+    /// The latest answer: `success`, `warning`, `failure` or `error`.
+    pub last: String,
+    /// When that came.
+    pub at: Wall,
+    /// How often it was asked.
+    pub runs: u64,
+    /// How often the answer was bad, or there was none.
+    pub failures: u64,
+    /// Nanoseconds from question to answer, all together.
+    pub wall_ns: u64,
+    /// Nanoseconds of processor time, all together: of the agent's thread, and of what ran in the container.
+    pub cpu_ns: u64,
+}
+
 /// Reads a published file.
 ///
 /// Fails where it is no such file, and where its version is higher than [`VERSION`], with a sentence that says so.

@@ -66,6 +66,7 @@ fn status() -> PodStatus {
         state: ContainerState::Running { started: wall(running) },
         last_state: None,
         ready: true,
+        started: true,
         restart_count: 0,
     };
     PodStatus {
@@ -134,7 +135,7 @@ fn a_crash_loop_shows_the_wait_and_the_exit_before() {
         finished: wall("2026-11-21T21:18:26.1Z"),
         container_id: "holdfast://c-0".into(),
     });
-    container.ready = false;
+    (container.ready, container.started) = (false, false);
     container.restart_count = 1;
     let object = check(&spec(), &status);
     let container = &object["status"]["containerStatuses"][0];

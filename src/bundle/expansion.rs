@@ -3,6 +3,15 @@
 //! `$(X)` is replaced where X is known and stays as written where it is not; `$$` is one `$`; what does not end, such as
 //! `$(X`, stays; a value that was put in is not looked at again.
 
+use crate::spec::EnvVar;
+
+/// `command` with its references replaced by those of `variables` that say their value: what the kubelet expands in the
+/// commands of probes.
+pub fn expand_static(command: &[String], variables: &[EnvVar]) -> Vec<String> {
+    let lookup = |name: &str| variables.iter().rfind(|it| it.name == name).map(|it| it.value.as_str());
+    command.iter().map(|word| expand(word, lookup)).collect()
+}
+
 /// `text` with its references replaced by what `lookup` knows.
 pub fn expand<'a>(text: &str, lookup: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut out = String::with_capacity(text.len());

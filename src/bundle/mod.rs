@@ -27,6 +27,7 @@ use serde_json::json;
 
 pub use env::{Amounts, Surroundings, Variables, own as own_variables};
 pub use etc::{ASK_THE_NODE, cluster_resolv_conf, hostname, hosts, node_hosts, resolv_conf};
+pub use expansion::expand_static;
 pub use process::CAPABILITIES;
 pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
 pub use signal::stop_signal;

@@ -166,6 +166,7 @@ fn request(name: &str, exec: &args::Exec, size: Option<terminal::Size>) -> Reque
         terminal: size.is_some(),
         size: size.map(|(rows, columns)| Size { rows, columns }),
         timeout: None,
+        measured: false,
     })
 }
 

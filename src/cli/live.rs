@@ -20,8 +20,9 @@ pub fn correct(object: &mut Value, state: Option<&State>) {
             Some(state) => {
                 let run = state.runs.iter().find(|run| name(run) == text(status, "/name"));
                 let probed = named(&wanted, text(status, "/name"));
-                let probed = probed.is_some_and(|container| container.get("readinessProbe").is_some());
-                run.into_iter().for_each(|run| follow(status, run, probed));
+                let has = |probe| probed.is_some_and(|container| container.get(probe).is_some());
+                let gated = Gated { started: has("startupProbe"), ready: has("readinessProbe") };
+                run.into_iter().for_each(|run| follow(status, run, &gated));
             }
         }
         ready &= holds(status, "/ready");
@@ -52,9 +53,15 @@ fn lose(status: &mut Value) {
     (status["ready"], status["started"]) = (json!(false), json!(false));
 }
 
+/// What is not so by running alone: probes tell, and nobody asks them now.
+struct Gated {
+    started: bool,
+    ready: bool,
+}
+
 /// Takes over what the pod process says of the latest run.
-fn follow(status: &mut Value, run: &RunState, probed: bool) {
-    let was_ready = holds(status, "/ready");
+fn follow(status: &mut Value, run: &RunState, gated: &Gated) {
+    let (was_ready, was_started) = (holds(status, "/ready"), holds(status, "/started"));
     let mut runs = false;
     let attempt = match run {
         RunState::Starting { attempt, .. } => {
@@ -81,8 +88,9 @@ fn follow(status: &mut Value, run: &RunState, probed: bool) {
         }
     };
     let same = i64::from(attempt) == number(status, "/restartCount");
-    status["ready"] = json!(runs && if probed { was_ready && same } else { true });
-    status["started"] = json!(runs);
+    let started = runs && (!gated.started || was_started && same);
+    status["ready"] = json!(started && (!gated.ready || was_ready && same));
+    status["started"] = json!(started);
     status["restartCount"] = json!(attempt);
 }
 

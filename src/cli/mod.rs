@@ -31,6 +31,7 @@ mod live;
 mod logs;
 mod node;
 mod order;
+mod port_forward;
 mod read;
 mod report;
 mod row;
@@ -128,6 +129,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Doctor(asked) => return doctor::doctor(&runtime, &asked),
         Verb::Top(top) => top::top(&runtime, &top)?,
         Verb::Attach(attach) => return attach::attach(&runtime, &attach),
+        Verb::PortForward(ports) => return port_forward::port_forward(&runtime, &ports),
         Verb::Image(image) => return image::image(&runtime, &image),
         Verb::Restart(pod) => order::restart(&runtime, &pod)?,
         Verb::Down => order::down(&runtime)?,

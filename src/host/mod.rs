@@ -49,6 +49,11 @@ impl Runtime {
         self.0.join("node.json")
     }
 
+    /// Published by the agent: what probes were answered and what they cost ([`crate::api::published::Probes`]).
+    pub fn probes(&self) -> PathBuf {
+        self.0.join("probes.json")
+    }
+
     /// Published by the agent: every manifest file and its verdict.
     pub fn manifests(&self) -> PathBuf {
         self.0.join("manifests.json")
@@ -57,11 +62,6 @@ impl Runtime {
     /// The numbers of the file system and the inode that the manifests directory last was, for the next agent.
     pub fn manifests_device(&self) -> PathBuf {
         self.0.join("manifests-device")
-    }
-
-    /// The ConfigMaps and Secrets of the manifests as they last were when they were right, 0600, for the next agent.
-    pub fn documents(&self) -> PathBuf {
-        self.0.join("documents.json")
     }
 
     /// Published by the agent: what happened, one core/v1 Event a line ([`crate::api::published`]).
@@ -199,6 +199,11 @@ impl Data {
     /// The node's name, remembered at the first start.
     pub fn node_name(&self) -> PathBuf {
         self.own().join("node-name")
+    }
+
+    /// Each manifest as it was when all of it was last right, 0600, by its file name.
+    pub fn last_good(&self) -> PathBuf {
+        self.own().join("last-good")
     }
 
     /// The image store ([`crate::image`]).

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Time;
-use crate::spec::Uid;
+use crate::spec::{ProbeKind, Uid};
 use crate::status::Wall;
 
 /// Everything the node can do to the world. Each names the sandbox it was meant for.
@@ -18,6 +18,8 @@ pub enum Action {
     StartContainer { uid: Uid, sandbox: u32, container: String, attempt: u32 },
     /// Send the stop signal, and SIGKILL at `until`. Done when that is arranged; the exit is told by itself.
     StopContainer { uid: Uid, sandbox: u32, container: String, attempt: u32, until: Time },
+    /// Ask one of its probes, once. Errors are those of whoever asks; a bad answer is no error.
+    Probe { uid: Uid, sandbox: u32, container: String, attempt: u32, kind: ProbeKind },
     /// Kill and remove what a lost sandbox left; keep the pod's volumes.
     CleanPod { uid: Uid, sandbox: u32 },
     /// Remove everything of the pod.
@@ -32,9 +34,15 @@ impl Action {
             | Action::PullImage { uid, .. }
             | Action::StartContainer { uid, .. }
             | Action::StopContainer { uid, .. }
+            | Action::Probe { uid, .. }
             | Action::CleanPod { uid, .. }
             | Action::RemovePod { uid, .. } => uid,
         }
+    }
+
+    /// Whether it only looks: nothing else waits for its end.
+    pub(super) fn is_probe(&self) -> bool {
+        matches!(self, Action::Probe { .. })
     }
 
     /// Whether it belongs to starting a pod.
@@ -62,9 +70,27 @@ pub enum Learnt {
         /// A sentence for the Pulled event.
         message: String,
     },
+    /// Of [`Action::Probe`].
+    Probed {
+        /// What was answered.
+        outcome: Outcome,
+        /// A sentence, or what the probe printed.
+        message: String,
+    },
     /// Of [`Action::StartContainer`].
     Started {
         /// When.
         at: Wall,
     },
+}
+
+/// What a probe was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is well.
+    Success,
+    /// All is well as far as was looked, and a person should know how far that is.
+    Warning,
+    /// It is not.
+    Failure,
 }

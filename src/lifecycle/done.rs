@@ -23,6 +23,7 @@ impl Node {
                     }
                 });
             }
+            (action @ Action::Probe { .. }, result) => self.probed(now, action, result),
             (Action::CleanPod { uid, .. }, Ok(_)) => {
                 let back_off = self.back_off;
                 self.of(&uid, |facts| facts.cleaned(now, &back_off));
@@ -105,7 +106,7 @@ impl Node {
             if !facts.is_up(sandbox) {
                 // It began in a sandbox that was lost meanwhile: its number is spent.
                 if let (Ok(Learnt::Started { at }), Some(known)) = (result, facts.container(container)) {
-                    known.started(attempt, at);
+                    known.started(attempt, at, now.boot);
                     known.lost(now);
                 }
                 return;
@@ -114,7 +115,7 @@ impl Node {
             let Some(known) = facts.container(container) else { return };
             match result {
                 Ok(Learnt::Started { at }) => {
-                    known.started(attempt, at);
+                    known.started(attempt, at, now.boot);
                     let history = &mut facts.history;
                     let (created, started) =
                         (format!("Created container {container}"), format!("Started container {container}"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, Facts, Learnt, RunEnd};
+use super::{Action, Facts, Learnt, RunEnd, Time};
 use crate::spec::{Pod, Uid};
 use crate::status::{Failure, Wall};
 
@@ -65,6 +65,8 @@ pub struct Found {
     pub ended: Vec<RunEnd>,
     /// Whether the manifests still ask for it.
     pub wanted: bool,
+    /// Any number: what is asked regularly is not asked of all pods at once.
+    pub jitter: u64,
 }
 
 /// A run that goes on.
@@ -74,8 +76,10 @@ pub struct Running {
     pub container: String,
     /// Number of the run.
     pub attempt: u32,
-    /// Since when.
+    /// Since when, for people.
     pub started: Wall,
+    /// Since when, for decisions.
+    pub since: Time,
     /// Whether its stop signal was sent.
     pub stopping: bool,
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
+use super::probes::Probed;
 use super::restart::BackOff;
-use super::{Now, Time};
+use super::{Now, Running, Time};
 use crate::spec;
 use crate::status::{Exit, Failure, Reason, Wall};
 
@@ -113,6 +114,9 @@ pub struct Container {
     pub failures: u32,
     /// How the run before the latest ended; the latest once another is being prepared.
     pub last: Option<Exit>,
+    /// What probes say of the latest run.
+    #[serde(default)]
+    pub probed: Probed,
 }
 
 /// What a container does.
@@ -227,12 +231,12 @@ impl Facts {
         }
     }
 
-    /// ConfigMaps or Secrets changed: what waited for them waits no more.
-    pub fn look_for_documents_now(&mut self) {
-        if self.sandbox.failure.as_ref().is_some_and(|failure| failure.reason == Reason::FailedMount) {
+    /// What waits for one of `reasons` waits no more.
+    pub fn look_now_after(&mut self, reasons: &[Reason]) {
+        if self.sandbox.failure.as_ref().is_some_and(|failure| reasons.contains(&failure.reason)) {
             self.sandbox.due = Time::ZERO;
         }
-        self.containers.iter_mut().for_each(|it| it.look_now_after(&[Reason::CreateContainerConfigError]));
+        self.containers.iter_mut().for_each(|container| container.look_now_after(reasons));
     }
 
     /// An effect on the whole pod failed: pause.
@@ -245,7 +249,7 @@ impl Facts {
     /// Brings the times of conditions up to date.
     pub fn settle(&mut self, now: Now) {
         let up = self.sandbox.state == SandboxState::Up;
-        let ready = self.containers.iter().all(|container| container.is_running());
+        let ready = self.containers.iter().all(|container| self.is_ready(container));
         for (was, is) in [(&mut self.since.up, up), (&mut self.since.ready, ready)] {
             if was.0 != is || was.1 == Wall::default() {
                 *was = (is, now.wall);
@@ -280,6 +284,7 @@ impl Container {
             failure: None,
             failures: 0,
             last: None,
+            probed: Probed::default(),
         }
     }
 
@@ -296,21 +301,23 @@ impl Container {
         }
     }
 
-    /// Run number `attempt` began. Old news, and news of a run that already ended, change nothing.
-    pub fn started(&mut self, attempt: u32, started: Wall) {
+    /// Run number `attempt` began, at `since` for decisions. Old news, and news of a run that already ended, change nothing.
+    pub fn started(&mut self, attempt: u32, started: Wall, since: Time) {
         if attempt != self.next_attempt() || self.is_running() {
             return;
         }
         self.prepare_next(attempt);
+        self.probed = Probed::since(since);
         self.state = State::Running { started, stopping: false };
     }
 
-    /// Run number `attempt` goes on; the pod process says so.
-    pub fn adopt(&mut self, attempt: u32, started: Wall, stopping: bool) {
-        if !(self.is_running() && self.attempt == attempt) {
-            self.prepare_next(attempt);
+    /// A run goes on; the pod process says so.
+    pub fn adopt(&mut self, run: &Running) {
+        if !(self.is_running() && self.attempt == run.attempt) {
+            self.prepare_next(run.attempt);
         }
-        self.state = State::Running { started, stopping };
+        self.probed.began = run.since;
+        self.state = State::Running { started: run.started, stopping: run.stopping };
     }
 
     /// The stop signal of run `attempt` is sent.
@@ -348,11 +355,6 @@ impl Container {
         }
     }
 
-    /// Nothing stands in the way of the coming run any more, as far as images go.
-    pub fn look_for_image_now(&mut self) {
-        self.look_now_after(&[Reason::ContainerCreating, Reason::ErrImagePull, Reason::ErrImageNeverPull]);
-    }
-
     /// Waits no more, if it waits for one of `reasons`.
     fn look_now_after(&mut self, reasons: &[Reason]) {
         let counts = |failure: &Failure| reasons.contains(&failure.reason);
@@ -374,6 +376,7 @@ impl Container {
         self.image_id = self.image.take().unwrap_or_else(|| std::mem::take(&mut self.image_id));
         self.failure = None;
         self.failures = 0;
+        self.probed = Probed::default();
     }
 
     /// Its sandbox is gone: if it ran, it ended unseen.

@@ -15,6 +15,7 @@ mod event;
 mod facts;
 mod history;
 mod plan;
+mod probes;
 mod report;
 mod restart;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use std::time::Duration;
 use crate::spec::{Pod, Uid};
 use crate::status::{EventKind, Reason, Wall};
 
-pub use action::{Action, Learnt};
+pub use action::{Action, Learnt, Outcome};
 pub use event::{Event, Found, Running};
 pub use facts::{Facts, RunEnd, Stamp};
 pub use report::{container_id, next, status};
@@ -134,7 +135,7 @@ impl Node {
             let circumstances = plan::Circumstances {
                 // Only a sandbox that is to come asks: with hundreds of pods the question is dear.
                 name_taken: facts.sandbox.state == facts::SandboxState::Absent && self.name_is_taken(facts),
-                busy: self.under_way.iter().any(|action| action.uid() == uid),
+                busy: self.under_way.iter().any(|action| !action.is_probe() && action.uid() == uid),
                 queued: !room,
                 keep_logs: facts.again || self.going_down,
             };
@@ -151,23 +152,29 @@ impl Node {
         }
         self.deadline = deadline;
         for action in &begin {
-            self.under_way.insert(action.clone());
-            self.changed.insert(action.uid().clone());
-            if let Some(facts) = self.pods.get_mut(action.uid()) {
-                facts.start.get_or_insert(now.wall);
-                if let Action::StopContainer { container, .. } = action {
-                    let message = format!("Stopping container {container}");
-                    facts.history.note(
-                        now.wall,
-                        EventKind::Normal,
-                        Reason::Killing,
-                        Some(container),
-                        message,
-                    );
-                }
-            }
+            self.begins(now, action);
         }
         begin
+    }
+
+    fn begins(&mut self, now: Now, action: &Action) {
+        self.under_way.insert(action.clone());
+        let Some(facts) = self.pods.get_mut(action.uid()) else { return };
+        if let Action::Probe { container, kind, .. } = action {
+            let pod = facts.pod.clone();
+            let probe = pod.container(container).and_then(|spec| spec.probes.get(*kind));
+            if let (Some(probe), Some(known)) = (probe, facts.container(container)) {
+                known.probed.asked(*kind, probe, now);
+            }
+            return;
+        }
+        self.changed.insert(action.uid().clone());
+        facts.start.get_or_insert(now.wall);
+        if let Action::StopContainer { container, .. } = action {
+            let known = facts.containers.iter().find(|known| known.name == *container);
+            let message = known.map(|known| probes::killing(facts, known)).unwrap_or_default();
+            facts.history.note(now.wall, EventKind::Normal, Reason::Killing, Some(container), message);
+        }
     }
 
     /// Whether another incarnation of the same namespace/name is still there, and was there first.
@@ -202,8 +209,14 @@ impl Node {
             Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
             Event::Exited { uid, sandbox, end } => self.exited(now, &uid, sandbox, &end),
-            Event::ImagesChanged => self.images_changed(),
-            Event::DocumentsChanged => self.pods.values_mut().for_each(Facts::look_for_documents_now),
+            Event::ImagesChanged => self.look_now_after(&[
+                Reason::ContainerCreating,
+                Reason::ErrImagePull,
+                Reason::ErrImageNeverPull,
+            ]),
+            Event::DocumentsChanged => {
+                self.look_now_after(&[Reason::FailedMount, Reason::CreateContainerConfigError]);
+            }
             Event::Restart(uid) => self.of(&uid, |facts| {
                 facts.again = facts.wanted || facts.again;
                 facts.ends(now);
@@ -230,11 +243,12 @@ impl Node {
         }
         for run in found.running.iter().filter(|_| alive) {
             if let Some(known) = facts.container(&run.container) {
-                known.adopt(run.attempt, run.started, run.stopping);
+                known.adopt(run);
             }
         }
-        if !alive {
-            facts.lost(now, &back_off);
+        match alive {
+            true => facts.resume_probes(found.jitter, now),
+            false => facts.lost(now, &back_off),
         }
         facts.again = facts.deletion.is_some() && found.wanted;
         match found.wanted && facts.deletion.is_none() {
@@ -309,10 +323,8 @@ impl Node {
         });
     }
 
-    fn images_changed(&mut self) {
-        for facts in self.pods.values_mut() {
-            facts.containers.iter_mut().for_each(facts::Container::look_for_image_now);
-        }
+    fn look_now_after(&mut self, reasons: &[Reason]) {
+        self.pods.values_mut().for_each(|facts| facts.look_now_after(reasons));
     }
 
     /// Lets `change` at what is known about `uid`; a pod already forgotten is left forgotten.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::facts::{Container, Facts, SandboxState, State};
-use super::{Action, Time};
+use super::{Action, Time, probes};
 use crate::spec::RestartPolicy;
 
 /// A stop that brought no exit is given up this long after the grace period: the whole cgroup is killed instead.
@@ -56,7 +56,9 @@ pub fn will_run(policy: RestartPolicy, known: &Container) -> bool {
     match (&known.state, policy) {
         (State::Waiting { .. }, _) => true,
         (State::Running { .. }, _) | (State::Terminated { .. }, RestartPolicy::Never) => false,
-        (State::Terminated { exit, .. }, RestartPolicy::OnFailure) => exit.code != 0,
+        (State::Terminated { exit, .. }, RestartPolicy::OnFailure) => {
+            exit.code != 0 || known.probed.failed.is_some()
+        }
         (State::Terminated { .. }, RestartPolicy::Always) => true,
     }
 }
@@ -78,6 +80,9 @@ impl Plan {
         for known in facts.containers.iter().filter(|known| known.is_running()) {
             waiting = now < given_up;
             self.look_again = earliest(self.look_again, waiting.then_some(given_up));
+            if waiting {
+                self.ask(facts, known, now);
+            }
             if let State::Running { stopping: false, .. } = known.state {
                 let (uid, container, attempt) = (facts.pod.uid.clone(), known.name.clone(), known.attempt);
                 let until = begun + facts.pod.grace;
@@ -94,7 +99,7 @@ impl Plan {
     fn container(&mut self, facts: &Facts, known: &Container, circumstances: Circumstances, now: Time) {
         let due = match &known.state {
             State::Waiting { due } | State::Terminated { due, .. } => *due,
-            State::Running { .. } => return,
+            State::Running { stopping, .. } => return self.running(facts, known, *stopping, now),
         };
         if circumstances.queued || !will_run(facts.pod.restart_policy, known) {
             return;
@@ -109,6 +114,25 @@ impl Plan {
                 Some(_) => Action::StartContainer { uid, sandbox, container, attempt },
             },
         );
+    }
+
+    fn running(&mut self, facts: &Facts, known: &Container, stopping: bool, now: Time) {
+        self.ask(facts, known, now);
+        if let Some(until) = probes::wanted(facts, known).ends.filter(|_| !stopping) {
+            let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
+            let action = Action::StopContainer { uid, sandbox, container, attempt: known.attempt, until };
+            self.at(facts.sandbox.due, now, action);
+        }
+    }
+
+    fn ask(&mut self, facts: &Facts, known: &Container, now: Time) {
+        if facts.sandbox.state != SandboxState::Up {
+            return;
+        }
+        for (due, kind) in probes::wanted(facts, known).asks {
+            let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
+            self.at(due, now, Action::Probe { uid, sandbox, container, attempt: known.attempt, kind });
+        }
     }
 
     /// Plans `action`, now if it is `due`, else for later.

@@ -115,7 +115,7 @@ fn unready(facts: &Facts) -> String {
     let names: Vec<&str> = facts
         .containers
         .iter()
-        .filter(|known| !known.is_running())
+        .filter(|known| !facts.is_ready(known))
         .map(|known| known.name.as_str())
         .collect();
     format!("containers with unready status: [{}]", names.join(" "))
@@ -148,7 +148,8 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
         image: spec.map(|spec| spec.image.clone()).unwrap_or_default(),
         image_id: known.image_id.clone(),
         container_id: if ran { container_id(&facts.pod, &known.name, known.attempt) } else { String::new() },
-        ready: known.is_running(),
+        ready: facts.is_ready(known),
+        started: facts.is_started(known),
         restart_count: known.attempt,
         state,
         last_state,

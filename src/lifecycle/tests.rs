@@ -1,6 +1,7 @@
 //! Stories in virtual time: what happened on the left, what the node decided on the right.
 #![allow(clippy::unwrap_used)]
 
+mod probes;
 mod storm;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -8,7 +9,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Action, BackOff, Event, Facts, Found, Learnt, Node, Now, RunEnd, Running, status};
+use super::{Action, BackOff, Event, Facts, Found, Learnt, Node, Now, Outcome, RunEnd, Running, status};
 use crate::spec::{Container, Pod, RestartPolicy, Uid};
 use crate::status::{ContainerState, Exit, Failure, Reason, Wall};
 
@@ -93,6 +94,7 @@ fn learnt(action: &Action, at: u64) -> Learnt {
         Action::StartPod { .. } => Learnt::Pod { ip: None, attempts: BTreeMap::new() },
         Action::PullImage { .. } => Learnt::Image { id: "sha256:1".into(), message: "present".into() },
         Action::StartContainer { .. } => Learnt::Started { at: now(at).wall },
+        Action::Probe { .. } => Learnt::Probed { outcome: Outcome::Success, message: String::new() },
         _ => Learnt::Done,
     }
 }
@@ -111,6 +113,9 @@ fn show(action: &Action) -> String {
         }
         Action::StopContainer { uid, sandbox, container, attempt, until } => {
             format!("stop {}{container}#{attempt} until {}s", of(uid, *sandbox), until.as_secs())
+        }
+        Action::Probe { uid, sandbox, container, attempt, kind } => {
+            format!("probe {} {}{container}#{attempt}", kind.word(), of(uid, *sandbox))
         }
         Action::CleanPod { uid, sandbox } => format!("clean pod {}", of(uid, *sandbox)),
         Action::RemovePod { uid, sandbox, keep_logs } => {
@@ -788,11 +793,12 @@ fn found(
             container: "c".into(),
             attempt: *attempt,
             started: now(0).wall,
+            since: Duration::ZERO,
             stopping: false,
         })
         .collect();
     let ended = ended.iter().map(|(attempt, code)| end(90, *attempt, *code, 50)).collect();
-    Event::Found(Box::new(Found { facts, alive, running, ended, wanted }))
+    Event::Found(Box::new(Found { facts, alive, running, ended, wanted, jitter: 0 }))
 }
 
 /// As `holdfast down` without an agent has it, and an agent that died over that order.
@@ -877,7 +883,8 @@ fn a_finished_pod_is_not_run_again_by_the_next_agent() {
 #[test]
 fn a_sandbox_that_never_came_up_gives_its_pod_no_back_off() {
     let facts = Facts::new(pod("web", "web", ALWAYS), now(0).wall);
-    let never_up = Found { facts, alive: None, running: Vec::new(), ended: Vec::new(), wanted: true };
+    let (running, ended) = (Vec::new(), Vec::new());
+    let never_up = Found { facts, alive: None, running, ended, wanted: true, jitter: 0 };
     check(
         vec![(100, Happens(Event::Found(Box::new(never_up)))), (101, Happens(lost(1)))],
         "100s: clean pod, start pod ', pull ', start 'c#0

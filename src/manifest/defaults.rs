@@ -47,6 +47,10 @@ fn apply_to_container(container: &mut core::Container, host_network: bool) {
     for source in container.env.iter_mut().flatten().filter_map(|variable| variable.value_from.as_mut()) {
         apply_to_field(&mut source.field_ref);
     }
+    for probe in [&mut container.startup_probe, &mut container.liveness_probe, &mut container.readiness_probe]
+    {
+        probe.iter_mut().for_each(apply_to_probe);
+    }
     let resources = container.resources.get_or_insert_default();
     for amounts in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
         canonicalize(amounts);
@@ -84,6 +88,24 @@ fn apply_to_projected(volume: &mut core::Volume) {
 fn apply_to_field(field: &mut Option<core::ObjectFieldSelector>) {
     if let Some(field) = field {
         default(&mut field.api_version, "v1");
+    }
+}
+
+/// A zero is as good as absent, except for the delay.
+fn apply_to_probe(probe: &mut core::Probe) {
+    for (field, value) in [
+        (&mut probe.timeout_seconds, 1),
+        (&mut probe.period_seconds, 10),
+        (&mut probe.success_threshold, 1),
+        (&mut probe.failure_threshold, 3),
+    ] {
+        if field.unwrap_or_default() == 0 {
+            *field = Some(value);
+        }
+    }
+    if let Some(get) = &mut probe.http_get {
+        default(&mut get.path, "/");
+        default(&mut get.scheme, "HTTP");
     }
 }
 

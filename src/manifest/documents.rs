@@ -1,11 +1,11 @@
-//! ConfigMaps and Secrets: read, checked, and written down as what they last were when they were right.
+//! ConfigMaps and Secrets: read and checked.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::problems::Problems;
 use super::{decode, names};
@@ -93,27 +93,4 @@ fn keys(field: &str, values: &BTreeMap<String, Value>, problems: &mut Problems<'
     for key in values.keys() {
         super::sources::complain(&Path::of(field).key(key), names::document_key(key), problems);
     }
-}
-
-/// `document` as core/v1 JSON that [`read`] makes the same of. It holds its values, be they secret.
-pub fn write(document: &Document) -> Json {
-    let bytes = |values: &BTreeMap<String, Value>| -> Json {
-        let values = values.iter().map(|(key, value)| (key.clone(), json!(ByteString(value.0.clone()))));
-        Json::Object(values.collect())
-    };
-    let texts = || {
-        let texts = document.data.iter();
-        let texts = texts.map(|(key, value)| (key.clone(), json!(String::from_utf8_lossy(&value.0))));
-        Json::Object(texts.collect())
-    };
-    let mut json = json!({
-        "apiVersion": "v1",
-        "kind": document.kind.to_string(),
-        "metadata": {"name": document.name, "namespace": document.namespace},
-    });
-    match document.kind {
-        Kind::ConfigMap => (json["data"], json["binaryData"]) = (texts(), bytes(&document.binary)),
-        Kind::Secret => json["data"] = bytes(&document.data),
-    }
-    json
 }

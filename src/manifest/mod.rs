@@ -19,6 +19,7 @@ mod image_name;
 mod names;
 mod object;
 mod pod;
+mod probe;
 mod problems;
 mod projected;
 pub mod quantity;

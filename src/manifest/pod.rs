@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::problems::Problems;
 use super::quantity::Quantity;
-use super::{Context, decode, defaults, fields, identity, projected, sources, validate};
+use super::{Context, decode, defaults, fields, identity, probe, projected, sources, validate};
 use crate::spec;
 use crate::yaml::tree::Path;
 
@@ -138,12 +138,13 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
 
 fn container(
     pod: &core::Pod,
-    container: core::Container,
+    mut container: core::Container,
     path: &Path,
     problems: &mut Problems<'_>,
 ) -> spec::Container {
     let env = sources::env(pod, &container, &path.key("env"), problems);
     let env_from = sources::env_from(&container, &path.key("envFrom"), problems);
+    let probes = probe::all(&mut container);
     let mount = |mount: core::VolumeMount| spec::VolumeMount {
         volume: mount.name,
         path: mount.mount_path,
@@ -167,6 +168,7 @@ fn container(
         stdin: container.stdin.unwrap_or_default(),
         stdin_once: container.stdin_once.unwrap_or_default(),
         tty: container.tty.unwrap_or_default(),
+        probes,
     }
 }
 

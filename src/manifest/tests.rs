@@ -195,3 +195,99 @@ fn more_problems_than_anybody_reads_are_cut() {
     let documents = "a: 1\n---\n".repeat(500);
     assert_eq!(problems(&documents).len(), 101);
 }
+
+/// Of a container with `ports` and this probe of `kind`: what is wrong with it.
+fn wrong_with(kind: &str, probe: Value) -> Vec<String> {
+    let ports = json!([{"name": "http", "containerPort": 8080}]);
+    let container = json!({"name": "c", "image": "a:1", "ports": ports, kind: probe});
+    let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [container]}});
+    let problems = read("x.json", manifest.to_string().as_bytes(), &context()).problems;
+    let path = format!("spec.containers[0].{kind}");
+    let short = |path_of: &str| path_of.strip_prefix(&path).unwrap().trim_start_matches('.').to_owned();
+    problems.iter().map(|problem| format!("{}: {}", short(&problem.path), problem.message)).collect()
+}
+
+/// Reference C.1, and what the API server refuses.
+#[test]
+fn a_wrong_probe_is_refused_with_its_field() {
+    let (live, ready) = ("livenessProbe", "readinessProbe");
+    let exec = |more: Value| {
+        let mut probe = json!({"exec": {"command": ["true"]}});
+        more.as_object().unwrap().iter().for_each(|(name, value)| probe[name] = value.clone());
+        probe
+    };
+    let get = |field: &str, value: Value| {
+        let mut get = json!({"port": 80});
+        get[field] = value;
+        json!({ "httpGet": get })
+    };
+    let socket = |port: Value| json!({"tcpSocket": {"port": port}});
+    for (kind, probe, expected) in [
+        (live, exec(json!({})), ""),
+        (live, exec(json!({"timeoutSeconds": 0, "periodSeconds": 0, "failureThreshold": 0})), ""),
+        (live, json!({}), ": asks nothing"),
+        (live, exec(json!({"tcpSocket": {"port": 1}})), ": must not ask in more than one way"),
+        (live, json!({"exec": {}}), "exec.command: must not be empty"),
+        (live, json!({"exec": {"command": ["a\0"]}}), "exec.command[0]: must not contain a NUL character"),
+        (live, exec(json!({"periodSeconds": -1})), "periodSeconds: must not be negative"),
+        (live, exec(json!({"successThreshold": 2})), "successThreshold: must be 1 for a liveness probe"),
+        (ready, exec(json!({"successThreshold": 2})), ""),
+        (live, exec(json!({"terminationGracePeriodSeconds": 5})), ""),
+        (
+            live,
+            exec(json!({"terminationGracePeriodSeconds": 0})),
+            "terminationGracePeriodSeconds: must be between 1 and 31622400 seconds",
+        ),
+        (
+            ready,
+            exec(json!({"terminationGracePeriodSeconds": 5})),
+            "terminationGracePeriodSeconds: must not be set: a readiness probe ends nothing",
+        ),
+        (live, socket(json!("http")), ""),
+        (live, socket(json!("8080")), ""),
+        (live, socket(json!(0)), "tcpSocket.port: must be between 1 and 65535"),
+        (live, socket(json!("65536")), "tcpSocket.port: must be between 1 and 65535"),
+        (live, socket(json!("https")), "tcpSocket.port: no port of the container is called \"https\""),
+        (live, get("scheme", json!("http")), "httpGet.scheme: must be one of HTTP, HTTPS"),
+        (live, get("host", json!("localhost")), ""),
+        (
+            live,
+            get("host", json!("example.com")),
+            "httpGet.host: not supported yet: names of hosts in probes",
+        ),
+        (
+            live,
+            get("httpHeaders", json!([{"name": "A B", "value": ""}])),
+            "httpGet.httpHeaders[0].name: must be letters, digits and '-', like X-Probe",
+        ),
+        (
+            live,
+            get("httpHeaders", json!([{"name": "A", "value": "b\r\nHost: c"}])),
+            "httpGet.httpHeaders[0].value: must not contain control characters",
+        ),
+    ] {
+        let told = probe.to_string();
+        assert_eq!(wrong_with(kind, probe).join("\n"), expected, "{told}");
+    }
+}
+
+/// Reference C.1.
+#[test]
+fn a_probe_gets_the_kubelets_defaults() {
+    let probe = json!({"httpGet": {"port": "http", "path": "healthz?a=b"}, "timeoutSeconds": 0});
+    let ports = json!([{"name": "http", "containerPort": 8080}]);
+    let container = json!({"name": "c", "image": "a:1", "ports": ports, "startupProbe": probe});
+    let pod = pod("a", json!({"containers": [container]}));
+    let probe = pod.containers[0].probes.startup.clone().unwrap();
+    let seconds = |seconds| std::time::Duration::from_secs(seconds);
+    assert_eq!(
+        (probe.initial_delay, probe.timeout, probe.period, probe.grace),
+        (seconds(0), seconds(1), seconds(10), None)
+    );
+    assert_eq!((probe.success_threshold, probe.failure_threshold), (1, 3));
+    let crate::spec::Check::Http(get) = probe.check else { panic!("no httpGet") };
+    assert_eq!((get.port, &*get.path, get.host), (8080, "/healthz?a=b", None));
+    let object: Value = serde_json::from_str(&pod.object).unwrap();
+    let shown = &object["spec"]["containers"][0]["startupProbe"];
+    assert_eq!((&shown["periodSeconds"], &shown["httpGet"]["scheme"]), (&json!(10), &json!("HTTP")));
+}

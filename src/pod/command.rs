@@ -29,6 +29,12 @@ pub struct Command {
     pub kill_at: Option<Duration>,
     /// When its own timeout ends, on CLOCK_BOOTTIME.
     pub timeout_at: Option<Duration>,
+    /// Whether whoever asked wants to know what it cost.
+    pub measured: bool,
+    /// The process ID of its worker, until that was reaped.
+    pub worker: i32,
+    /// Processor time that its worker used, once that was reaped.
+    pub cpu: Duration,
 }
 
 /// Where a command is in its life.

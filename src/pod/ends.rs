@@ -73,12 +73,21 @@ impl Process {
                 _ => {}
             }
         }
+        if let Some(command) = self.commands.iter_mut().find(|command| command.worker == ended.pid) {
+            (command.worker, command.cpu) = (0, ended.cpu);
+        }
         let Some(command) = self.commands.iter().find(|command| command.pid() == ended.pid) else {
             return false;
         };
         let key = command.key;
         match command.stage {
-            Stage::Running(_) => self.command_ended(key, &Reply::Exited { code: ended.code }),
+            Stage::Running(_) => {
+                if command.measured {
+                    let cpu = command.cpu + ended.cpu;
+                    self.connections.send(command.asker, &Reply::Spent { cpu });
+                }
+                self.command_ended(key, &Reply::Exited { code: ended.code });
+            }
             Stage::Starting(_) => {
                 self.hear_of_command(key);
                 self.worker_of_command_ended(key, ended);

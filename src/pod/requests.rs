@@ -226,8 +226,19 @@ impl Process {
         let now = clock::boottime();
         let timeout_at = exec.timeout.map(|timeout| now.saturating_add(timeout));
         let kill_at = Some(timeout_at.unwrap_or(Duration::MAX).min(now + START));
-        let stage = Stage::Starting(worker);
-        self.commands.push(Command { key, name, cgroup, container, asker, stage, kill_at, timeout_at });
+        self.commands.push(Command {
+            key,
+            name,
+            cgroup,
+            container,
+            asker,
+            kill_at,
+            timeout_at,
+            measured: exec.measured,
+            worker: worker.pid,
+            cpu: Duration::ZERO,
+            stage: Stage::Starting(worker),
+        });
     }
 
     /// Whoever asked is gone: its commands end, and nobody reads along for it.

@@ -127,6 +127,9 @@ pub struct Exec {
     /// Kill everything the command started after this long.
     #[serde(default)]
     pub timeout: Option<Duration>,
+    /// Whether to tell what it cost, by [`Reply::Spent`]. An older pod process does not.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 /// The size of a terminal, in characters.
@@ -171,6 +174,11 @@ pub enum Reply {
     Missed {
         /// Since the last time this was told.
         bytes: u64,
+    },
+    /// What an exec'ed command cost, just before its end, to whoever asked for that.
+    Spent {
+        /// Processor time of the command, and of what started it in the container.
+        cpu: Duration,
     },
     /// An exec'ed command ended, or the container that was attached to.
     Exited {

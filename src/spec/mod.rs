@@ -8,12 +8,14 @@
 
 mod document;
 mod pod;
+mod probe;
 mod resources;
 mod source;
 mod volume;
 
 pub use document::{Document, DocumentName, Documents, Kind, Value};
 pub use pod::{Container, DnsPolicy, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
+pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};
 pub use volume::{HostPathType, Volume, VolumeSource};

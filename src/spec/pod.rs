@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EnvFrom, Qos, Resources, ValueSource, Volume};
+use super::{EnvFrom, Probes, Qos, Resources, ValueSource, Volume};
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,6 +127,9 @@ pub struct Container {
     /// `tty`: its stdin, stdout and stderr are a terminal.
     #[serde(default)]
     pub tty: bool,
+    /// `startupProbe`, `livenessProbe`, `readinessProbe`.
+    #[serde(default)]
+    pub probes: Probes,
 }
 
 /// One environment variable with its value as written.

@@ -89,6 +89,9 @@ pub struct ContainerStatus {
     pub last_state: Option<Exit>,
     /// Whether it is ready.
     pub ready: bool,
+    /// Whether it runs and its startup probe, where it has one, succeeded.
+    #[serde(default)]
+    pub started: bool,
     /// Number of the latest run, from 0.
     pub restart_count: u32,
 }

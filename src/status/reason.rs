@@ -37,6 +37,8 @@ pub enum Reason {
     Killing,
     BackOff,
     Failed,
+    Unhealthy,
+    ProbeWarning,
     SandboxChanged,
     FailedKillPod,
     FailedCreatePodSandBox,

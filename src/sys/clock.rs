@@ -11,6 +11,11 @@ pub fn boottime() -> Duration {
     read(ClockId::CLOCK_BOOTTIME)
 }
 
+/// Processor time that the calling thread used since it began.
+pub fn of_thread() -> Duration {
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// The wall clock, for display only: edge boxes boot in 1970, and then it jumps.
 pub fn wall() -> Wall {
     let now = read(ClockId::CLOCK_REALTIME);

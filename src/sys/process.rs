@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -141,6 +142,8 @@ pub struct Ended {
     pub code: i32,
     /// The signal that ended it, also one without a name.
     pub signal: Option<i32>,
+    /// Processor time that it used, with those whose end it waited for.
+    pub cpu: Duration,
 }
 
 /// Takes one child that ended, whichever; `None` when there is none now.
@@ -148,9 +151,11 @@ pub struct Ended {
 /// Not by `nix`, which loses a child that a real-time signal ended.
 pub fn reap() -> Option<Ended> {
     let mut status = 0;
+    // SAFETY: `rusage` is plain data, for which zeros are a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     let pid = loop {
-        // SAFETY: the pointer is to one integer that lives until the call returns.
-        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        // SAFETY: the pointers are to an integer and a `rusage` that live until the call returns.
+        let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage) };
         if pid >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
             break pid;
         }
@@ -160,7 +165,13 @@ pub fn reap() -> Option<Ended> {
     }
     let signal = libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status));
     let code = signal.map_or_else(|| libc::WEXITSTATUS(status), |signal| 128 + signal);
-    Some(Ended { pid, code, signal })
+    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+    Some(Ended { pid, code, signal, cpu })
+}
+
+fn time(of: libc::timeval) -> Duration {
+    let (seconds, micros) = (u64::try_from(of.tv_sec), u64::try_from(of.tv_usec));
+    Duration::from_secs(seconds.unwrap_or(0)) + Duration::from_micros(micros.unwrap_or(0))
 }
 
 /// Sends a signal by number, also one without a name. A process that is gone is success.

@@ -36,6 +36,8 @@ const USAGE: &str = "usage: workload COMMAND
   steps FILE STEP…            append a byte to FILE; the n-th run does the n-th STEP: an exit code, or run
   watch DIRECTORY             hold an inotify watch on it, as a kubelet does, until SIGTERM
   listen PORT                 answer every TCP connection with one HTTP page; SIGTERM ends it
+  serve PORT DIRECTORY        answer a GET of /NAME by the bytes of DIRECTORY/NAME, and print it; SIGTERM ends it
+  there FILE                  exit with 0 if it is there, else with 1 and a word about it
   eat-memory MIB              touch that much memory, then sleep
   write-lines N BYTES [MS]    print N lines of BYTES each, MS milliseconds apart, then as trap-term
   flood                       print lines as fast as they are taken
@@ -71,6 +73,13 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
             trap_term(0);
         }
         ["listen", port] => listen(port.parse().unwrap()),
+        ["serve", port, directory] => serve(port.parse().unwrap(), directory),
+        ["there", file] => {
+            if !fs::exists(file).unwrap() {
+                println!("{file} is not there");
+                exit(1);
+            }
+        }
         ["eat-memory", mib] => eat_memory(mib.parse().unwrap()),
         ["write-lines", lines, bytes] => write_lines(lines, bytes, "0"),
         ["write-lines", lines, bytes, pause_ms] => write_lines(lines, bytes, pause_ms),
@@ -171,6 +180,28 @@ fn listen(port: u16) -> ! {
         }
     });
     println!("listening on {port}");
+    trap_term(0)
+}
+
+/// What the files hold is a whole answer, status line and all.
+fn serve(port: u16, directory: &str) -> ! {
+    term_signals().thread_block().unwrap();
+    let listener = TcpListener::bind(("0.0.0.0", port)).unwrap();
+    println!("serving {directory} on {port}");
+    let directory = directory.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or_default();
+            let request = String::from_utf8_lossy(&request[..length]);
+            let path = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
+            println!("asked for /{path}");
+            let missing = || b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec();
+            let answer = fs::read(format!("{directory}/{path}")).unwrap_or_else(|_| missing());
+            let _ = stream.write_all(&answer);
+        }
+    });
     trap_term(0)
 }
 

@@ -131,6 +131,7 @@ fn published_files_are_what_their_document_says() {
     let table = |file: &str| Checked { table: &documented[file], met: BTreeSet::new() };
     let (mut pods, mut node, mut manifests) =
         (table("pods/<uid>/status.json"), table("node.json"), table("manifests.json"));
+    let mut probes = table("probes.json");
     let mut status = table("What is in a Pod's status");
     let world = World::new();
     let mut look = || {
@@ -142,10 +143,12 @@ fn published_files_are_what_their_document_says() {
         }
         node.value("", &read(&world.runtime.join("node.json")).unwrap());
         manifests.value("", &read(&world.runtime.join("manifests.json")).unwrap());
+        probes.value("", &read(&world.runtime.join("probes.json")).unwrap());
     };
 
     let mounts = json!([{"name": "tmp", "mountPath": "/tmp", "readOnly": true}]);
-    let rich = json!({"resources": {"limits": {"cpu": "500m"}}, "volumeMounts": mounts});
+    let rich = json!({"resources": {"limits": {"cpu": "500m"}}, "volumeMounts": mounts,
+        "readinessProbe": {"exec": {"command": ["/workload", "echo"]}}});
     let mut rich = with_main(pod("rich", &["trap-term"]), rich);
     rich["metadata"]["labels"] = json!({"app": "web"});
     let volumes = json!([{"name": "tmp", "emptyDir": {}}]);
@@ -188,5 +191,6 @@ fn published_files_are_what_their_document_says() {
     pods.finish("status.json");
     node.finish("node.json");
     manifests.finish("manifests.json");
+    probes.finish("probes.json");
     status.finish("a Pod's status");
 }

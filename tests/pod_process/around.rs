@@ -129,6 +129,7 @@ fn nonsense_is_answered_and_harms_nobody() {
             terminal: false,
             size: None,
             timeout: None,
+            measured: false,
         }),
         &[],
     );
@@ -243,8 +244,14 @@ fn a_command_reads_what_it_is_given() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let (mut output, to) = std::io::pipe().unwrap();
     let mut client = world.client();
-    let exec =
-        Exec { name: "c".into(), args: vec!["cat".into()], terminal: false, size: None, timeout: None };
+    let exec = Exec {
+        name: "c".into(),
+        args: vec!["cat".into()],
+        terminal: false,
+        size: None,
+        timeout: None,
+        measured: false,
+    };
     client.send(&Request::Exec(exec), &[reader.as_fd(), to.as_fd(), to.as_fd()]);
     drop((reader, to));
     writer.write_all(b"hello").unwrap();

@@ -57,7 +57,8 @@ fn read_until(from: &mut File, holds: impl Fn(&str) -> bool) -> String {
 fn in_terminal(world: &World, args: &[&str], size: Size) -> (Seat, File) {
     let seat = Seat::new(world);
     let args = args.iter().map(|&word| word.to_owned()).collect();
-    let exec = Exec { name: "c".into(), args, terminal: true, size: Some(size), timeout: None };
+    let exec =
+        Exec { name: "c".into(), args, terminal: true, size: Some(size), timeout: None, measured: false };
     seat.send(&Request::Exec(exec), &[]);
     match seat.hear() {
         (Reply::Started { .. }, mut ends) if ends.len() == 1 => (seat, File::from(ends.remove(0))),
@@ -149,7 +150,8 @@ fn a_multiplexer_that_is_none_gives_no_terminal_and_harms_nobody() {
         world.start(world.request("c", attempt, &config));
         let seat = Seat::new(&world);
         let args = vec!["/bin/true".to_owned()];
-        let exec = Exec { name: "c".into(), args, terminal: true, size: Some(SIZE), timeout: None };
+        let exec =
+            Exec { name: "c".into(), args, terminal: true, size: Some(SIZE), timeout: None, measured: false };
         seat.send(&Request::Exec(exec), &[]);
         let (Reply::Failed(failure), _) = seat.hear() else { panic!() };
         assert!(failure.message.contains("/dev/pts/ptmx: it is no multiplexer"), "{failure}");

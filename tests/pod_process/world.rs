@@ -204,7 +204,8 @@ impl World {
 
     pub fn exec_with(&self, args: &[&str], change: impl FnOnce(&mut Exec)) -> Running {
         let args = args.iter().map(|&word| word.to_owned()).collect();
-        let mut exec = Exec { name: "c".to_owned(), args, terminal: false, size: None, timeout: None };
+        let mut exec =
+            Exec { name: "c".to_owned(), args, terminal: false, size: None, timeout: None, measured: false };
         change(&mut exec);
         let (reader, writer) = std::io::pipe().unwrap();
         let null = File::open("/dev/null").unwrap();

@@ -1,7 +1,6 @@
-# One emulated machine, for run.sh and power-cut.sh, and parts of it for systemd.sh: its kernel, initramfs, disk, console and end.
+# One emulated machine, for run.sh and power-cut.sh, and parts of it for managers.sh: its kernel, initramfs, disk, console and end.
 #
-# The binary is that of `make dist`, dist/holdfast-ARCHITECTURE-unknown-linux-musl with the tests' workload beside it, or
-# what HOLDFAST_BINARY and HOLDFAST_WORKLOAD name; a q35 takes the machine's own release build too.
+# The program and the tests' workload are those of build/musl.sh, or what HOLDFAST_BINARY and HOLDFAST_WORKLOAD name.
 
 vm=$("$here/tests/vm/packages.sh")
 export PATH="$vm/bin:$PATH:/usr/sbin:/sbin"
@@ -36,18 +35,17 @@ machine() {
     esac
     emulator=$*
     kernel=$vm/kernel/$architecture
-    binary=${HOLDFAST_BINARY-}
-    workload=${HOLDFAST_WORKLOAD-}
-    for built in "$here/dist" "$here/target/dist-build/$platform-unknown-linux-musl/release" \
-        "$here/target/$platform-unknown-linux-gnu/release"; do
-        for name in "holdfast-$platform-unknown-linux-musl" holdfast; do
-            [ -n "$binary" ] || [ ! -f "$built/$name" ] || binary=$built/$name
-        done
-        for name in "workload-$platform-unknown-linux-musl" examples/workload; do
-            [ -n "$workload" ] || [ ! -f "$built/$name" ] || workload=$built/$name
-        done
+    programs $platform
+}
+
+# programs ARCHITECTURE: what it runs, `binary` and `workload`.
+programs() {
+    built=$here/target/dist/$1-unknown-linux-musl/release
+    binary=${HOLDFAST_BINARY:-$built/holdfast}
+    workload=${HOLDFAST_WORKLOAD:-$built/examples/workload}
+    for program in "$binary" "$workload"; do
+        [ -f "$program" ] || fail "no $program: build/musl.sh $1-unknown-linux-musl"
     done
-    [ -f "$binary" ] && [ -f "$workload" ] || fail "no program for $platform: make dist"
 }
 
 # busybox, the modules, the binary, the stories.

@@ -6,7 +6,7 @@ use clap::builder::StyledStr;
 /// Headings, and the verbs below each; what is in none comes last.
 const GROUPS: &[(&str, &[&str])] = &[
     ("See what there is", &["get", "describe", "logs", "events", "top", "status"]),
-    ("Work in containers", &["exec", "attach", "cp"]),
+    ("Work in containers", &["exec", "attach", "cp", "port-forward"]),
     ("Change what runs, besides the manifests", &["restart", "down"]),
     ("Prepare and check", &["check", "image", "config", "doctor"]),
     ("Run the node", &["agent", "demo"]),
@@ -77,6 +77,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("See what a pod's first container writes from now on", "holdfast attach web"),
             ("Sit down at a container that has a terminal", "holdfast attach -it shell"),
+        ],
+    ),
+    (
+        "port-forward",
+        &[
+            ("Reach port 80 in a pod as localhost:8080", "holdfast port-forward web 8080:80"),
+            ("Reach the port that its manifest calls http, by any port", "holdfast port-forward web :http"),
         ],
     ),
     (

@@ -14,6 +14,7 @@ mod get;
 mod help;
 mod image;
 mod logs;
+mod port_forward;
 mod status;
 mod top;
 
@@ -36,8 +37,9 @@ pub use image::{
     Image, ImageImport, ImageInspect, ImageLs, ImageOutput, ImageRm, ImageVerb, ImageVerify, InspectOutput,
 };
 pub use logs::Logs;
+pub use port_forward::PortForward;
 pub use status::{Report, Status};
-pub use top::{Sort, Top, TopNode, TopPods};
+pub use top::{Sort, Top, TopNode, TopPods, TopProbes};
 
 use super::colour::When;
 use crate::config as configuration;
@@ -99,6 +101,8 @@ pub enum Verb {
     Top(Top),
     /// Watch what a container prints from now on, and write to what it reads
     Attach(Attach),
+    /// Let what connects to a port of this node speak to a port in a pod
+    PortForward(PortForward),
     /// Take in, list, look at and remove images
     Image(Image),
     /// End a pod's containers and start them anew

@@ -13,6 +13,9 @@ pub enum Top {
     /// Processors and memory of the node, during one second from now
     #[command(visible_alias = "nodes", alias = "no")]
     Node(TopNode),
+    /// What probes are answered, and what they cost
+    #[command(long_flag = "probes", visible_alias = "probe")]
+    Probes(TopProbes),
 }
 
 /// Which pods, and how.
@@ -43,6 +46,19 @@ pub struct TopPods {
     /// More columns: processes, and bytes read and written since the container started
     #[arg(long)]
     pub wide: bool,
+}
+
+/// Which probes, and how.
+#[derive(Debug, Args)]
+pub struct TopProbes {
+    #[command(flatten)]
+    pub namespace: Namespace,
+    /// Pods of all namespaces
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Leave the head out
+    #[arg(long)]
+    pub no_headers: bool,
 }
 
 /// How.

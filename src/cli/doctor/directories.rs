@@ -21,6 +21,7 @@ pub fn check(place: &Place) -> Findings {
         data.own(),
         data.pods(),
         data.store(),
+        data.last_good(),
     ];
     for path in &ours {
         look(&mut findings, path, |findings, found| own(findings, path, found));

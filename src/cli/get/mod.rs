@@ -24,6 +24,7 @@ use serde_json::ser::PrettyFormatter;
 use serde_json::{Serializer, Value};
 
 use super::args::{EventType, Events, Get};
+use super::field::{list, text};
 use super::harmless;
 use super::jsonpath::Template;
 use super::select::{Fields, Labels};
@@ -206,6 +207,10 @@ impl Request {
             } else if found.missing.is_empty() && all.len() == 1 {
                 say(&self.nothing(runtime, query)?);
             }
+            if kind == Kind::Pods {
+                let verdict: Option<Value> = read::file(&runtime.manifests())?;
+                old_versions(&verdict.unwrap_or_default(), &objects).iter().for_each(|line| say(line));
+            }
         }
         if tables.is_empty() && all.len() > 1 && all.iter().all(|(_, found)| found.missing.is_empty()) {
             say("No resources found");
@@ -263,6 +268,27 @@ fn say_problem(runtime: &Runtime) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Of the pods listed, which are not what their file holds now: whoever looks only at pods must not miss it.
+fn old_versions(verdict: &Value, pods: &[&Value]) -> Vec<String> {
+    let listed = |pod: &Value| {
+        pods.iter().any(|known| {
+            let metadata = &known["metadata"];
+            metadata["name"] == pod["name"] && metadata["namespace"] == pod["namespace"]
+        })
+    };
+    let mut lines = Vec::new();
+    for file in list(verdict, "/files") {
+        for pod in list(file, "/pods").iter().filter(|pod| pod["last_good"] == true && listed(pod)) {
+            let (file, pod) = (text(file, "/name"), text(pod, "/name"));
+            lines.push(format!(
+                "warning: {file} is wrong, and {pod} runs as the file was when it was last right: \
+                 `holdfast describe manifest {file}` says why"
+            ));
+        }
+    }
+    lines
 }
 
 /// Writes what a template gave: to a terminal harmless, into a file or pipe as it is.

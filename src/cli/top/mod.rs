@@ -3,6 +3,7 @@
 //! Processor time is what was used between two looks that are [`INTERVAL`] apart; memory is that of the second look. A
 //! kubelet's figures are the mean of ten seconds and more, and late by as much.
 
+mod probes;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub fn top(runtime: &Runtime, top: &Top) -> Result<()> {
     match top {
         Top::Pods(asked) => pods(runtime, asked),
         Top::Node(asked) => node_use(runtime, asked),
+        Top::Probes(asked) => probes::probes(runtime, asked),
     }
 }
 

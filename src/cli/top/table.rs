@@ -99,12 +99,12 @@ fn mebibytes(bytes: u64) -> String {
 }
 
 /// A line; a tab after each cell makes the last a column too.
-fn joined(cells: &[impl AsRef<str>]) -> String {
+pub fn joined(cells: &[impl AsRef<str>]) -> String {
     let cells = cells.iter().flat_map(|cell| [cell.as_ref(), "\t"]);
     cells.chain(["\n"]).collect()
 }
 
 /// kubectl's columns: at least 6 wide, 3 apart.
-fn layout(table: &str) -> String {
+pub fn layout(table: &str) -> String {
     tabs::align(table, 6, 3).lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }

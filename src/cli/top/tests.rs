@@ -114,3 +114,36 @@ fn the_nodes_processors_and_memory_are_the_kernels() {
     let meminfo = "MemTotal: 1000 kB\nMemFree: 300 kB\nInactive: 9 kB\nInactive(file): 200 kB\n";
     assert_eq!(working_set(meminfo), 500 << 10);
 }
+
+#[test]
+fn probes_are_shown_with_what_a_run_costs() {
+    let probe = |pod: &str, kind: &str| crate::api::published::Probe {
+        namespace: "default".into(),
+        pod: pod.into(),
+        uid: "1".into(),
+        container: "c".into(),
+        kind: kind.into(),
+        period: 10,
+        last: "success".into(),
+        at: crate::status::Wall(0),
+        runs: 4,
+        failures: 1,
+        wall_ns: 50_000_000,
+        cpu_ns: 9_000_000,
+    };
+    let asked = crate::cli::args::TopProbes {
+        namespace: crate::cli::args::Namespace { namespace: "default".into() },
+        all_namespaces: false,
+        no_headers: false,
+    };
+    assert_eq!(
+        super::probes::table(
+            vec![probe("web", "readiness"), probe("web", "liveness"), probe("db", "startup")],
+            &asked
+        ),
+        "POD   CONTAINER   PROBE       PERIOD   LAST      RUNS   FAILURES   CPU/RUN   TIME/RUN\n\
+         db    c           startup     10s      success   4      1          2.2ms     12.5ms\n\
+         web   c           liveness    10s      success   4      1          2.2ms     12.5ms\n\
+         web   c           readiness   10s      success   4      1          2.2ms     12.5ms\n"
+    );
+}

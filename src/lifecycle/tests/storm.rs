@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{end, learnt, now, pod};
-use crate::lifecycle::{Action, BackOff, Event, Node};
-use crate::spec::{Pod, RestartPolicy, Uid};
+use crate::lifecycle::{Action, BackOff, Event, Facts, Learnt, Node, Outcome};
+use crate::spec::{Check, Pod, Probe, Probes, RestartPolicy, Uid};
 use crate::status::{Failure, Reason};
 
 const DAY: u64 = 24 * 3600;
@@ -35,6 +36,9 @@ fn after_a_day_of_bad_luck_exactly_what_is_wanted_runs() {
             world.edit(edit * 1200, &format!("pod-{}", edit % 10));
         }
         world.play();
+        let all = world.node.all();
+        let settled = |facts: &Facts| facts.containers.iter().all(|known| facts.is_ready(known));
+        assert!(all.into_iter().all(settled), "seed {seed}: all are ready");
         let wanted: BTreeSet<&Uid> = world.wanted.values().map(|pod| &pod.uid).collect();
         assert_eq!(world.running.keys().collect::<BTreeSet<_>>(), wanted, "seed {seed}");
         assert_eq!(world.up.keys().collect::<BTreeSet<_>>(), wanted, "seed {seed}");
@@ -67,15 +71,35 @@ impl World {
         let again = self.roll(3) == 0;
         let pod = match old {
             Some(old) if again => old,
-            _ => pod(&format!("{name}-at-{at}"), name, RestartPolicy::Always),
+            _ => self.probed(&pod(&format!("{name}-at-{at}"), name, RestartPolicy::Always)),
         };
         let back = at + self.roll(20);
         self.tell(back, Event::ManifestSet(pod.clone()));
         self.wanted.insert(name.to_owned(), pod);
     }
 
+    /// With probes, whichever.
+    fn probed(&mut self, pod: &Pod) -> Arc<Pod> {
+        let mut pod = pod.clone();
+        let mut probe = || {
+            let (delay, period) = (self.roll(100), 300 + self.roll(300));
+            (self.roll(2) == 0).then(|| Probe {
+                check: Check::Exec(Vec::new()),
+                initial_delay: Duration::from_secs(delay),
+                timeout: Duration::from_secs(1),
+                period: Duration::from_secs(period),
+                success_threshold: 1,
+                failure_threshold: 2,
+                grace: None,
+            })
+        };
+        pod.containers[0].probes = Probes { startup: probe(), liveness: probe(), readiness: probe() };
+        Arc::new(pod)
+    }
+
     fn play(&mut self) {
-        while let Some((at, event)) = self.next() {
+        // Probes go on for ever.
+        while let Some((at, event)) = self.next().filter(|(at, _)| *at < 2 * DAY) {
             self.steps += 1;
             if let Event::Exited { uid, sandbox, end } = &event {
                 if self.up.get(uid) != Some(sandbox) || self.running.get(uid) != Some(&end.attempt) {
@@ -148,6 +172,17 @@ impl World {
                 if let Action::RemovePod { keep_logs: false, .. } = action {
                     self.highest.remove(&uid);
                 }
+            }
+            Action::Probe { sandbox, attempt, .. } => {
+                let what = format!("{uid} {sandbox} {attempt}");
+                if self.up.get(&uid) == Some(sandbox) && luck_turned {
+                    assert_eq!(self.running.get(&uid), Some(attempt), "{what} is asked and does not run");
+                }
+                let outcome = if bad { Outcome::Failure } else { Outcome::Success };
+                let answer = Learnt::Probed { outcome, message: String::new() };
+                let failure = Failure::new(Reason::Unhealthy, "no luck");
+                let result = if bad && self.roll(4) == 0 { Err(failure) } else { Ok(answer) };
+                return self.tell(done, Event::Done { action, result });
             }
             _ => (),
         }

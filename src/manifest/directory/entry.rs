@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::Seen;
 use crate::manifest::uses::Use;
 use crate::manifest::verdict::{Problem, Severity};
-use crate::manifest::{Reading, Refused, problems};
+use crate::manifest::{Beside, Reading, Refused, problems};
 use crate::spec;
 use crate::yaml::tree::Path;
 use crate::yaml::tree::Position;
@@ -23,6 +23,8 @@ pub struct Entry {
     pub documents: Vec<HeldDocument>,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
+    /// Whether nothing of it was refused when it was last looked at.
+    pub right: bool,
 }
 
 /// A pod of a file.
@@ -66,9 +68,18 @@ impl Entry {
         });
     }
 
-    /// As [`Entry::remember`], of a ConfigMap or Secret.
-    pub fn remember_document(&mut self, document: Arc<spec::Document>) {
-        self.documents.push(HeldDocument { document, at: Position::START, last_good: true });
+    /// Takes what the file held when all of it was last right; what is known of it already is newer.
+    pub fn recall(&mut self, reading: Reading) {
+        for recalled in held(reading.pods, reading.beside, true) {
+            if !self.pods.iter().any(|known| known.pod.full_name() == recalled.pod.full_name()) {
+                self.pods.push(recalled);
+            }
+        }
+        for (document, at) in reading.documents.into_iter().zip(reading.places) {
+            if !self.documents.iter().any(|known| known.document.full_name() == document.full_name()) {
+                self.documents.push(HeldDocument { document, at, last_good: true });
+            }
+        }
     }
 
     /// Takes what the file holds now. What is refused of it goes on as it was last right.
@@ -86,16 +97,10 @@ impl Entry {
             |name: &String| !replaced(name) && reading.refused.iter().any(|refused| keeps(refused, name));
         let kept = old.into_iter().zip(&ran).filter(|(_, name)| goes_on(name));
         let kept: Vec<_> = kept.map(|(held, _)| Held { last_good: true, ..held }).collect();
-        let new = reading.pods.into_iter().zip(reading.beside).map(|(pod, beside)| Held {
-            pod,
-            at: beside.at,
-            last_good: false,
-            uses: beside.uses,
-            document: beside.document,
-            content: None,
-        });
-        self.pods = new.chain(kept).collect();
-        self.renew(reading.documents, reading.places, reading.refused.is_empty());
+        let right = reading.refused.is_empty();
+        self.pods = held(reading.pods, reading.beside, false).chain(kept).collect();
+        self.renew(reading.documents, reading.places, right);
+        self.right = right;
         self.problems = reading.problems;
     }
 
@@ -117,6 +122,7 @@ impl Entry {
 
     /// The file cannot be read, for `reason`; what runs of it goes on.
     pub fn spoil(&mut self, reason: &str) {
+        self.right = false;
         self.pods.iter_mut().for_each(|held| held.last_good = true);
         self.documents.iter_mut().for_each(|held| held.last_good = true);
         let problem = problems::problem(
@@ -145,6 +151,18 @@ impl Entry {
             _ => None,
         }
     }
+}
+
+/// `pods`, each with what is known beside it.
+fn held(pods: Vec<Arc<spec::Pod>>, beside: Vec<Beside>, last_good: bool) -> impl Iterator<Item = Held> {
+    pods.into_iter().zip(beside).map(move |(pod, beside)| Held {
+        pod,
+        at: beside.at,
+        last_good,
+        uses: beside.uses,
+        document: beside.document,
+        content: None,
+    })
 }
 
 /// Endings of what editors and package tools leave beside a file.

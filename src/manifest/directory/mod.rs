@@ -10,7 +10,6 @@
 
 mod entry;
 mod judge;
-mod last_good;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +43,16 @@ pub enum FileContent {
     Unreadable(String),
 }
 
+impl FileContent {
+    /// What was read; nothing of what is no file.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            FileContent::Bytes(bytes) => bytes,
+            _ => &[],
+        }
+    }
+}
+
 /// The manifests directory.
 #[derive(Debug)]
 pub struct Directory {
@@ -63,6 +72,23 @@ impl Directory {
     pub fn remember(&mut self, pod: Arc<spec::Pod>) {
         let name = pod.origin.rsplit('/').next().unwrap_or_default().to_owned();
         self.files.entry(name).or_default().remember(pod);
+    }
+
+    /// Takes `bytes` as what the file `name` held when all of it was last right, in an earlier life of the agent. To be
+    /// told before the first [`set`](Directory::set) of that name, after what still runs was [remembered](Directory::remember).
+    pub fn recall(&mut self, name: &str, bytes: &[u8]) {
+        let reading = read(name, bytes, &self.context);
+        self.files.entry(name.to_owned()).or_default().recall(reading);
+    }
+
+    /// Whether nothing was seen yet under `name`.
+    pub fn is_new(&self, name: &str) -> bool {
+        self.files.get(name).is_none_or(|entry| entry.seen.is_none())
+    }
+
+    /// Whether nothing of what is under `name` is refused.
+    pub fn is_right(&self, name: &str) -> bool {
+        self.files.get(name).is_some_and(|entry| entry.right)
     }
 
     /// Whether the content under `name` matters; where it does not, any [`FileContent`] lists the name with its reason.

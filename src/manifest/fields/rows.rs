@@ -21,7 +21,8 @@ pub static ROWS: &[Row] = &[
     never("spec.imagePullSecrets", given, "a static pod may not refer to Secrets for its images", REMOVE),
     never("spec.os.name", other_than_linux, "this node runs Linux", "set it to linux, or remove spec.os"),
     // When it runs, and for how long.
-    not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe", there, "probes", REMOVE),
+    not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.grpc", there, "gRPC probes", OTHER_PROBE),
+    not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet.scheme", https, HTTPS, OTHER_PROBE),
     not_yet("spec.containers[].lifecycle", given, "hooks and stop signals of the container", REMOVE),
     not_yet("spec.activeDeadlineSeconds", given, "a limit to the pod's running time", REMOVE),
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),
@@ -74,6 +75,8 @@ pub static ROWS: &[Row] = &[
     ignored("spec.containers[].ports[].hostIP", "matters with hostPort only"),
 ];
 
+const HTTPS: &str = "HTTPS in probes";
+const OTHER_PROBE: &str = "use tcpSocket on the same port, or an exec probe";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";
 const GONE: &str = "Kubernetes itself has given up this kind of volume";
@@ -145,6 +148,10 @@ fn on(found: &Found<'_>) -> bool {
 
 fn off(found: &Found<'_>) -> bool {
     found.value == &Value::Bool(false)
+}
+
+fn https(found: &Found<'_>) -> bool {
+    found.value == "HTTPS"
 }
 
 fn is_none(found: &Found<'_>) -> bool {

@@ -38,9 +38,12 @@ const USED: &[(&str, &[&str])] = &[
             "envFrom",
             "image",
             "imagePullPolicy",
+            "livenessProbe",
             "name",
             "ports",
+            "readinessProbe",
             "resources",
+            "startupProbe",
             "stdin",
             "stdinOnce",
             "tty",
@@ -59,6 +62,24 @@ const USED: &[(&str, &[&str])] = &[
     ("spec.containers[].env[].valueFrom.resourceFieldRef", &["containerName", "divisor", "resource"]),
     ("spec.containers[].env[].valueFrom.secretKeyRef", &["key", "name", "optional"]),
     ("spec.containers[].envFrom[]", &["configMapRef", "prefix", "secretRef"]),
+    (
+        "spec.containers[].livenessProbe|readinessProbe|startupProbe",
+        &[
+            "exec",
+            "failureThreshold",
+            "httpGet",
+            "initialDelaySeconds",
+            "periodSeconds",
+            "successThreshold",
+            "tcpSocket",
+            "terminationGracePeriodSeconds",
+            "timeoutSeconds",
+        ],
+    ),
+    (
+        "spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet",
+        &["host", "httpHeaders", "path", "port", "scheme"],
+    ),
     ("spec.containers[].ports[]", &["containerPort", "name", "protocol"]),
     ("spec.containers[].resources", &["limits", "requests"]),
     ("spec.containers[].volumeMounts[]", &["mountPath", "name", "readOnly"]),
@@ -87,6 +108,11 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.containers[].env[].valueFrom.resourceFieldRef", names::<core::ResourceFieldSelector>()),
         ("spec.containers[].env[].valueFrom.secretKeyRef", names::<core::SecretKeySelector>()),
         ("spec.containers[].envFrom[]", names::<core::EnvFromSource>()),
+        ("spec.containers[].livenessProbe|readinessProbe|startupProbe", names::<core::Probe>()),
+        (
+            "spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet",
+            names::<core::HTTPGetAction>(),
+        ),
         ("spec.containers[].ports[]", names::<core::ContainerPort>()),
         ("spec.containers[].resources", names::<core::ResourceRequirements>()),
         ("spec.containers[].volumeMounts[]", names::<core::VolumeMount>()),
@@ -108,7 +134,8 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         for field in known {
             let has_row = listed.contains(field);
             assert!(used.contains(field) || has_row, "{object}.{field}: use it or give it a row");
-            let gated = matches!((object, *field), ("spec", "priorityClassName" | "dnsPolicy"));
+            let gated =
+                matches!((object, *field), ("spec", "priorityClassName" | "dnsPolicy")) || *field == "scheme";
             assert!(!(used.contains(field) && has_row) || gated, "{object}.{field}: is used and has a row");
         }
         for field in listed.iter().chain(used.iter()) {
@@ -121,7 +148,14 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
 fn each_row_finds_its_field() {
     for (pod, expected) in [
         (json!({"initContainers": [{}]}), "spec.initContainers"),
-        (json!({"containers": [{}, {"livenessProbe": {}}]}), "spec.containers[1].livenessProbe"),
+        (
+            json!({"containers": [{}, {"livenessProbe": {"grpc": {"port": 1}}}]}),
+            "spec.containers[1].livenessProbe.grpc",
+        ),
+        (
+            json!({"containers": [{"startupProbe": {"httpGet": {"scheme": "HTTPS"}}}]}),
+            "spec.containers[0].startupProbe.httpGet.scheme",
+        ),
         (
             json!({"containers": [{"securityContext": {"privileged": true}}]}),
             "spec.containers[0].securityContext",

@@ -1,0 +1,217 @@
+//! A GET by the kubelet's rules (reference C.2): 200 to 399 is well; redirects are followed on the same host only.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use super::{Answer, Deadline, HttpGet, Outcome, address, connect};
+
+/// What is kept of a body.
+const LONGEST_BODY: usize = 10 * 1024;
+/// Longest status line and headers together: as much as Go's client would take is a way to fill our memory.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// Redirects that are followed, as in Go.
+const MOST_REDIRECTS: usize = 10;
+/// Who asks, unless the manifest says otherwise: servers tell probes from visitors by it.
+const USER_AGENT: &str = "kube-probe/1.36";
+
+/// Gets what `wanted` says.
+pub fn get(wanted: &HttpGet, deadline: Deadline) -> Answer {
+    let mut place = Place {
+        host: wanted.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
+        port: wanted.port,
+        target: target(&wanted.path),
+    };
+    for redirects in 0..=MOST_REDIRECTS {
+        let head = match ask(&place, wanted, deadline) {
+            Ok(head) => head,
+            Err(message) => return (Outcome::Failure, format!("Get \"{}\": {message}", place.url())),
+        };
+        let redirected = matches!(head.status, 301 | 302 | 303 | 307 | 308);
+        match head.location.as_deref() {
+            None if redirected => {
+                let message = format!("{} response missing Location header", head.status);
+                return (Outcome::Failure, format!("Get \"{}\": {message}", place.url()));
+            }
+            Some(location) if redirected => match place.follow(location) {
+                Some(_) if redirects == MOST_REDIRECTS => break,
+                Some(next) => place = next,
+                None => return head.judged(),
+            },
+            _ => return head.judged(),
+        }
+    }
+    (Outcome::Failure, format!("Get \"{}\": stopped after {MOST_REDIRECTS} redirects", place.url()))
+}
+
+/// What is asked for, and where.
+struct Place {
+    host: String,
+    port: u16,
+    target: String,
+}
+
+impl Place {
+    fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}{}", self.authority(), self.target)
+    }
+
+    /// Where `location` leads from here; `None` if that is another host, or one that would have to be asked by HTTPS.
+    fn follow(&self, location: &str) -> Option<Place> {
+        let location = location.split('#').next().unwrap_or_default();
+        let rest = match location.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Some(rest),
+            Some((scheme, _)) if !scheme.contains(['/', '?']) => return None,
+            _ => location.strip_prefix("//"),
+        };
+        let Some(rest) = rest else {
+            let base = self.target.split('?').next().unwrap_or_default();
+            let directory = base.rfind('/').map_or("/", |at| &base[..=at]);
+            let path = match location {
+                "" => self.target.clone(),
+                _ if location.starts_with('/') => location.to_owned(),
+                _ if location.starts_with('?') => format!("{base}{location}"),
+                _ => format!("{directory}{location}"),
+            };
+            return Some(Place { host: self.host.clone(), port: self.port, target: target(&path) });
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+            _ => (authority, 80),
+        };
+        let host = host.trim_matches(['[', ']']);
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        (host == self.host).then(|| Place { host: host.to_owned(), port, target: target(&path) })
+    }
+}
+
+/// `path` as it may stand in a request: what would end the line or the word is written as `%20` and the like.
+fn target(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.split('#').next().unwrap_or_default().bytes() {
+        match byte {
+            0x21..=0x7e => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// The beginning of an answer.
+struct Head {
+    status: u16,
+    location: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Head {
+    fn judged(self) -> Answer {
+        match self.status {
+            200..300 => (Outcome::Success, String::new()),
+            300..400 => {
+                let body = String::from_utf8_lossy(&self.body).into_owned();
+                (Outcome::Warning, format!("Probe terminated redirects, Response body: {body}"))
+            }
+            status => (Outcome::Failure, format!("HTTP probe failed with statuscode: {status}")),
+        }
+    }
+}
+
+fn request(place: &Place, wanted: &HttpGet) -> String {
+    let given = |name: &str| wanted.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    let host =
+        wanted.headers.iter().rfind(|(name, value)| name.eq_ignore_ascii_case("host") && !value.is_empty());
+    let host = host.map_or_else(|| place.authority(), |(_, value)| value.clone());
+    let mut request = format!("GET {} HTTP/1.1\r\nHost: {host}\r\n", place.target);
+    let defaults = [("User-Agent", USER_AGENT), ("Accept", "*/*")].into_iter();
+    let defaults = defaults.filter(|(name, _)| !given(name));
+    let given = wanted.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    // An empty one says that the default is not wanted either. Ours is the last word on whether the connection stays.
+    let given = given.filter(|(name, value)| {
+        let special = ["User-Agent", "Accept"].iter().any(|special| special.eq_ignore_ascii_case(name));
+        let ours = ["Host", "Connection"].iter().any(|ours| ours.eq_ignore_ascii_case(name));
+        !(ours || special && value.is_empty())
+    });
+    for (name, value) in defaults.chain(given) {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request + "Connection: close\r\n\r\n"
+}
+
+/// Asks, and reads what is needed of the answer.
+fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, String> {
+    let literal = Some(place.host.as_str()).filter(|host| *host != "localhost");
+    let mut stream = connect(address(literal, place.port), deadline)?;
+    let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();
+    let wrong = |error: std::io::Error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => late.clone(),
+        _ => error.to_string(),
+    };
+    stream.set_write_timeout(Some(deadline.left().ok_or_else(|| late.clone())?)).map_err(wrong)?;
+    stream.write_all(request(place, wanted).as_bytes()).map_err(wrong)?;
+    let mut read = Vec::new();
+    loop {
+        if let Some(end) = end_of_head(&read) {
+            let rest = read.split_off(end);
+            let mut head = parse(&read).ok_or("malformed HTTP response")?;
+            // 100 Continue and the like come before the answer.
+            if (100..200).contains(&head.status) && head.status != 101 {
+                read = rest;
+                continue;
+            }
+            head.body = rest;
+            if (300..400).contains(&head.status) {
+                while head.body.len() < LONGEST_BODY
+                    && matches!(more(&mut stream, &mut head.body, deadline), Ok(1..))
+                {}
+            }
+            head.body.truncate(LONGEST_BODY);
+            return Ok(head);
+        }
+        if LONGEST_HEAD < read.len() {
+            return Err(format!("server response headers exceeded {LONGEST_HEAD} bytes; aborted"));
+        }
+        match more(&mut stream, &mut read, deadline).map_err(wrong)? {
+            0 if read.is_empty() => return Err("EOF".to_owned()),
+            0 => return Err("unexpected EOF".to_owned()),
+            _ => {}
+        }
+    }
+}
+
+fn more(stream: &mut TcpStream, into: &mut Vec<u8>, deadline: Deadline) -> std::io::Result<usize> {
+    let left = deadline.left().ok_or(ErrorKind::TimedOut)?;
+    stream.set_read_timeout(Some(left))?;
+    let mut chunk = [0; 4096];
+    let count = stream.read(&mut chunk)?;
+    into.extend_from_slice(&chunk[..count]);
+    Ok(count)
+}
+
+/// Where what follows the headers begins.
+fn end_of_head(read: &[u8]) -> Option<usize> {
+    let crlf = memchr::memmem::find(read, b"\r\n\r\n").map(|at| at + 4);
+    let lf = memchr::memmem::find(read, b"\n\n").map(|at| at + 2);
+    crlf.into_iter().chain(lf).min()
+}
+
+fn parse(head: &[u8]) -> Option<Head> {
+    let text = String::from_utf8_lossy(head);
+    let mut lines = text.lines();
+    let mut words = lines.next()?.splitn(3, ' ');
+    words.next().filter(|version| version.starts_with("HTTP/1."))?;
+    let status = words.next().filter(|status| status.len() == 3)?.parse().ok()?;
+    let location =
+        lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("location"));
+    let location = location.map(|(_, value)| value.trim().to_owned());
+    Some(Head { status, location, body: Vec::new() })
+}

@@ -1,0 +1,63 @@
+//! One check over the network, once, with a deadline, from the network that the caller's thread is in.
+//!
+//! Written by hand on the standard library's sockets: what is needed is one GET whose answer is mostly thrown away, and a
+//! whole HTTP stack would be the largest part of the program.
+//!
+//! Invariant: whoever is asked is not trusted: what is read of an answer is bounded, and so is the time.
+
+mod http;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::lifecycle::Outcome;
+use crate::spec::HttpGet;
+
+pub use http::get;
+
+/// What came of a check: what it means, and a sentence.
+pub type Answer = (Outcome, String);
+
+/// When a check must be over.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// After `timeout` from now.
+    pub fn after(timeout: Duration) -> Deadline {
+        let now = Instant::now();
+        // A deadline beyond what the clock can tell is none for anybody alive.
+        Deadline(now.checked_add(timeout).unwrap_or(now + Duration::from_secs(u32::MAX.into())))
+    }
+
+    /// What is left of the time; `None` when it is over.
+    pub fn left(&self) -> Option<Duration> {
+        Some(self.0.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+}
+
+/// Whether somebody takes connections there.
+pub fn tcp(host: Option<&str>, port: u16, deadline: Deadline) -> Answer {
+    match connect(address(host, port), deadline) {
+        Ok(_) => (Outcome::Success, String::new()),
+        Err(message) => (Outcome::Failure, message),
+    }
+}
+
+/// Where a probe of `host` goes; a pod has no other address than its loopback's.
+fn address(host: Option<&str>, port: u16) -> SocketAddr {
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    SocketAddr::new(host.and_then(|host| host.parse().ok()).unwrap_or(local), port)
+}
+
+/// A connection, or why there is none, in Go's words, for which people search.
+fn connect(to: SocketAddr, deadline: Deadline) -> Result<TcpStream, String> {
+    let timeout = || format!("dial tcp {to}: i/o timeout");
+    let left = deadline.left().ok_or_else(timeout)?;
+    TcpStream::connect_timeout(&to, left).map_err(|error| match error.raw_os_error() {
+        Some(code) => format!("dial tcp {to}: connect: {}", nix::Error::from_raw(code).desc().to_lowercase()),
+        None => timeout(),
+    })
+}
