@@ -91,7 +91,7 @@ impl Request {
         let columns = Columns {
             namespace: get.all_namespaces,
             wide: format == Format::Table { wide: true },
-            kind: get.show_kind || queries.len() > 1,
+            kind: get.show_kind || queries.len() > 1 || get.what == "all",
             labels: get.label_columns.clone(),
             all_labels: get.show_labels,
             counted: false,
