@@ -95,6 +95,21 @@ fn doctor_tells_warnings_of_the_agent_as_its_own() {
     assert!(told.contains("warning  agent        it says: no memory^[[2J controller\n"), "{told}");
 }
 
+/// A directory that is gone is to be brought back, not to be made anew.
+#[test]
+fn a_manifests_directory_that_is_gone_is_told_in_one_voice() {
+    let world = World::with_agent();
+    publish(&world, &node());
+    let directory = world.root().join("manifests");
+    let verdict = json!({"version": 1, "directory": directory, "problem": "No such file", "files": []});
+    fs::write(world.runtime().join("manifests.json"), verdict.to_string()).unwrap();
+    let back = "what ran from it goes on";
+    let doctor = world.run(&["doctor"]).out;
+    assert!(doctor.contains(back) && !doctor.contains("the agent makes it"), "{doctor}");
+    let listed = world.run(&["get", "manifests"]).err;
+    assert!(listed.contains(back), "{listed}");
+}
+
 #[test]
 fn status_is_a_screen_and_its_exit_code_an_answer() {
     let world = World::with_agent();

@@ -264,7 +264,10 @@ fn say_problem(runtime: &Runtime) -> Result<()> {
     match verdict["problem"].as_str() {
         None | Some("") => {}
         Some(problem) => {
-            say(&format!("warning: {}: {problem}", verdict["directory"].as_str().unwrap_or_default()));
+            let directory = verdict["directory"].as_str().unwrap_or_default();
+            say(&format!(
+                "warning: {directory}: {problem}; what ran from it goes on: bring the directory back"
+            ));
         }
     }
     Ok(())
