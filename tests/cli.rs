@@ -393,7 +393,10 @@ NAME     STATE     OBJECTS   MESSAGE
 a.yaml   Refused   <none>    3:7: error: kind: no Deployment
 b.bak    Ignored   <none>    a backup
 ";
-    assert_eq!((run.code, &*run.out, &*run.err), (0, expected, "warning: /m: it is gone\n"));
+    assert_eq!(
+        (run.code, &*run.out, &*run.err),
+        (0, expected, "warning: /m: it is gone; what ran from it goes on: bring the directory back\n")
+    );
     let json: Value = serde_json::from_str(&world.run(&["get", "manifests", "-o", "json"]).out).unwrap();
     assert_eq!(json, verdict);
     world.check_error(&["get", "manifests", "c"], "error: manifest \"c\" not found\n");

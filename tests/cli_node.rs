@@ -77,6 +77,40 @@ fn a_node_without_its_agent_is_described_and_is_not_ready() {
 }
 
 #[test]
+fn that_no_agent_runs_is_said_once() {
+    let world = World::without_agent();
+    publish(&world, &node());
+    for asked in [&["status"][..], &["get", "node"], &["describe", "node"], &["top", "node"]] {
+        let run = world.run(asked);
+        assert_eq!(run.err, "the agent is not running: this is what it last published\n", "{asked:?}");
+    }
+}
+
+/// What the agent warns of may be anything, and is told as its own word.
+#[test]
+fn doctor_tells_warnings_of_the_agent_as_its_own() {
+    let world = World::with_agent();
+    publish(&world, &node());
+    let told = world.run(&["doctor"]).out;
+    assert!(told.contains("warning  agent        it says: no memory^[[2J controller\n"), "{told}");
+}
+
+/// A directory that is gone is to be brought back, not to be made anew.
+#[test]
+fn a_manifests_directory_that_is_gone_is_told_in_one_voice() {
+    let world = World::with_agent();
+    publish(&world, &node());
+    let directory = world.root().join("manifests");
+    let verdict = json!({"version": 1, "directory": directory, "problem": "No such file", "files": []});
+    fs::write(world.runtime().join("manifests.json"), verdict.to_string()).unwrap();
+    let back = "what ran from it goes on";
+    let doctor = world.run(&["doctor"]).out;
+    assert!(doctor.contains(back) && !doctor.contains("the agent makes it"), "{doctor}");
+    let listed = world.run(&["get", "manifests"]).err;
+    assert!(listed.contains(back), "{listed}");
+}
+
+#[test]
 fn status_is_a_screen_and_its_exit_code_an_answer() {
     let world = World::with_agent();
     publish(&world, &node());
@@ -87,6 +121,7 @@ fn status_is_a_screen_and_its_exit_code_an_answer() {
         "{}",
         well.out
     );
+    assert!(well.out.contains("Images:    none\n"), "{}", well.out);
     assert!(well.out.contains("Warnings:  no memory^[[2J controller\n"), "{}", well.out);
     let told = |arguments: &[&str]| {
         let run = world.run(arguments);

@@ -97,3 +97,17 @@ fn why_a_command_was_not_begun_is_its_exit_code() {
     );
     check(Reason::RunContainerError, "container \"a\" does not run", 1);
 }
+
+/// kubectl once took the command without `--`: what to type instead does what was meant.
+#[test]
+fn a_command_without_dashes_is_answered_with_all_that_was_typed() {
+    let world = World::with_agent();
+    world.check_error(
+        &["exec", "-it", "web", "-c", "a", "-n", "prod", "sh"],
+        "error: the command comes after --; type: holdfast exec -it -n prod -c a web -- sh",
+    );
+    world.check_error(
+        &["exec", "web", "ls", "-l"],
+        "error: the command comes after --; type: holdfast exec web -- ls -l",
+    );
+}

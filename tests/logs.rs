@@ -48,9 +48,26 @@ fn since_leaves_out_what_is_older() {
         &["logs"],
         &["logs", "web", "-l", "app=web"],
         &["logs", "web", "-c", "a", "--all-containers"],
+        &["logs", "web", "a", "-c", "a"],
+        &["logs", "web", "--tail=-2"],
     ] {
         assert_eq!(world.run(wrong).code, 2, "{wrong:?}");
     }
+}
+
+/// kubectl takes it after the pod's name too, though its help does not say so.
+#[test]
+fn a_container_may_follow_its_pod() {
+    let world = World::with_agent();
+    world.publish("1", object("web", "default", json!([running("a"), running("b")])));
+    world.write_log("a/0.log", &line(1, "one"));
+    world.write_log("b/0.log", &line(2, "two"));
+    world.check(&["logs", "web", "b"], "two\n");
+    world.check(&["logs", "web", "b", "--tail=-1"], "two\n");
+    world.check_error(
+        &["logs", "web", "c"],
+        "error: container \"c\" is not in pod web-edge-1; choose one of: a, b",
+    );
 }
 
 #[test]

@@ -69,7 +69,6 @@ pub fn exec(runtime: &Runtime, exec: &args::Exec) -> Result<ExitCode> {
 
 /// Whether there is a command, where it belongs.
 fn ensure_command(exec: &args::Exec) -> Result<()> {
-    let pod = &exec.pod.name;
     match exec.words.first() {
         Some(flag) if flag.starts_with('-') => {
             bail!(
@@ -77,8 +76,21 @@ fn ensure_command(exec: &args::Exec) -> Result<()> {
             )
         }
         Some(_) => {
-            let words = [&*exec.words, &*exec.command].concat().join(" ");
-            bail!("the command comes after --; type: holdfast exec {pod} -- {words}")
+            let flags = match (exec.stdin, exec.tty) {
+                (true, true) => "-it ",
+                (true, false) => "-i ",
+                (false, true) => "-t ",
+                (false, false) => "",
+            };
+            let namespace = Some(&exec.pod.namespace.namespace).filter(|name| *name != "default");
+            let named = |flag: &str, value: Option<&String>| {
+                value.map(|value| format!("{flag} {value} ")).unwrap_or_default()
+            };
+            let (namespace, container) = (named("-n", namespace), named("-c", exec.container.as_ref()));
+            let words =
+                [std::slice::from_ref(&exec.pod.name), &["--".to_string()], &exec.words, &exec.command];
+            let words = words.concat().join(" ");
+            bail!("the command comes after --; type: holdfast exec {flags}{namespace}{container}{words}")
         }
         None => Ok(()),
     }

@@ -23,6 +23,7 @@ mod doctor;
 mod exec;
 mod field;
 mod get;
+mod habits;
 mod harmless;
 mod hello;
 mod image;
@@ -72,10 +73,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    let parsed = grammar().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
-    let arguments = match parsed {
+    let mut grammar = grammar();
+    let words = habits::understood(std::env::args_os().collect(), &grammar);
+    let parsed = grammar.try_get_matches_from_mut(&words);
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(&habits::answered(error, &words, &grammar)),
     };
     colour::decide(arguments.color);
     match run(arguments) {

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 
 use anyhow::{Result, bail};
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Command, ValueEnum};
 
+use super::super::habits;
 use super::Namespace;
 
 /// What to describe.
@@ -127,14 +128,16 @@ impl TypedValueParser for TargetParser {
         let text =
             value.to_str().ok_or_else(|| clap::Error::new(ErrorKind::InvalidUtf8).with_cmd(command))?;
         let kind = text.split('/').next().unwrap_or_default();
+        let wrong = |cause: String| {
+            let refuse = move |_: &str| Err::<Target, String>(cause.clone());
+            refuse.parse_ref(command, arg, value)
+        };
+        if let Some(why) = habits::absent(kind) {
+            return wrong(why);
+        }
         // clap's own words for an unknown kind: it lists them, and guesses.
         EnumValueParser::<DescribeKind>::new().parse_ref(command, arg, OsStr::new(kind))?;
-        Target::parse(text).map_err(|cause| {
-            let mut error = clap::Error::new(ErrorKind::ValueValidation).with_cmd(command);
-            error.insert(ContextKind::InvalidArg, ContextValue::String("KIND".to_string()));
-            error.insert(ContextKind::InvalidValue, ContextValue::String(format!("{text}: {cause}")));
-            error
-        })
+        Target::parse(text).or_else(|cause| wrong(cause.to_string()))
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

@@ -18,11 +18,14 @@ pub struct Logs {
     /// The pod's name, with the node's name in it or without
     #[arg(value_name = "POD", value_parser = pod_name, required_unless_present = "selector")]
     pub name: Option<String>,
+    /// The container, as by -c: kubectl takes it here too
+    #[arg(value_name = "CONTAINER", hide = true, conflicts_with_all = ["container", "all_containers", "selector"])]
+    place: Option<String>,
     #[command(flatten)]
     pub namespace: Namespace,
     /// The container [default: the pod's first]
     #[arg(short, long)]
-    pub container: Option<String>,
+    container: Option<String>,
     /// All containers, one after the other; with -f all at once
     #[arg(long, conflicts_with = "container")]
     pub all_containers: bool,
@@ -36,7 +39,7 @@ pub struct Logs {
     #[arg(short, long)]
     pub previous: bool,
     /// Only the last lines of each container; all of them with -1 [default: -1, with -l 10]
-    #[arg(long, value_name = "LINES", allow_negative_numbers = true)]
+    #[arg(long, value_name = "LINES", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     pub tail: Option<i64>,
     /// Only what is younger than this, such as 90s, 10m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "since_time")]
@@ -65,6 +68,11 @@ pub struct Logs {
 }
 
 impl Logs {
+    /// The container that is asked for.
+    pub fn container(&self) -> Option<&str> {
+        self.container.as_deref().or(self.place.as_deref())
+    }
+
     /// How many of the last lines; `None` for all.
     pub fn last(&self) -> Option<u64> {
         match (self.tail, &self.selector) {

@@ -42,6 +42,7 @@ pub use status::{Report, Status};
 pub use top::{Sort, Top, TopNode, TopPods, TopProbes};
 
 use super::colour::When;
+use super::habits;
 use crate::config as configuration;
 
 /// The heading of flags that every verb has.
@@ -80,7 +81,7 @@ pub enum Verb {
     Get(Get),
     /// Show what happened, the latest last
     Events(Events),
-    /// Show everything about a pod, or about a file of the manifests directory
+    /// Show everything about pods, manifests, images, or the node
     Describe(Describe),
     /// Judge manifests as the agent would, without one: on a laptop, in CI
     Check(Check),
@@ -136,7 +137,8 @@ fn pod_name(text: &str) -> Result<String, String> {
     match text.split_once('/') {
         None => Ok(text.to_string()),
         Some(("pod" | "pods" | "po", name)) if !name.contains('/') => Ok(name.to_string()),
-        Some(_) => Err("write NAME or pod/NAME; the namespace is given by -n".to_string()),
+        Some((kind, _)) => Err(habits::absent(kind)
+            .unwrap_or_else(|| "write NAME or pod/NAME; the namespace is given by -n".to_string())),
     }
 }
 

@@ -41,7 +41,7 @@ fn a_value_is_known_by_its_name() {
         ("describe pod ", Some("NAME")),
         ("describe pod web ", Some("NAME")),
         ("describe pod/", Some("NAME")),
-        ("logs web ", None),
+        ("logs web ", Some("CONTAINER")),
     ] {
         assert_eq!(value(line).as_deref(), name, "{line:?}");
     }

@@ -23,7 +23,7 @@ pub fn pages(runtime: &Runtime, names: &[&str], missing: &mut Vec<String>) -> Re
     let directory = text(&verdict, "/directory");
     let problem = text(&verdict, "/problem");
     if !problem.is_empty() {
-        say(&format!("warning: {directory}: {problem}"));
+        say(&format!("warning: {directory}: {problem}; what ran from it goes on: bring the directory back"));
     }
     let files = list(&verdict, "/files");
     if files.is_empty() && names.is_empty() {

@@ -43,6 +43,8 @@ pub fn check(place: &Place) -> Findings {
             version(&mut findings, &node.published.object);
         }
     }
+    let warnings = place.node.iter().flat_map(|node| &node.published.warnings);
+    warnings.for_each(|warning| findings.warning(format!("it says: {warning}"), ""));
     orders(&mut findings, &place.runtime.orders());
     directory(&mut findings, place);
     processes(&mut findings, place);

@@ -41,7 +41,7 @@ pub fn check(place: &Place) -> Findings {
     for path in above {
         look(&mut findings, path, |findings, found| ancestor(findings, path, found));
     }
-    manifests(&mut findings, &place.manifests);
+    manifests(&mut findings, place);
     findings
 }
 
@@ -111,9 +111,12 @@ fn may_write(found: &Metadata) -> Option<String> {
 }
 
 /// Manifests that others than root may change.
-fn manifests(findings: &mut Findings, directory: &Path) {
+fn manifests(findings: &mut Findings, place: &Place) {
+    let directory = &place.manifests;
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries.flatten(),
+        // An agent that runs has made it: that it is gone is the agent's to tell.
+        Err(error) if error.kind() == ErrorKind::NotFound && place.agent_runs == Some(true) => return,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let what = format!("there is no {}", directory.display());
             return findings.warning(what, "the agent makes it; name another one by --pod-manifest-path");

@@ -52,12 +52,6 @@ pub fn check(place: &Place) -> Findings {
             false => findings.ok(format!("{number} {what}")),
         }
     }
-    if let Some(node) = &place.node {
-        node.published
-            .warnings
-            .iter()
-            .for_each(|warning| findings.warning(format!("the agent says: {warning}"), ""));
-    }
     findings
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::super::field::{list, text};
+use super::super::habits;
 use crate::image::Reference;
 
 /// A kind.
@@ -21,32 +22,6 @@ pub enum Kind {
     Nodes,
 }
 
-/// What a cluster has and a node has not, by its singular, with other words for it, and what to do instead.
-const ELSEWHERE: &[(&str, &[&str], &str)] = &[
-    ("deployment", &["deployments", "deploy"], PODS),
-    ("replicaset", &["replicasets", "rs"], PODS),
-    ("statefulset", &["statefulsets", "sts"], PODS),
-    ("daemonset", &["daemonsets", "ds"], PODS),
-    ("job", &["jobs"], PODS),
-    ("cronjob", &["cronjobs", "cj"], PODS),
-    ("replicationcontroller", &["replicationcontrollers", "rc"], PODS),
-    (
-        "configmap",
-        &["configmaps", "cm"],
-        "files of the manifests directory hold them: holdfast get manifests",
-    ),
-    ("secret", &["secrets"], "files of the manifests directory hold them: holdfast get manifests"),
-    ("namespace", &["namespaces", "ns"], "a namespace is but a part of a pod's name: holdfast get pods -A"),
-    ("service", &["services", "svc"], "a pod is reached by its own address: holdfast get pods -o wide"),
-    ("endpoint", &["endpoints", "ep"], "a pod is reached by its own address: holdfast get pods -o wide"),
-    ("ingress", &["ingresses", "ing"], "a pod is reached by its own address: holdfast get pods -o wide"),
-    ("persistentvolume", &["persistentvolumes", "pv"], VOLUMES),
-    ("persistentvolumeclaim", &["persistentvolumeclaims", "pvc"], VOLUMES),
-    ("storageclass", &["storageclasses", "sc"], VOLUMES),
-];
-const PODS: &str = "pods come from manifests: holdfast get pods";
-const VOLUMES: &str = "a pod's volumes are its own: holdfast describe pod NAME";
-
 impl Kind {
     /// The kind that is called `word`, in any spelling of kubectl. Fails with what there is instead.
     pub fn parse(word: &str) -> Result<Kind> {
@@ -54,25 +29,18 @@ impl Kind {
         // `pods.v1.` and `deployments.apps` too.
         let name = lower.split('.').next().unwrap_or_default();
         Ok(match name {
-            "pods" | "pod" | "po" => Kind::Pods,
+            // Of what kubectl counts among `all`, there are pods.
+            "pods" | "pod" | "po" | "all" => Kind::Pods,
             "manifests" | "manifest" => Kind::Manifests,
             "events" | "event" | "ev" => Kind::Events,
             "images" | "image" => Kind::Images,
             "nodes" | "node" | "no" => Kind::Nodes,
-            "all" => bail!(
-                "on a node there is more to say than \"all\": holdfast get pods,nodes, or holdfast status"
-            ),
-            _ => {
-                let is = |(singular, others, _): &&(&str, &[&str], &str)| {
-                    *singular == name || others.contains(&name)
-                };
-                match ELSEWHERE.iter().find(is) {
-                    Some((_, others, instead)) => bail!("there are no {} on this node; {instead}", others[0]),
-                    None => bail!(
-                        "there is no kind {word:?}; there are pods (po), manifests, events (ev), images, nodes (no)"
-                    ),
-                }
-            }
+            _ => match habits::absent(name) {
+                Some(why) => bail!(why),
+                None => bail!(
+                    "there is no kind {word:?}; there are pods (po), manifests, events (ev), images, nodes (no)"
+                ),
+            },
         })
     }
 

@@ -91,7 +91,7 @@ impl Request {
         let columns = Columns {
             namespace: get.all_namespaces,
             wide: format == Format::Table { wide: true },
-            kind: get.show_kind || queries.len() > 1,
+            kind: get.show_kind || queries.len() > 1 || get.what == "all",
             labels: get.label_columns.clone(),
             all_labels: get.show_labels,
             counted: false,
@@ -264,7 +264,10 @@ fn say_problem(runtime: &Runtime) -> Result<()> {
     match verdict["problem"].as_str() {
         None | Some("") => {}
         Some(problem) => {
-            say(&format!("warning: {}: {problem}", verdict["directory"].as_str().unwrap_or_default()));
+            let directory = verdict["directory"].as_str().unwrap_or_default();
+            say(&format!(
+                "warning: {directory}: {problem}; what ran from it goes on: bring the directory back"
+            ));
         }
     }
     Ok(())

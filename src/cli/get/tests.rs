@@ -139,6 +139,7 @@ fn check_wrong(words: &[&str], expected: &str) {
 fn kinds_and_names_are_read_as_kubectl_reads_them() {
     check_targets(&["pods"], &[(Kind::Pods, &[])]);
     check_targets(&["po", "a", "b"], &[(Kind::Pods, &["a", "b"])]);
+    check_targets(&["all"], &[(Kind::Pods, &[])]);
     check_targets(&["PODS.v1."], &[(Kind::Pods, &[])]);
     check_targets(&["pod/a", "node/n", "po/b"], &[(Kind::Pods, &["a", "b"]), (Kind::Nodes, &["n"])]);
     check_targets(&["pods,no,ev"], &[(Kind::Pods, &[]), (Kind::Nodes, &[]), (Kind::Events, &[])]);
@@ -159,10 +160,12 @@ fn what_a_cluster_has_and_a_node_has_not_is_explained() {
     );
     check_wrong(&["deployments.apps"], "there are no deployments on this node");
     check_wrong(&["deployment/web"], "there are no deployments on this node");
-    check_wrong(&["svc"], "there are no services on this node; a pod is reached by its own address");
+    check_wrong(
+        &["svc"],
+        "there are no services on this node; a port in a pod is reached by holdfast port-forward",
+    );
     check_wrong(&["cm"], "there are no configmaps on this node; files of the manifests directory hold them");
     check_wrong(&["ns"], "there are no namespaces on this node; ");
-    check_wrong(&["all"], "on a node there is more to say than \"all\": holdfast get pods,nodes");
     check_wrong(
         &["widgets"],
         "there is no kind \"widgets\"; there are pods (po), manifests, events (ev), images, nodes (no)",

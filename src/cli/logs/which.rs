@@ -53,7 +53,7 @@ pub fn containers(runtime: &Runtime, logs: &args::Logs) -> Result<Vec<Wanted>> {
         let found = Rc::new(found);
         let names = match logs.all_containers {
             true => choose::names(&found).into_iter().map(str::to_string).collect(),
-            false => vec![choose::container(&found, logs.container.as_deref())?],
+            false => vec![choose::container(&found, logs.container())?],
         };
         wanted.extend(names.into_iter().map(|container| Wanted { found: found.clone(), container }));
     }

@@ -123,8 +123,10 @@ fn manifests(page: &mut Screen, told: &Value) {
 
 fn images_and_disks(page: &mut Screen, told: &Value) {
     if text(told, "/images/problem").is_empty() {
-        let images =
-            format!("{}, {}", number(told, "/images/count"), space::human(bytes(told, "/images/bytes")));
+        let images = match number(told, "/images/count") {
+            0 => "none".to_string(),
+            count => format!("{count}, {}", space::human(bytes(told, "/images/bytes"))),
+        };
         page.row("Images", None, &images);
     }
     for (at, disk) in list(told, "/disks").iter().enumerate() {

@@ -20,7 +20,7 @@ pub fn probes(runtime: &Runtime, asked: &TopProbes) -> Result<()> {
     probes.retain(|probe| runtime.pod(&probe.uid).status().exists());
     probes.retain(|probe| asked.all_namespaces || probe.namespace == asked.namespace.namespace);
     if probes.is_empty() {
-        say("No probes have been asked yet; what was is written down every ten seconds");
+        say("No probe has an answer yet; answers are written down every ten seconds");
         return Ok(());
     }
     print(&table(probes, asked))
