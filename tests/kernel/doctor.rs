@@ -58,8 +58,8 @@ fn finds(world: &World, begins: &str, words: &[&str]) {
 
 /// What is the matter, but for what is the matter with the machine itself.
 fn matters(world: &World) -> Vec<String> {
-    let of_machine =
-        |line: &String| ["clock", "limits", "disk"].iter().any(|area| line.contains(&format!(" {area}: ")));
+    let areas = ["clock: ", "limits: ", "disk: ", "agent: it says: this machine does not let"];
+    let of_machine = |line: &String| areas.iter().any(|area| line.contains(&format!(" {area}")));
     let (found, _) = look(world);
     found.into_iter().filter(|line| !line.starts_with("ok ") && !of_machine(line)).collect()
 }
