@@ -3,6 +3,8 @@
 #![allow(missing_docs, reason = "each name is a sentence")]
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod debian;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -242,7 +244,7 @@ fn it_needs_no_rights_and_touches_nothing() {
         (Path::new(env!("CARGO_BIN_EXE_holdfast")), "holdfast", 0o755),
         (&place.0.join("web.yaml"), "web.yaml", 0o644),
     ] {
-        fs::copy(from, open.join(name)).unwrap();
+        debian::copy_program(from, &open.join(name));
         fs::set_permissions(open.join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
     fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
