@@ -5,35 +5,8 @@ export PATH=/bin:/sbin:/usr/bin:/usr/sbin:/usr/local/bin
 word() { sed "s/.*$1=\([a-z]*\).*/\1/" /proc/cmdline; }
 manager=$(word manager)
 boot=$(word boot)
-failed=0
-patience_s=90
-
-# is WHAT GOT WANTED; WANTED is a pattern of `case`.
-is() {
-    # shellcheck disable=SC2254 # a pattern
-    case $2 in
-    $3) echo "ok $1: $2" ;;
-    *)
-        echo "not ok $1: $2, wanted $3"
-        failed=$((failed + 1))
-        ;;
-    esac
-}
-
-# eventually WHAT COMMAND...: waits until the command succeeds.
-eventually() {
-    what=$1
-    shift
-    until=$(($(cut -d. -f1 /proc/uptime) + patience_s))
-    until "$@"; do
-        if [ "$(cut -d. -f1 /proc/uptime)" -ge $until ]; then
-            is "$what" "not after $patience_s s" yes
-            return
-        fi
-        sleep 0.2
-    done
-    echo "ok $what"
-}
+. /stories/world.sh
+patience=90
 
 # What each manager is asked.
 case $manager in

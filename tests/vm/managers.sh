@@ -28,7 +28,7 @@ root() {
     mkdir -p "$libraries"
     cp "$debian/bin/busybox" "$root/bin/busybox"
     objcopy --strip-debug "$binary" "$root/usr/local/bin/holdfast" 2>/dev/null || cp "$binary" "$root/usr/local/bin/holdfast"
-    cp "$here/tests/vm/managers-stories.sh" "$root/stories/"
+    cp "$here/tests/vm/managers-stories.sh" "$here/tests/vm/world.sh" "$root/stories/"
     echo 'root:x:0:0::/:/bin/sh' >"$root/etc/passwd"
     echo 'root:x:0:' >"$root/etc/group"
     echo edge >"$root/etc/hostname"

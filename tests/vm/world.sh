@@ -1,4 +1,4 @@
-# Looking and doing for stories.sh: holdfast's own command line and the kernel's files, nothing else.
+# Looking and doing for stories.sh and, in part, managers-stories.sh: holdfast's own command line and the kernel's files, nothing else.
 
 manifests=/data/k3s/agent/pod-manifests
 cgroups=/sys/fs/cgroup/kubepods
