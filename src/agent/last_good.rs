@@ -31,9 +31,7 @@ impl LastGood {
                 entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
             }
             Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    warn!("read {}: {error}: manifests that are wrong now run nothing", folder.display());
-                }
+                warn!("read {}: {error}: manifests that are wrong now run nothing", folder.display());
                 BTreeSet::new()
             }
         };
@@ -87,7 +85,7 @@ impl LastGood {
 
     fn write_one(&mut self, name: String, bytes: &[u8]) -> io::Result<()> {
         let path = self.folder.join(&name);
-        if self.names.contains(&name) && fs::read(&path)? == bytes {
+        if self.names.contains(&name) && fs::read(&path).is_ok_and(|kept| kept == bytes) {
             return Ok(());
         }
         atomic::replace_synced(&path, bytes, 0o600)?;

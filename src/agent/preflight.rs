@@ -18,7 +18,7 @@ use super::{notify, remove_pod, rival};
 use crate::bundle;
 use crate::cgroup::Hierarchy;
 use crate::config;
-use crate::host::{Data, Runtime};
+use crate::host::{self, Data, Runtime};
 use crate::image::Store;
 use crate::spec::Bytes;
 use crate::sys::untouchable::Untouchable;
@@ -111,14 +111,7 @@ fn kernel() -> Result<()> {
 }
 
 fn directories(config: &config::Agent, runtime: &Runtime, data: &Data) -> Result<()> {
-    let ours = [
-        runtime.root().to_owned(),
-        runtime.pods(),
-        runtime.orders(),
-        data.own(),
-        data.pods(),
-        data.last_good(),
-    ];
+    let ours = host::private(runtime, data);
     let shared = [data.archives(), config.log_dir.clone()];
     for (path, mode) in shared.iter().map(|it| (it, 0o750)).chain(ours.iter().map(|it| (it, 0o700))) {
         directory(path, mode)?;

@@ -8,9 +8,10 @@ use std::sync::{Arc, PoisonError};
 use log::{info, warn};
 
 use super::world::World;
-use crate::bundle::{self, Amounts, Surroundings, Variables};
+use crate::api::Amounts;
+use crate::bundle::{self, Surroundings, Variables};
 use crate::host::machine;
-use crate::spec::{Container, Documents, Kind, Pod, ValueSource};
+use crate::spec::{Container, Documents, Kind, Pod, ValueSource, VolumeSource};
 use crate::status::{Failure, Reason};
 use crate::sys::beneath::Root;
 use crate::volume::{self, Contents};
@@ -20,18 +21,27 @@ const MAX_FILE: u64 = 64 << 10;
 
 /// Writes the volumes of values of `pod`, which starts. Fails with `FailedMount`.
 pub fn project(world: &World, pod: &Pod) -> Result<(), Failure> {
-    let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
-    let documents = world.documents();
-    volume::project(&world.runtime.pod(&pod.uid.0), pod, &contents(world, &documents))
+    if !has_values(pod) {
+        return Ok(());
+    }
+    let allocatable = allocatable(world);
+    written(world, |documents| {
+        volume::project(&world.runtime.pod(&pod.uid.0), pod, &contents(world, documents, allocatable))
+    })
 }
 
 /// Brings the volumes of values that `pods` have up to date.
 pub fn refresh(world: &World, pods: &[Arc<Pod>]) {
+    let mut pods = pods.iter().filter(|pod| has_values(pod)).peekable();
+    if pods.peek().is_none() {
+        return;
+    }
+    let allocatable = allocatable(world);
     for pod in pods {
-        let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
-        let documents = world.documents();
-        for (name, done) in volume::refresh(&world.runtime.pod(&pod.uid.0), pod, &contents(world, &documents))
-        {
+        let refreshed = written(world, |documents| {
+            volume::refresh(&world.runtime.pod(&pod.uid.0), pod, &contents(world, documents, allocatable))
+        });
+        for (name, done) in refreshed {
             match done {
                 Ok(()) => info!("pod {}: volume {name} has new content", pod.full_name()),
                 Err(failure) => warn!("pod {}: {}; it stays as it was", pod.full_name(), failure.message),
@@ -40,18 +50,23 @@ pub fn refresh(world: &World, pods: &[Arc<Pod>]) {
     }
 }
 
-fn contents<'a>(world: &World, documents: &'a Documents) -> Contents<'a> {
-    Contents { documents, allocatable: allocatable(world), in_memory: world.in_memory }
+/// Whether one of its volumes is made of values. Most pods have none, and need no look at the machine.
+fn has_values(pod: &Pod) -> bool {
+    pod.volumes.iter().any(|volume| matches!(volume.source, VolumeSource::Projected(_)))
+}
+
+/// Writes while nobody else does, with the documents that there are by then.
+fn written<T>(world: &World, write: impl FnOnce(&Documents) -> T) -> T {
+    let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
+    write(&world.documents())
+}
+
+fn contents<'a>(world: &World, documents: &'a Documents, allocatable: Amounts) -> Contents<'a> {
+    Contents { documents, allocatable, in_memory: world.in_memory }
 }
 
 fn allocatable(world: &World) -> Amounts {
-    let machine = machine::machine(&world.config.data_dir);
-    let reserved = world.config.reserved();
-    Amounts {
-        cpu_milli: machine.cpus.saturating_mul(1000).saturating_sub(reserved.cpu_milli),
-        memory: machine.memory.saturating_sub(reserved.memory),
-        storage: machine.storage.saturating_sub(reserved.storage),
-    }
+    machine::machine(&world.config.data_dir).allocatable(world.config.reserved())
 }
 
 /// The variables that its manifest gives `container`. Fails with `CreateContainerConfigError`.
@@ -75,7 +90,7 @@ pub fn variables(world: &World, pod: &Pod, container: &Container) -> Result<Vari
         }
     }
     let around = Surroundings {
-        documents: Some(&documents),
+        documents: &documents,
         host_ip: host_ip.as_deref(),
         pod_ip: host_ip.as_deref().filter(|_| pod.host_network),
         allocatable: if sources().any(asks) { allocatable(world) } else { Amounts::default() },

@@ -82,9 +82,9 @@ pub struct Strain {
     pub message: String,
 }
 
-/// What of a machine is kept back, so that pods should not ask for it.
+/// Amounts of what a machine has: all that pods may ask for, or what is kept back from them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reserved {
+pub struct Amounts {
     /// Thousandths of a processor.
     pub cpu_milli: u64,
     /// Memory, in bytes.
@@ -93,10 +93,22 @@ pub struct Reserved {
     pub storage: u64,
 }
 
-impl Reserved {
+impl Machine {
+    /// What it has for pods, without what is `reserved`. A kubelet also takes off where it would begin to evict; nothing is
+    /// evicted here.
+    pub fn allocatable(&self, reserved: Amounts) -> Amounts {
+        Amounts {
+            cpu_milli: self.cpus.saturating_mul(1000).saturating_sub(reserved.cpu_milli),
+            memory: self.memory.saturating_sub(reserved.memory),
+            storage: self.storage.saturating_sub(reserved.storage),
+        }
+    }
+}
+
+impl Amounts {
     /// Both together.
-    pub fn plus(self, other: Reserved) -> Reserved {
-        Reserved {
+    pub fn plus(self, other: Amounts) -> Amounts {
+        Amounts {
             cpu_milli: self.cpu_milli.saturating_add(other.cpu_milli),
             memory: self.memory.saturating_add(other.memory),
             storage: self.storage.saturating_add(other.storage),
@@ -122,7 +134,7 @@ pub struct Named<'a> {
     /// How many pods it is said to have room for.
     pub max_pods: u64,
     /// What is kept back.
-    pub reserved: Reserved,
+    pub reserved: Amounts,
 }
 
 /// The core/v1 Node of `machine`. `strains` are of each [`Pressure`], in that order.
@@ -160,7 +172,7 @@ pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Valu
         "spec": {},
         "status": {
             "addresses": addresses,
-            "allocatable": allocatable(&capacity, machine, named.reserved),
+            "allocatable": allocatable(&capacity, machine.allocatable(named.reserved)),
             "capacity": capacity,
             "conditions": conditions,
             "nodeInfo": {
@@ -198,15 +210,15 @@ fn kib(bytes: u64) -> String {
     format!("{}Ki", bytes / 1024)
 }
 
-/// `capacity` without what is kept back. A kubelet also takes off where it would begin to evict; nothing is evicted here.
-fn allocatable(capacity: &Value, machine: &Machine, reserved: Reserved) -> Value {
-    let milli = machine.cpus.saturating_mul(1000).saturating_sub(reserved.cpu_milli);
+/// `capacity`, with the amounts that are `left` for pods.
+fn allocatable(capacity: &Value, left: Amounts) -> Value {
+    let milli = left.cpu_milli;
     let cpu = if milli.is_multiple_of(1000) { (milli / 1000).to_string() } else { format!("{milli}m") };
-    let mut left = capacity.clone();
-    left["cpu"] = json!(cpu);
-    left["memory"] = json!(kib(machine.memory.saturating_sub(reserved.memory)));
-    left["ephemeral-storage"] = json!(kib(machine.storage.saturating_sub(reserved.storage)));
-    left
+    let mut all = capacity.clone();
+    all["cpu"] = json!(cpu);
+    all["memory"] = json!(kib(left.memory));
+    all["ephemeral-storage"] = json!(kib(left.storage));
+    all
 }
 
 fn capacity(machine: &Machine, max_pods: u64) -> Value {

@@ -280,7 +280,7 @@ fn machine() -> Machine {
 
 /// The core/v1 Node, after it was seen to lose nothing in the hands of a client.
 fn check_node(machine: &Machine, short: [bool; 3]) -> Value {
-    check_configured_node(machine, short, &BTreeMap::new(), Reserved::default())
+    check_configured_node(machine, short, &BTreeMap::new(), Amounts::default())
 }
 
 /// As [`check_node`], of a node with labels of which something is kept back.
@@ -288,7 +288,7 @@ fn check_configured_node(
     machine: &Machine,
     short: [bool; 3],
     labels: &BTreeMap<String, String>,
-    reserved: Reserved,
+    reserved: Amounts,
 ) -> Value {
     let (created, ready) = (wall("2026-11-21T21:18:24Z"), wall("2026-11-21T21:18:25Z"));
     let (name, uid, version, max_pods) = ("edge-1", "u", "0.1.0", 110);
@@ -345,15 +345,15 @@ fn a_node_says_what_it_is_short_of_in_the_kubelets_words() {
 #[test]
 fn what_is_kept_back_is_not_allocatable_and_labels_are_the_nodes() {
     let labels = BTreeMap::from([("plant".to_owned(), "north".to_owned())]);
-    let reserved = Reserved { cpu_milli: 100, memory: 84 << 10, storage: 1 << 10 };
-    let object = check_configured_node(&machine(), [false; 3], &labels, reserved.plus(Reserved::default()));
+    let reserved = Amounts { cpu_milli: 100, memory: 84 << 10, storage: 1 << 10 };
+    let object = check_configured_node(&machine(), [false; 3], &labels, reserved.plus(Amounts::default()));
     assert_eq!(object["metadata"]["labels"]["plant"], "north");
     assert_eq!(object["metadata"]["labels"]["kubernetes.io/os"], "linux");
     let (capacity, left) = (&object["status"]["capacity"], &object["status"]["allocatable"]);
     assert_eq!((&capacity["cpu"], &capacity["memory"]), (&json!("2"), &json!("24684084Ki")));
     assert_eq!((&left["cpu"], &left["memory"]), (&json!("1900m"), &json!("24684000Ki")));
     assert_eq!(left["ephemeral-storage"], "264212083Ki");
-    let all = Reserved { cpu_milli: u64::MAX, memory: u64::MAX, storage: u64::MAX };
+    let all = Amounts { cpu_milli: u64::MAX, memory: u64::MAX, storage: u64::MAX };
     let object = check_configured_node(&machine(), [false; 3], &labels, all.plus(all));
     assert_eq!(object["status"]["allocatable"]["cpu"], "0", "there is no less than nothing");
 }

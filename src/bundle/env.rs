@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{env_file, expansion};
-use crate::spec::{Address, Allocatable, Container, Documents, EnvFrom, Kind, Pod, Resource, ValueSource};
+use crate::api::Amounts;
+use crate::spec::{
+    Address, Allocatable, Container, Document, Documents, EnvFrom, Kind, Pod, Resource, ValueSource,
+};
 use crate::status::{Failure, Reason};
 
 /// Names and values, in order, no name twice. Values may be secret: `Debug` tells names only.
@@ -38,34 +41,21 @@ impl Variables {
     }
 }
 
-/// What a node has for pods: its capacity less what is reserved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Amounts {
-    /// Thousandths of a CPU.
-    pub cpu_milli: u64,
-    /// Bytes of memory.
-    pub memory: u64,
-    /// Bytes of the file system that holds volumes.
-    pub storage: u64,
-}
-
-impl Amounts {
-    /// As much as `asked` asks for: divided, and rounded up.
-    pub fn divided(self, asked: Allocatable) -> String {
-        let amount = match asked.resource {
-            Resource::Cpu => self.cpu_milli,
-            Resource::Memory => self.memory,
-            Resource::EphemeralStorage => self.storage,
-        };
-        amount.div_ceil(asked.divisor.max(1)).to_string()
-    }
+/// As much of `all` as `asked` asks for: divided, and rounded up.
+pub fn divided(all: Amounts, asked: Allocatable) -> String {
+    let amount = match asked.resource {
+        Resource::Cpu => all.cpu_milli,
+        Resource::Memory => all.memory,
+        Resource::EphemeralStorage => all.storage,
+    };
+    amount.div_ceil(asked.divisor.max(1)).to_string()
 }
 
 /// What values come from, beside the manifest.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Surroundings<'a> {
     /// All ConfigMaps and Secrets.
-    pub documents: Option<&'a Documents>,
+    pub documents: &'a Documents,
     /// The node's address, if it has one.
     pub host_ip: Option<&'a str>,
     /// The pod's address, if it has one.
@@ -123,29 +113,15 @@ impl Reader<'_> {
         match source {
             ValueSource::Text(text) => Ok(Some(text.clone())),
             ValueSource::Address(address) => Ok(Some(self.address(*address))),
-            ValueSource::Allocatable(asked) => Ok(Some(self.around.allocatable.divided(*asked))),
+            ValueSource::Allocatable(asked) => Ok(Some(divided(self.around.allocatable, *asked))),
             ValueSource::Key { kind, name, key, optional } => self.key(*kind, name, key, *optional),
             ValueSource::File { volume, path, key, optional } => self.file(volume, path, key, *optional),
         }
     }
 
-    fn document(
-        &self,
-        kind: Kind,
-        name: &str,
-        optional: bool,
-    ) -> Result<Option<&crate::spec::Document>, String> {
-        let none = Documents::default();
-        let documents = self.around.documents;
-        let found = documents.and_then(|documents| documents.get(kind, &self.pod.namespace, name));
-        match found {
-            None if !optional => {
-                let (namespace, origin) = (&self.pod.namespace, &self.pod.origin);
-                let missing = documents.unwrap_or(&none).find(kind, namespace, name, origin);
-                Err(missing.err().unwrap_or_default())
-            }
-            found => Ok(found),
-        }
+    fn document(&self, kind: Kind, name: &str, optional: bool) -> Result<Option<&Document>, String> {
+        let Pod { namespace, origin, .. } = self.pod;
+        self.around.documents.find(kind, namespace, name, optional, origin)
     }
 
     fn key(&self, kind: Kind, name: &str, key: &str, optional: bool) -> Result<Option<String>, String> {

@@ -25,7 +25,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use env::{Amounts, Surroundings, Variables, own as own_variables};
+pub use env::{Surroundings, Variables, divided, own as own_variables};
 pub use etc::{ASK_THE_NODE, cluster_resolv_conf, hostname, hosts, node_hosts, resolv_conf};
 pub use expansion::expand_static;
 pub use process::CAPABILITIES;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::Amounts;
 use crate::spec::{
     self, Address, Allocatable, Document, Documents, EnvFrom, EnvVar, Kind, Millicores, Qos, Resource,
     Resources, Uid, ValueSource,
@@ -97,7 +98,7 @@ impl World {
 
     fn around(&self) -> Surroundings<'_> {
         Surroundings {
-            documents: Some(&self.documents),
+            documents: &self.documents,
             host_ip: Some("192.0.2.7"),
             pod_ip: None,
             allocatable: Amounts { cpu_milli: 3500, memory: 1000 << 20, storage: 5 },
@@ -719,15 +720,8 @@ fn a_pod_of_the_cluster_asks_its_servers_alone_and_looks_for_its_names_first() {
 // --- values from elsewhere ---------------------------------------------------------------------------------------
 
 fn document(kind: Kind, name: &str, data: &[(&str, &[u8])]) -> Arc<Document> {
-    let value = |(key, value): &(&str, &[u8])| ((*key).to_owned(), spec::Value(value.to_vec()));
-    Arc::new(Document {
-        kind,
-        namespace: "default".into(),
-        name: name.into(),
-        origin: format!("/m/{name}.yaml"),
-        data: data.iter().map(value).collect(),
-        binary: [("binary".to_owned(), spec::Value(vec![0]))].into(),
-    })
+    let binary = [("binary".to_owned(), spec::Value(vec![0]))].into();
+    Arc::new(Document { binary, ..Document::example(kind, name, data) })
 }
 
 fn from(name: &str, source: ValueSource) -> EnvVar {

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::api::Reserved;
+use crate::api::Amounts;
 pub use given::{Given, Key, Origin, Problem};
 pub use text::{cgroup, directory, node_name};
 
@@ -76,9 +76,9 @@ pub struct Agent {
     /// Most processes and threads of a pod.
     pub pod_pids_limit: Option<u64>,
     /// Kept back for the system.
-    pub system_reserved: Reserved,
+    pub system_reserved: Amounts,
     /// Kept back for the agent and pod processes.
-    pub kube_reserved: Reserved,
+    pub kube_reserved: Amounts,
     /// What a person should know of the configuration, a sentence each.
     pub notes: Vec<String>,
 }
@@ -106,8 +106,8 @@ impl Agent {
             pressure_transition: Duration::ZERO,
             max_pods: 0,
             pod_pids_limit: None,
-            system_reserved: Reserved::default(),
-            kube_reserved: Reserved::default(),
+            system_reserved: Amounts::default(),
+            kube_reserved: Amounts::default(),
             notes: Vec::new(),
         };
         for key in Key::ALL {
@@ -118,7 +118,7 @@ impl Agent {
     }
 
     /// What of the node is not for pods.
-    pub fn reserved(&self) -> Reserved {
+    pub fn reserved(&self) -> Amounts {
         self.system_reserved.plus(self.kube_reserved)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::given::Wrong;
-use crate::api::Reserved;
+use crate::api::Amounts;
 use crate::manifest::quantity::Quantity;
 
 /// A duration as Go writes it: `20s`, `1m30s`, `1.5h`. `None` where it is none, or negative, or longer than some centuries.
@@ -87,8 +87,8 @@ pub fn pairs(values: &[String]) -> Result<BTreeMap<&str, &str>, Wrong> {
 }
 
 /// What is kept back, from `cpu=100m`, `memory=1Gi`. Process numbers are taken, as kubelet takes them, and not kept back.
-pub fn reserved(values: &[String]) -> Result<Reserved, Wrong> {
-    let mut reserved = Reserved::default();
+pub fn reserved(values: &[String]) -> Result<Amounts, Wrong> {
+    let mut reserved = Amounts::default();
     for (name, text) in pairs(values)? {
         let amount = Quantity::parse(text).filter(|found| found.milli() >= 0).ok_or_else(|| {
             Wrong::new(format!("{name}: {text:?} is no quantity"), "write one such as 100m or 1Gi")

@@ -7,6 +7,11 @@ pub mod machine;
 
 use std::path::{Path, PathBuf};
 
+/// The directories of both trees that are ours alone, 0700; the image store beside them makes its own.
+pub fn private(runtime: &Runtime, data: &Data) -> [PathBuf; 6] {
+    [runtime.root().to_owned(), runtime.pods(), runtime.orders(), data.own(), data.pods(), data.last_good()]
+}
+
 /// Name of the log of run `attempt` in its container's directory. Rotated, it gets a suffix: `0.log.1`.
 pub fn log_name(attempt: u32) -> String {
     format!("{attempt}.log")

@@ -64,7 +64,7 @@ fn apply_to_container(container: &mut core::Container, host_network: bool) {
 }
 
 /// Mode of files in volumes that are made of values.
-const MODE: i32 = 0o644;
+pub const MODE: i32 = 0o644;
 
 fn apply_to_projected(volume: &mut core::Volume) {
     if let Some(map) = &mut volume.config_map {

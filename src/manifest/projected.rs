@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1 as core;
 
+use super::defaults::MODE;
 use super::problems::Problems;
 use super::sources::{complain, document_name};
 use super::{downward, names};
 use crate::spec::{DownwardFile, Item, Kind, Projection};
 use crate::yaml::tree::Path;
-
-/// Mode of files where none is said.
-const DEFAULT_MODE: i32 = 0o644;
 
 /// What `volume`, which is at `path`, is made of; `None` where it is of another kind.
 pub fn volume(
@@ -20,7 +18,7 @@ pub fn volume(
     path: &Path,
     problems: &mut Problems<'_>,
 ) -> Option<Vec<Projection>> {
-    let mut reader = Reader { pod, mode: DEFAULT_MODE, seen: BTreeSet::new(), problems };
+    let mut reader = Reader { pod, mode: MODE, seen: BTreeSet::new(), problems };
     if let Some(map) = &volume.config_map {
         let path = reader.enter(path, "configMap", map.default_mode);
         return Some(vec![reader.document(
@@ -67,7 +65,7 @@ impl Reader<'_, '_> {
     /// Takes the volume's mode; where its source is.
     fn enter(&mut self, path: &Path, source: &str, mode: Option<i32>) -> Path {
         let path = path.key(source);
-        self.mode = self.checked_mode(mode, DEFAULT_MODE, &path.key("defaultMode"));
+        self.mode = self.checked_mode(mode, MODE, &path.key("defaultMode"));
         path
     }
 

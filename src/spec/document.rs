@@ -67,6 +67,22 @@ impl Document {
     }
 }
 
+#[cfg(test)]
+impl Document {
+    /// For tests: one of namespace `default`, in the file `/m/NAME.yaml`.
+    pub fn example(kind: Kind, name: &str, data: &[(&str, &[u8])]) -> Document {
+        let value = |(key, value): &(&str, &[u8])| ((*key).to_owned(), Value(value.to_vec()));
+        Document {
+            kind,
+            namespace: "default".into(),
+            name: name.into(),
+            origin: format!("/m/{name}.yaml"),
+            data: data.iter().map(value).collect(),
+            binary: BTreeMap::new(),
+        }
+    }
+}
+
 /// All ConfigMaps and Secrets of the manifests directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Documents(BTreeMap<DocumentName, Arc<Document>>);
@@ -93,22 +109,33 @@ impl Documents {
         self.0.values()
     }
 
-    /// As [`Documents::get`]; otherwise in the kubelet's words that there is none, and which file would cure that. `origin` is
-    /// the file of the pod that asks.
-    pub fn find(&self, kind: Kind, namespace: &str, name: &str, origin: &str) -> Result<&Document, String> {
-        self.get(kind, namespace, name).ok_or_else(|| {
-            let directory = origin.rsplit_once('/').map_or(".", |(directory, _)| directory);
-            let elsewhere = self.0.values().find(|other| other.kind == kind && other.name == name);
-            let cure = match elsewhere {
-                Some(other) => format!(
-                    "{} holds one of namespace {}, and the pod is of namespace {namespace}",
-                    other.origin, other.namespace
-                ),
-                None => format!(
-                    "write the {kind} {name} of namespace {namespace} into {origin}, or into a file of its own in {directory}"
-                ),
-            };
-            format!("{} {name:?} not found; {cure}", kind.lower())
-        })
+    /// As [`Documents::get`], for a pod whose file is `origin`; `None` only where it is `optional`.
+    ///
+    /// # Errors
+    /// In the kubelet's words, that there is none, and which file would cure that.
+    pub fn find(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        optional: bool,
+        origin: &str,
+    ) -> Result<Option<&Document>, String> {
+        let found = self.get(kind, namespace, name);
+        if found.is_some() || optional {
+            return Ok(found);
+        }
+        let directory = origin.rsplit_once('/').map_or(".", |(directory, _)| directory);
+        let elsewhere = self.0.values().find(|other| other.kind == kind && other.name == name);
+        let cure = match elsewhere {
+            Some(other) => format!(
+                "{} holds one of namespace {}, and the pod is of namespace {namespace}",
+                other.origin, other.namespace
+            ),
+            None => format!(
+                "write the {kind} {name} of namespace {namespace} into {origin}, or into a file of its own in {directory}"
+            ),
+        };
+        Err(format!("{} {name:?} not found; {cure}", kind.lower()))
     }
 }

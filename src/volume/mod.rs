@@ -1,7 +1,8 @@
 //! A pod's volumes and files on the node's disk, and those of values in memory; no mount is made here.
 //!
 //! The pod's directory is `<data>/agent/holdfast/pods/<uid>`: emptyDirs, the files for `/etc`, what containers wrote.
-//! configMap, secret, downwardAPI and projected volumes are in the runtime directory, which dies with the boot. What is mounted into containers from here is made by the pod process, in its own mount namespace.
+//! configMap, secret, downwardAPI and projected volumes are in the runtime directory, which dies with the boot. What is
+//! mounted into containers from here is made by the pod process, in its own mount namespace.
 //!
 //! Invariant: what containers wrote is never trusted: no symbolic link of theirs is followed, no mount is crossed.
 //! Invariant: preparing twice changes nothing; a running container's files stay as they are.

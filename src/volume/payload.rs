@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::bundle::Amounts;
+use crate::api::Amounts;
+use crate::bundle;
 use crate::spec::{Document, Documents, DownwardFile, Item, Kind, Pod, Projection, Value, ValueSource};
 
 /// Files by path, each with its mode. Of two with one path the later counts.
@@ -33,12 +34,8 @@ pub fn payload(pod: &Pod, sources: &[Projection], contents: &Contents<'_>) -> Re
                 }
             }
             Projection::Document { kind, name, optional, items, mode } => {
-                let documents = contents.documents;
-                let document = match documents.get(*kind, &pod.namespace, name) {
-                    None if *optional => continue,
-                    Some(document) => document,
-                    None => documents.find(*kind, &pod.namespace, name, &pod.origin)?,
-                };
+                let found = contents.documents.find(*kind, &pod.namespace, name, *optional, &pod.origin)?;
+                let Some(document) = found else { continue };
                 match items.is_empty() {
                     true => {
                         let all = document.data.iter().chain(&document.binary);
@@ -72,7 +69,9 @@ fn chosen(document: &Document, items: &[Item], optional: bool, payload: &mut Pay
 fn downward(file: &DownwardFile, contents: &Contents<'_>) -> Result<Value, String> {
     match &file.source {
         ValueSource::Text(text) => Ok(Value(text.clone().into_bytes())),
-        ValueSource::Allocatable(asked) => Ok(Value(contents.allocatable.divided(*asked).into_bytes())),
+        ValueSource::Allocatable(asked) => {
+            Ok(Value(bundle::divided(contents.allocatable, *asked).into_bytes()))
+        }
         other => Err(format!("file {:?} cannot hold {other:?}", file.path)),
     }
 }

@@ -7,7 +7,7 @@ use super::page::Page;
 use super::source::Source;
 use crate::cli::colour::Ink;
 use crate::cli::field::{list, number, text};
-use crate::cli::{read, say};
+use crate::cli::{get, read, say};
 use crate::host::Runtime;
 
 /// What the agent published of the manifests directory; `None` where it published nothing yet.
@@ -21,10 +21,7 @@ pub fn pages(runtime: &Runtime, names: &[&str], missing: &mut Vec<String>) -> Re
     let path = runtime.manifests();
     let verdict = verdict(runtime)?.with_context(|| format!("there is no {}", path.display()))?;
     let directory = text(&verdict, "/directory");
-    let problem = text(&verdict, "/problem");
-    if !problem.is_empty() {
-        say(&format!("warning: {directory}: {problem}; what ran from it goes on: bring the directory back"));
-    }
+    get::say_problem(&verdict);
     let files = list(&verdict, "/files");
     if files.is_empty() && names.is_empty() {
         say(&format!("No files found in {directory}."));

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Findings, Place};
+use crate::host;
 
 const STICKY: u32 = 0o1000;
 const GROUP_WRITE: u32 = 0o020;
@@ -14,16 +15,7 @@ const OTHERS_WRITE: u32 = 0o002;
 pub fn check(place: &Place) -> Findings {
     let mut findings = Findings::new("directories");
     let (runtime, data) = (&place.runtime, &place.data);
-    let ours = [
-        runtime.root().to_path_buf(),
-        runtime.pods(),
-        runtime.orders(),
-        data.own(),
-        data.pods(),
-        data.store(),
-        data.last_good(),
-    ];
-    for path in &ours {
+    for path in host::private(runtime, data).iter().chain([&data.store()]) {
         look(&mut findings, path, |findings, found| own(findings, path, found));
     }
     let archives = data.archives();

@@ -198,7 +198,7 @@ impl Request {
         for (query, found) in all {
             let kind = query.target.kind;
             if kind == Kind::Manifests && found.missing.is_empty() {
-                say_problem(runtime)?;
+                say_problem(&query::verdict(runtime)?);
             }
             let objects: Vec<&Value> = found.objects.iter().collect();
             let text = self.lines(&mut self.table(kind), kind, &objects)?;
@@ -258,19 +258,12 @@ impl Request {
     }
 }
 
-/// What is wrong with the manifests directory itself.
-fn say_problem(runtime: &Runtime) -> Result<()> {
-    let verdict = query::verdict(runtime)?;
-    match verdict["problem"].as_str() {
-        None | Some("") => {}
-        Some(problem) => {
-            let directory = verdict["directory"].as_str().unwrap_or_default();
-            say(&format!(
-                "warning: {directory}: {problem}; what ran from it goes on: bring the directory back"
-            ));
-        }
+/// Says what is wrong with the manifests directory itself, where `verdict` tells of something.
+pub fn say_problem(verdict: &Value) {
+    let (directory, problem) = (text(verdict, "/directory"), text(verdict, "/problem"));
+    if !problem.is_empty() {
+        say(&format!("warning: {directory}: {problem}; what ran from it goes on: bring the directory back"));
     }
-    Ok(())
 }
 
 /// Of the pods listed, which are not what their file holds now: whoever looks only at pods must not miss it.

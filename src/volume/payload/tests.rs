@@ -4,18 +4,6 @@ use std::sync::Arc;
 
 use super::*;
 
-fn document(kind: Kind, name: &str, data: &[(&str, &str)]) -> Arc<Document> {
-    let value = |(key, text): &(&str, &str)| ((*key).to_owned(), Value(text.as_bytes().to_vec()));
-    Arc::new(Document {
-        kind,
-        namespace: "default".into(),
-        name: name.into(),
-        origin: format!("/m/{name}.yaml"),
-        data: data.iter().map(value).collect(),
-        binary: Default::default(),
-    })
-}
-
 fn source(kind: Kind, name: &str, optional: bool, items: &[(&str, &str)]) -> Projection {
     let item = |(key, path): &(&str, &str)| Item { key: (*key).into(), path: (*path).into(), mode: 0o400 };
     let items = items.iter().map(item).collect();
@@ -24,9 +12,10 @@ fn source(kind: Kind, name: &str, optional: bool, items: &[(&str, &str)]) -> Pro
 
 /// `path mode text` of each file, or what is wrong.
 fn files(sources: &[Projection]) -> Result<Vec<String>, String> {
-    let map = document(Kind::ConfigMap, "m", &[("a", "1"), ("b", "2")]);
-    let map = Document { binary: [("bin".to_owned(), Value(vec![b'x']))].into(), ..(*map).clone() };
-    let documents = [Arc::new(map), document(Kind::Secret, "s", &[("a", "hush")])].into_iter().collect();
+    let binary = [("bin".to_owned(), Value(vec![b'x']))].into();
+    let map = Document { binary, ..Document::example(Kind::ConfigMap, "m", &[("a", b"1"), ("b", b"2")]) };
+    let secret = Document::example(Kind::Secret, "s", &[("a", b"hush")]);
+    let documents = [map, secret].into_iter().map(Arc::new).collect();
     let allocatable = Amounts { cpu_milli: 1500, memory: 10, storage: 20 };
     let contents = Contents { documents: &documents, allocatable, in_memory: true };
     let pod = Pod { namespace: "default".into(), origin: "/m/web.yaml".into(), ..Pod::default() };
