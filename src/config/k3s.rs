@@ -73,19 +73,44 @@ pub(super) const FLAGS: &[(&str, Means)] = &[
     ("t", Nothing(CLUSTER)),
 ];
 
-/// Beside k3s' own: flags of ours that a kubelet or we have, so that one file may hold all that the command line takes.
+/// Beside those of `k3s agent`: flags of ours that k3s' server, a kubelet or we have, so that one file may hold all that the command line takes.
 pub(super) const OURS: &[(&str, Means)] = &[
     ("cgroup-root", Is(Key::CgroupRoot)),
+    ("cluster-dns", Is(Key::ClusterDns)),
+    ("cluster-domain", Is(Key::ClusterDomain)),
     ("hostname-override", Is(Key::NodeName)),
     ("log-dir", Is(Key::LogDir)),
     ("pod-manifest-path", Is(Key::PodManifestPath)),
+];
+
+/// Flags of `k3s server`, which alone has them: a node that was its own server has them in its file. What they say of a
+/// cluster means nothing here.
+#[rustfmt::skip]
+pub(super) const OF_SERVER: &[&str] = &[
+    "advertise-address", "advertise-port", "agent-token", "agent-token-file", "cluster-cidr", "cluster-init",
+    "cluster-reset", "cluster-reset-restore-path", "datastore-cafile", "datastore-certfile", "datastore-endpoint",
+    "datastore-keyfile", "default-local-storage-path", "disable", "disable-apiserver", "disable-cloud-controller",
+    "disable-controller-manager", "disable-etcd", "disable-helm-controller", "disable-kube-proxy",
+    "disable-network-policy", "disable-scheduler", "egress-selector-mode", "embedded-registry", "etcd-arg",
+    "etcd-disable-snapshots", "etcd-expose-metrics", "etcd-s3", "etcd-s3-access-key", "etcd-s3-bucket",
+    "etcd-s3-bucket-lookup-type", "etcd-s3-config-secret", "etcd-s3-endpoint", "etcd-s3-endpoint-ca",
+    "etcd-s3-folder", "etcd-s3-insecure", "etcd-s3-proxy", "etcd-s3-region", "etcd-s3-retention",
+    "etcd-s3-secret-key", "etcd-s3-session-token", "etcd-s3-skip-ssl-verify", "etcd-s3-timeout",
+    "etcd-snapshot-compress", "etcd-snapshot-dir", "etcd-snapshot-name", "etcd-snapshot-reconcile-interval",
+    "etcd-snapshot-retention", "etcd-snapshot-schedule-cron", "flannel-backend", "flannel-external-ip",
+    "flannel-ipv6-masq", "helm-job-image", "https-listen-port", "kine-tls", "kube-apiserver-arg",
+    "kube-cloud-controller-manager-arg", "kube-controller-manager-arg", "kube-scheduler-arg",
+    "multi-cluster-cidr", "no-deploy", "secrets-encryption", "secrets-encryption-provider", "service-cidr",
+    "service-node-port-range", "servicelb-namespace", "supervisor-metrics", "system-default-registry", "tls-san",
+    "tls-san-security", "write-kubeconfig", "write-kubeconfig-group", "write-kubeconfig-mode",
 ];
 
 const KUBELET_ARG: &str = "kubelet-arg";
 
 /// What the flag `name` means.
 pub fn flag(name: &str) -> Option<Means> {
-    FLAGS.iter().chain(OURS).find(|(known, _)| *known == name).map(|(_, means)| *means)
+    let own = FLAGS.iter().chain(OURS).find(|(known, _)| *known == name).map(|(_, means)| *means);
+    own.or_else(|| OF_SERVER.contains(&name).then_some(Nothing(CLUSTER)))
 }
 
 /// A key, and what all files together say of it.

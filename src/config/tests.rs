@@ -124,7 +124,8 @@ fn each_name_is_in_its_table_once_and_leads_to_something() {
             "{flag} is a field too"
         );
     }
-    let mut of_k3s: Vec<&str> = k3s::FLAGS.iter().chain(k3s::OURS).map(|(name, _)| *name).collect();
+    let of_agents = k3s::FLAGS.iter().chain(k3s::OURS).map(|(name, _)| *name);
+    let mut of_k3s: Vec<&str> = of_agents.chain(k3s::OF_SERVER.iter().copied()).collect();
     of_k3s.sort_unstable();
     assert!(of_k3s.is_sorted_by(|a, b| a < b), "each once");
 }
