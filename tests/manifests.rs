@@ -142,6 +142,16 @@ fn write_pod(pod: &Pod, text: &mut String) {
     writeln!(text, "pod {} uid {} from {}", pod.full_name(), pod.uid, pod.origin).unwrap();
     writeln!(text, "  {:?}, restart {:?}, grace {:?}", pod.qos, pod.restart_policy, pod.grace).unwrap();
     writeln!(text, "  on {} as {}", pod.node_name, pod.hostname).unwrap();
+    if !pod.subdomain.is_empty() {
+        let told = if pod.hostname_as_fqdn { ", which the kernel is told" } else { "" };
+        writeln!(text, "  in {}{told}", pod.subdomain).unwrap();
+    }
+    for alias in &pod.host_aliases {
+        writeln!(text, "  {} is {}", alias.ip, alias.hostnames.join(" ")).unwrap();
+    }
+    if pod.dns != Default::default() {
+        writeln!(text, "  asks {:?} {:?}", pod.dns_policy, pod.dns).unwrap();
+    }
     let shares = [
         ("host network", pod.host_network),
         ("host PID", pod.host_pid),

@@ -135,14 +135,16 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
     let _hold = world.store.hold().map_err(create)?;
     let image = image(world, container)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
+    let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     let inputs = Inputs {
         pod,
         container,
+        hostname: &hostname,
         variables: values::variables(world, pod, container)?,
         image: &image.config,
         node: &world.node,
         cgroup: cgroup.clone(),
-        files: files(world, pod).map_err(create)?,
+        files: files(world, pod, &hostname).map_err(create)?,
         binds: Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?.binds(container)?,
         pause_pid,
     };
@@ -220,34 +222,24 @@ fn image(world: &World, container: &Container) -> Result<Image, Failure> {
 }
 
 /// The pod's `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`, written anew where a container changed them.
-fn files(world: &World, pod: &Pod) -> Result<Files> {
-    let node = |path: &str| fs::read_to_string(path).unwrap_or_default();
+///
+/// A file of the node's that is not there says nothing, as for its own programs.
+fn files(world: &World, pod: &Pod, hostname: &str) -> Result<Files> {
+    let config = &world.config;
+    let node = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let resolv_conf = config.resolv_conf.as_deref().map_or(bundle::ASK_THE_NODE.to_owned(), node);
+    let cluster = bundle::Cluster { servers: &config.cluster_dns, domain: &config.cluster_domain };
     let etc = Etc {
         hosts: match pod.host_network {
-            true => bundle::node_hosts(&node("/etc/hosts")),
-            false => bundle::hosts(&[], &pod.hostname),
+            true => bundle::node_hosts(&node(Path::new("/etc/hosts")), pod),
+            false => bundle::hosts(&[], pod, &config.cluster_domain),
         },
-        resolv_conf: resolv_conf(world, pod),
-        hostname: bundle::hostname(&pod.hostname),
+        resolv_conf: bundle::resolv_conf(pod, &resolv_conf, cluster),
+        hostname: bundle::hostname(hostname),
     };
     let shm = world.shm(pod);
     let shm = shm.to_str().with_context(|| format!("{shm:?} is not UTF-8"))?;
     volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
-}
-
-/// The pod's `/etc/resolv.conf` (reference D.6). A node's file that is not there says nothing, as for its own programs.
-fn resolv_conf(world: &World, pod: &Pod) -> String {
-    let config = &world.config;
-    let node = match &config.resolv_conf {
-        Some(path) => fs::read_to_string(path).unwrap_or_default(),
-        None => bundle::ASK_THE_NODE.to_owned(),
-    };
-    match pod.asks_cluster_dns() && !config.cluster_dns.is_empty() {
-        true => {
-            bundle::cluster_resolv_conf(&node, &config.cluster_dns, &config.cluster_domain, &pod.namespace)
-        }
-        false => bundle::resolv_conf(&node),
-    }
 }
 
 /// Removes what earlier runs left, but the log of the last one: the kubelet keeps one dead container (reference B.9).

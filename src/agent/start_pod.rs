@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::client::{Client, PATIENCE};
 use super::world::World;
 use super::{remove_pod, values};
+use crate::bundle;
 use crate::cgroup::PodLimits;
 use crate::host::{PodDir, parse_log_name};
 use crate::lifecycle::Learnt;
@@ -38,9 +39,11 @@ const POD_PROCESS_OOM_SCORE: i32 = -998;
 /// pod's own directories.
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
+    let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     Volumes::prepare(&world.data, pod)?;
     values::project(world, pod)?;
-    let started = prepare(world, pod, &directory, sandbox).and_then(|()| launch(world, pod, &directory));
+    let prepared = prepare(world, pod, &directory, sandbox, hostname);
+    let started = prepared.and_then(|()| launch(world, pod, &directory));
     let link = started.map_err(|error| {
         let undone = remove_pod::clean_pod(world, pod);
         let also = undone.err().map(|error| format!("; and clean up: {error:#}")).unwrap_or_default();
@@ -51,7 +54,7 @@ pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, Owne
 }
 
 /// Everything but the process.
-fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32) -> Result<()> {
+fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname: String) -> Result<()> {
     for path in [directory.shm(), directory.runtime(), directory.root().join("containers")] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| made(&path))?;
     }
@@ -69,7 +72,7 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32) -> Result
         full_name: pod.full_name(),
         directory: text(directory.root())?,
         cgroup,
-        hostname: pod.hostname.clone(),
+        hostname,
         host_network: pod.host_network,
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,

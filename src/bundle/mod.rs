@@ -16,6 +16,7 @@ mod expansion;
 mod linux;
 mod mounts;
 mod process;
+mod resolv_conf;
 mod resources;
 mod signal;
 #[cfg(test)]
@@ -26,9 +27,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use env::{Surroundings, Variables, divided, own as own_variables};
-pub use etc::{ASK_THE_NODE, cluster_resolv_conf, hostname, hosts, node_hosts, resolv_conf};
+pub use etc::{hostname, hosts, kernel_hostname, node_hosts};
 pub use expansion::expand_static;
 pub use process::CAPABILITIES;
+pub use resolv_conf::{ASK_THE_NODE, Cluster, resolv_conf};
 pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
 pub use signal::stop_signal;
 
@@ -59,6 +61,8 @@ pub struct Inputs<'a> {
     pub pod: &'a Pod,
     /// One of its containers.
     pub container: &'a Container,
+    /// What the kernel calls its host ([`kernel_hostname`]).
+    pub hostname: &'a str,
     /// The manifest's variables ([`own_variables`]).
     pub variables: Variables,
     /// What its image says.

@@ -103,7 +103,7 @@ fn cwd(container: &Container, image: &ImageConfig) -> String {
 fn env(inputs: &Inputs<'_>) -> Vec<String> {
     let mut variables = Variables::default();
     variables.set("PATH", DEFAULT_PATH.to_owned());
-    variables.set("HOSTNAME", inputs.pod.hostname.clone());
+    variables.set("HOSTNAME", inputs.hostname.to_owned());
     if inputs.container.tty {
         variables.set("TERM", "xterm".to_owned());
     }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Amounts;
 use crate::spec::{
-    self, Address, Allocatable, Document, Documents, EnvFrom, EnvVar, Kind, Millicores, Qos, Resource,
-    Resources, Uid, ValueSource,
+    self, Address, Allocatable, DnsConfig, DnsPolicy, Document, Documents, EnvFrom, EnvVar, HostAlias, Kind,
+    Millicores, Qos, Resource, Resources, Uid, ValueSource,
 };
 
 /// One container of one pod on one node; tests change what they are about.
@@ -81,6 +81,7 @@ impl World {
         config(&Inputs {
             pod: &self.pod,
             container: &self.container,
+            hostname: &kernel_hostname(&self.pod, "c.local")?,
             variables: own_variables(&self.pod, &self.container, &self.around())?,
             image: &self.image,
             node: &self.node,
@@ -226,6 +227,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
     let inputs = Inputs {
         pod: &world.pod,
         container: &world.container,
+        hostname: "web",
         variables: Variables::default(),
         image: &world.image,
         node: &world.node,
@@ -630,18 +632,74 @@ fn the_node_may_mask_more() {
 
 // --- files in /etc -----------------------------------------------------------------------------------------------
 
+const MANAGED: &str = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n\
+    ::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n\
+    fe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
+
+/// A pod that is called `web`.
+fn web() -> Pod {
+    Pod { hostname: "web".into(), namespace: "shop".into(), ..Pod::default() }
+}
+
 #[test]
 fn etc_hosts_is_managed_or_the_nodes_9_14() {
     let addresses: Vec<IpAddr> = vec!["10.88.0.5".parse().unwrap(), "fd00::5".parse().unwrap()];
-    let managed = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n\
-        ::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\n\
-        fe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
-    assert_eq!(hosts(&addresses, "web"), format!("{managed}10.88.0.5\tweb\nfd00::5\tweb\n"));
-    assert_eq!(hosts(&[], "web"), format!("{managed}127.0.0.1\tweb\n"));
+    assert_eq!(hosts(&addresses, &web(), "c.local"), format!("{MANAGED}10.88.0.5\tweb\nfd00::5\tweb\n"));
+    assert_eq!(hosts(&[], &web(), "c.local"), format!("{MANAGED}127.0.0.1\tweb\n"));
     let node = "127.0.0.1 localhost\n10.0.0.1 edge-1\n";
     let expected = format!("# Kubernetes-managed hosts file (host network).\n{node}");
-    assert_eq!(node_hosts(node), expected);
+    assert_eq!(node_hosts(node, &web()), expected);
     assert_eq!(hostname("web"), "web\n");
+}
+
+#[test]
+fn host_aliases_are_further_lines_of_etc_hosts_9_13() {
+    let alias = |ip: &str, names: &[&str]| HostAlias { ip: ip.into(), hostnames: strings(names) };
+    let host_aliases = vec![alias("192.0.2.7", &["plc", "plc.lan"]), alias("fd00::7", &["hmi"])];
+    let pod = Pod { host_aliases, ..web() };
+    let further = "\n# Entries added by HostAliases.\n192.0.2.7\tplc\tplc.lan\nfd00::7\thmi\n";
+    assert_eq!(hosts(&[], &pod, ""), format!("{MANAGED}127.0.0.1\tweb\n{further}"));
+    let of_node = format!("# Kubernetes-managed hosts file (host network).\n::1 node\n{further}");
+    assert_eq!(node_hosts("::1 node\n", &pod), of_node);
+}
+
+#[test]
+fn a_subdomain_makes_a_whole_name_which_the_kernel_is_told_if_wanted_9_15() {
+    let called = |pod: &Pod, domain: &str| kernel_hostname(pod, domain).unwrap();
+    assert_eq!(called(&Pod { hostname_as_fqdn: true, ..web() }, "c.local"), "web", "there is no more of it");
+    let pod = Pod { subdomain: "sub".into(), ..web() };
+    assert_eq!(called(&pod, "c.local"), "web");
+    let line = "127.0.0.1\tweb.sub.shop.svc.c.local\tweb\n";
+    assert_eq!(hosts(&[], &pod, "c.local"), format!("{MANAGED}{line}"));
+    assert!(hosts(&[], &pod, "").ends_with("\tweb.sub.shop.svc\tweb\n"), "a cluster without a domain");
+
+    let mut pod = Pod { hostname_as_fqdn: true, ..pod };
+    assert_eq!(called(&pod, "c.local"), "web.sub.shop.svc.c.local");
+    pod.subdomain = "s".repeat(43);
+    assert_eq!(called(&pod, "c.local").len(), 64);
+    pod.subdomain.push('s');
+    let failure = kernel_hostname(&pod, "c.local").unwrap_err();
+    assert_eq!(failure.reason, Reason::CreatePodSandboxError);
+    let why = "is too long (64 characters is the max, 65 characters requested)";
+    assert!(failure.message.ends_with(why), "{}", failure.message);
+    pod.hostname_as_fqdn = false;
+    assert_eq!(called(&pod, "c.local"), "web");
+}
+
+#[test]
+fn the_variable_is_what_the_kernel_says_9_15() {
+    let mut world = world();
+    let has = |world: &World, variable: &str| {
+        world.json()["process"]["env"].as_array().unwrap().contains(&json!(variable))
+    };
+    assert!(has(&world, "HOSTNAME=web-edge-1"));
+    (world.pod.subdomain, world.pod.hostname_as_fqdn) = ("sub".into(), true);
+    assert!(has(&world, "HOSTNAME=web-edge-1.sub.default.svc.c.local"));
+}
+
+fn of_node(node: &str) -> String {
+    let pod = Pod { dns_policy: DnsPolicy::Default, ..Pod::default() };
+    resolv_conf(&pod, node, Cluster { servers: &["192.0.2.53".into()], domain: "no" })
 }
 
 #[test]
@@ -651,15 +709,63 @@ fn resolv_conf_is_the_nodes_cut_to_what_resolvers_take() {
         options edns0\n";
     let expected = "search lan example.org .\nnameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver fd00::1\n\
         options ndots:2 rotate edns0\n";
-    assert_eq!(resolv_conf(node), expected);
-    assert_eq!(resolv_conf("domain lan other\nnameserver 1.1.1.1"), "search lan\nnameserver 1.1.1.1\n");
-    assert_eq!(resolv_conf(""), "");
+    assert_eq!(of_node(node), expected);
+    assert_eq!(of_node("domain lan other\nnameserver 1.1.1.1"), "search lan\nnameserver 1.1.1.1\n");
+    assert_eq!(of_node(""), "");
+    assert_eq!(of_node(ASK_THE_NODE), "search .\nnameserver 127.0.0.1\n");
 
     let many: Vec<String> = (0..40).map(|number| format!("d{number}")).collect();
-    let kept = resolv_conf(&format!("search {}\n", many.join(" ")));
+    let kept = of_node(&format!("search {}\n", many.join(" ")));
     assert_eq!(kept.split_whitespace().count(), 1 + 32);
-    let long = resolv_conf(&format!("search {}\n", vec!["a".repeat(250); 20].join(" ")));
+    let long = of_node(&format!("search {}\n", vec!["a".repeat(250); 20].join(" ")));
     assert_eq!(long.split_whitespace().count(), 1 + 8, "8 × 250 + 7 ≤ 2048 < 9 × 250 + 8");
+}
+
+#[test]
+fn a_pod_of_the_cluster_asks_its_servers_alone_and_looks_for_its_names_first() {
+    let node = "search plant.example svc.cluster.local\nnameserver 192.0.2.1\noptions rotate\n";
+    let of_cluster =
+        |node: &str, servers: &[String], domain: &str| resolv_conf(&web(), node, Cluster { servers, domain });
+    let servers = ["10.43.0.10".to_owned()];
+    assert_eq!(
+        of_cluster(node, &servers, "cluster.local"),
+        "search shop.svc.cluster.local svc.cluster.local cluster.local plant.example\nnameserver 10.43.0.10\noptions ndots:5\n"
+    );
+    assert_eq!(of_cluster("", &servers, ""), "nameserver 10.43.0.10\noptions ndots:5\n", "without a domain");
+    let many: Vec<String> = (1..9).map(|last| format!("10.0.0.{last}")).collect();
+    assert_eq!(of_cluster("", &many, "").matches("nameserver").count(), 3);
+    assert_eq!(of_cluster("nameserver 192.0.2.1\n", &[], "c"), "nameserver 192.0.2.1\n", "nobody to ask");
+}
+
+#[test]
+fn a_pods_own_servers_domains_and_options_come_on_top_14_11() {
+    let option = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
+    let dns = DnsConfig {
+        servers: strings(&["192.0.2.9", "192.0.2.1"]),
+        searches: strings(&["lan", "plant.example."]),
+        options: vec![option("ndots", Some("2")), option("edns0", None), option("rotate", Some(""))],
+    };
+    let node = "search lan\nnameserver 192.0.2.1\noptions ndots:1 rotate:1 trust-ad\n";
+    let servers = ["10.43.0.10".to_owned()];
+    for (dns_policy, expected) in [
+        (
+            DnsPolicy::None,
+            "search lan plant.example.\nnameserver 192.0.2.9\nnameserver 192.0.2.1\noptions ndots:2 edns0 rotate\n",
+        ),
+        (
+            DnsPolicy::Default,
+            "search lan plant.example.\nnameserver 192.0.2.1\nnameserver 192.0.2.9\noptions ndots:2 rotate trust-ad edns0\n",
+        ),
+        (
+            DnsPolicy::ClusterFirst,
+            "search shop.svc.c svc.c c lan plant.example.\nnameserver 10.43.0.10\nnameserver 192.0.2.9\n\
+             nameserver 192.0.2.1\noptions ndots:2 edns0 rotate\n",
+        ),
+    ] {
+        let pod = Pod { dns_policy, dns: dns.clone(), ..web() };
+        let cluster = Cluster { servers: &servers, domain: "c" };
+        assert_eq!(resolv_conf(&pod, node, cluster), expected, "{dns_policy:?}");
+    }
 }
 
 // --- STOPSIGNAL --------------------------------------------------------------------------------------------------
@@ -697,24 +803,6 @@ fn stop_signals_by_name_number_and_distance() {
         let image = ImageConfig { stop_signal: written.into(), ..ImageConfig::default() };
         assert_eq!(stop_signal(&image), expected, "{written:?}");
     }
-}
-
-#[test]
-fn a_pod_of_the_cluster_asks_its_servers_alone_and_looks_for_its_names_first() {
-    let node = "search plant.example svc.cluster.local\nnameserver 192.0.2.1\noptions rotate\n";
-    let servers = ["10.43.0.10".to_owned()];
-    assert_eq!(
-        cluster_resolv_conf(node, &servers, "cluster.local", "shop"),
-        "search shop.svc.cluster.local svc.cluster.local cluster.local plant.example\nnameserver 10.43.0.10\noptions ndots:5\n"
-    );
-    assert_eq!(
-        cluster_resolv_conf("", &servers, "", "shop"),
-        "nameserver 10.43.0.10\noptions ndots:5\n",
-        "without a domain"
-    );
-    let many: Vec<String> = (1..9).map(|last| format!("10.0.0.{last}")).collect();
-    assert_eq!(cluster_resolv_conf("", &many, "", "shop").matches("nameserver").count(), 3);
-    assert_eq!(resolv_conf(ASK_THE_NODE), "search .\nnameserver 127.0.0.1\n");
 }
 
 // --- values from elsewhere ---------------------------------------------------------------------------------------

@@ -104,10 +104,13 @@ pub fn assign(pod: &mut core::Pod, uid: &Uid, node: &str) {
     });
 }
 
-/// The host name inside (reference D.6): `hostname`, or the pod's name; cut to a label.
+/// The host name inside (reference D.6): `hostnameOverride`, else `hostname`, else the pod's name; cut to a label.
 pub fn hostname(pod: &core::Pod, node: &str) -> String {
     let spec = pod.spec.as_ref();
-    let own = spec.and_then(|spec| spec.hostname.as_deref()).filter(|hostname| !hostname.is_empty());
+    let given = |name: fn(&core::PodSpec) -> &Option<String>| {
+        spec.and_then(|spec| name(spec).as_deref()).filter(|hostname| !hostname.is_empty())
+    };
+    let own = given(|spec| &spec.hostname_override).or(given(|spec| &spec.hostname));
     let on_host = spec.and_then(|spec| spec.host_network).unwrap_or_default();
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let wanted = if on_host { node } else { own.unwrap_or(name) };

@@ -28,6 +28,14 @@ pub fn dns_subdomain(name: &str) -> Complaint {
     (!fits).then(|| format!("{rule}, like my-name: {name:?} is not"))
 }
 
+/// Domains that a resolver looks in: the relaxed rule, GA since 1.34, with underscores and a final dot.
+pub fn search_domain(name: &str) -> Complaint {
+    let plain = name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name).replace('_', "a");
+    let fits = name == "." || dns_subdomain(&plain).is_none();
+    let rule = "must be a domain of at most 253 lower case letters, digits, '-', '_' and '.'";
+    (!fits).then(|| format!("{rule}, like lan.example: {name:?} is not"))
+}
+
 /// Names of ports (`IANA_SVC_NAME`).
 pub fn port_name(name: &str) -> Complaint {
     let fits = name.len() <= 15
@@ -127,6 +135,11 @@ mod tests {
         let longer = "a.".repeat(127) + "a";
         check(dns_label, &["a", "a-1", "0"], &["", "-a", "a-", "A", "a.b", "a_b", "é", &long]);
         check(dns_subdomain, &["a", "a.b", "a-1.b"], &["", ".", "a..b", "a.-b", "A.b", "a/b", &longer]);
+        check(
+            search_domain,
+            &["a", "a.b.", ".", "_tcp.a_b", &longer[2..]],
+            &["", "..", "A", "a..b", "a b", "a/b", &longer],
+        );
         check(port_name, &["http", "a-1", "8080a"], &["", "80", "a--b", "HTTP", "sixteen-letters-x"]);
         check(
             qualified,

@@ -103,6 +103,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).enumerate();
     let volumes = volumes.map(|(index, it)| volume(&pod, it, &path.index(index), problems)).collect();
     let spec = pod.spec.unwrap_or_default();
+    let subdomain = spec.subdomain.clone().filter(|_| has_domain(&spec)).unwrap_or_default();
     spec::Pod {
         uid: made.uid,
         namespace: pod.metadata.namespace.unwrap_or_default(),
@@ -111,6 +112,8 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         object: made.object,
         node_name: spec.node_name.unwrap_or_default(),
         hostname: made.hostname,
+        subdomain,
+        hostname_as_fqdn: spec.set_hostname_as_fqdn.unwrap_or_default(),
         restart_policy: match spec.restart_policy.as_deref() {
             Some("OnFailure") => spec::RestartPolicy::OnFailure,
             Some("Never") => spec::RestartPolicy::Never,
@@ -124,9 +127,12 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         host_network: spec.host_network.unwrap_or_default(),
         dns_policy: match spec.dns_policy.as_deref() {
             Some("Default") => spec::DnsPolicy::Default,
+            Some("None") => spec::DnsPolicy::None,
             Some("ClusterFirstWithHostNet") => spec::DnsPolicy::ClusterFirstWithHostNet,
             _ => spec::DnsPolicy::ClusterFirst,
         },
+        dns: dns(spec.dns_config.unwrap_or_default()),
+        host_aliases: spec.host_aliases.into_iter().flatten().map(host_alias).collect(),
         host_pid: spec.host_pid.unwrap_or_default(),
         host_ipc: spec.host_ipc.unwrap_or_default(),
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
@@ -134,6 +140,25 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         containers,
         volumes,
     }
+}
+
+/// The node's name and an override stand alone.
+fn has_domain(spec: &core::PodSpec) -> bool {
+    let overridden = spec.hostname_override.as_deref().is_some_and(|hostname| !hostname.is_empty());
+    !overridden && spec.host_network != Some(true)
+}
+
+fn dns(config: core::PodDNSConfig) -> spec::DnsConfig {
+    let option = |option: core::PodDNSConfigOption| (option.name.unwrap_or_default(), option.value);
+    spec::DnsConfig {
+        servers: config.nameservers.unwrap_or_default(),
+        searches: config.searches.unwrap_or_default(),
+        options: config.options.into_iter().flatten().map(option).collect(),
+    }
+}
+
+fn host_alias(alias: core::HostAlias) -> spec::HostAlias {
+    spec::HostAlias { ip: alias.ip, hostnames: alias.hostnames.unwrap_or_default() }
 }
 
 fn container(

@@ -68,8 +68,73 @@ fn the_host_name_is_the_pods_or_its_own_cut_to_a_label() {
         // 56 + "-edge-1" is 63; one more leaves a '-' at the end.
         (&long, json!({"containers": containers}), &format!("{long}-edge-1")),
         (&"a".repeat(62), json!({"containers": containers}), &"a".repeat(62)),
+        // 9.16
+        ("web", json!({"containers": containers, "hostnameOverride": "a.b"}), "a.b"),
+        (
+            "web",
+            json!({"containers": containers, "hostnameOverride": "a", "hostname": "b", "subdomain": "c"}),
+            "a",
+        ),
+        ("web", json!({"containers": containers, "hostnameOverride": "a".repeat(64)}), &"a".repeat(63)),
     ] {
         assert_eq!(pod(name, spec).hostname, expected);
+    }
+}
+
+#[test]
+fn a_subdomain_counts_where_the_name_is_the_pods_own_9_16() {
+    let containers = json!([{"name": "c", "image": "a:1"}]);
+    for (name, value, expected) in [
+        ("setHostnameAsFQDN", json!(true), ("sub", true)),
+        ("hostname", json!("a"), ("sub", false)),
+        ("hostnameOverride", json!("a"), ("", false)),
+        ("hostNetwork", json!(true), ("", false)),
+    ] {
+        let pod = pod("web", json!({"containers": containers, "subdomain": "sub", name: value}));
+        assert_eq!((&*pod.subdomain, pod.hostname_as_fqdn), expected, "{name}");
+    }
+}
+
+#[test]
+fn names_are_refused_as_by_the_api_server_9_17() {
+    let refused = |spec: Value| {
+        let mut spec = spec;
+        spec["containers"] = json!([{"name": "c", "image": "a:1"}]);
+        let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec});
+        let problems = read("x.json", manifest.to_string().as_bytes(), &context()).problems;
+        problems.into_iter().map(|problem| problem.path).collect::<Vec<_>>().join(" ")
+    };
+    let hosts = |ip: &str, name: &str| json!({"hostAliases": [{"ip": ip, "hostnames": ["ok", name]}]});
+    let dns = |field: &str, value: Value| json!({"dnsConfig": {field: value}});
+    let four = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    for (spec, expected) in [
+        (json!({"subdomain": "a.b"}), "spec.subdomain"),
+        (json!({"hostnameOverride": "A"}), "spec.hostnameOverride"),
+        (json!({"hostnameOverride": "a".repeat(65)}), "spec.hostnameOverride"),
+        (json!({"hostnameOverride": "a", "hostNetwork": true}), "spec.hostnameOverride"),
+        (json!({"hostnameOverride": "a", "setHostnameAsFQDN": true}), "spec.hostnameOverride"),
+        (json!({"hostnameOverride": "a", "setHostnameAsFQDN": false}), ""),
+        (hosts("192.0.2.1", "a.b"), ""),
+        (hosts("192.0.2", "a"), "spec.hostAliases[0].ip"),
+        (hosts("::1", "a\nb"), "spec.hostAliases[0].hostnames[1]"),
+        (json!({"dnsPolicy": "None"}), "spec.dnsConfig.nameservers"),
+        (json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["::1"]}}), ""),
+        (json!({"dnsPolicy": "none"}), "spec.dnsPolicy"),
+        (dns("nameservers", json!(four)), "spec.dnsConfig.nameservers"),
+        (dns("nameservers", json!(["a"])), "spec.dnsConfig.nameservers[0]"),
+        (dns("searches", json!(["_a.b.", "."])), ""),
+        (dns("searches", json!(["a b"])), "spec.dnsConfig.searches[0]"),
+        (dns("searches", json!(vec!["a"; 33])), "spec.dnsConfig.searches"),
+        (dns("searches", json!(vec![vec!["a"; 100].join("."); 11])), "spec.dnsConfig.searches"),
+        (dns("options", json!([{"name": "ndots", "value": "2"}, {"name": "edns0"}])), ""),
+        (dns("options", json!([{"value": "2"}])), "spec.dnsConfig.options[0].name"),
+        (
+            dns("options", json!([{"name": "a", "value": "b\nnameserver 192.0.2.1"}])),
+            "spec.dnsConfig.options[0].value",
+        ),
+    ] {
+        let told = spec.to_string();
+        assert_eq!(refused(spec), expected, "{told}");
     }
 }
 

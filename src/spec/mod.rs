@@ -7,6 +7,7 @@
 //! Invariant: fields are added with `#[serde(default)]` only, since an older agent's `spec.json` must stay readable.
 
 mod document;
+mod network;
 mod pod;
 mod probe;
 mod resources;
@@ -14,7 +15,8 @@ mod source;
 mod volume;
 
 pub use document::{Document, DocumentName, Documents, Kind, Value};
-pub use pod::{Container, DnsPolicy, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
+pub use network::{DnsConfig, DnsPolicy, HostAlias};
+pub use pod::{Container, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
 pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EnvFrom, Probes, Qos, Resources, ValueSource, Volume};
+use super::{DnsConfig, DnsPolicy, EnvFrom, HostAlias, Probes, Qos, Resources, ValueSource, Volume};
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -34,6 +34,12 @@ pub struct Pod {
     pub node_name: String,
     /// The host name inside (reference D.6), at most 63 characters; the node's with `host_network`.
     pub hostname: String,
+    /// `spec.subdomain`, empty where it has no effect: in the node's network, and with `hostnameOverride`.
+    #[serde(default)]
+    pub subdomain: String,
+    /// `spec.setHostnameAsFQDN`: with a subdomain, the kernel is told the whole name.
+    #[serde(default)]
+    pub hostname_as_fqdn: bool,
     /// `spec.restartPolicy`.
     pub restart_policy: RestartPolicy,
     /// Time between SIGTERM and SIGKILL: `terminationGracePeriodSeconds`.
@@ -47,6 +53,12 @@ pub struct Pod {
     /// `spec.dnsPolicy`; one that an older agent wrote down has the default.
     #[serde(default)]
     pub dns_policy: DnsPolicy,
+    /// `spec.dnsConfig`.
+    #[serde(default)]
+    pub dns: DnsConfig,
+    /// `spec.hostAliases`, in order.
+    #[serde(default)]
+    pub host_aliases: Vec<HostAlias>,
     /// `spec.hostPID`.
     pub host_pid: bool,
     /// `spec.hostIPC`.
@@ -72,7 +84,7 @@ impl Pod {
         match self.dns_policy {
             DnsPolicy::ClusterFirst => !self.host_network,
             DnsPolicy::ClusterFirstWithHostNet => true,
-            DnsPolicy::Default => false,
+            DnsPolicy::Default | DnsPolicy::None => false,
         }
     }
 
@@ -80,18 +92,6 @@ impl Pod {
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)
     }
-}
-
-/// Which name servers a pod asks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DnsPolicy {
-    /// The cluster's, but for a pod in the node's network, which asks the node's.
-    #[default]
-    ClusterFirst,
-    /// The cluster's.
-    ClusterFirstWithHostNet,
-    /// The node's.
-    Default,
 }
 
 /// One container of a pod.

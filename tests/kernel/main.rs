@@ -24,6 +24,7 @@ mod last_good;
 mod lifecycle;
 mod logs;
 mod manifests;
+mod names;
 mod node;
 mod port_forward;
 mod probes;

@@ -29,11 +29,6 @@ pub static ROWS: &[Row] = &[
     never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE),
     not_yet("spec.nodeSelector|affinity", given, "labels of the node", "remove it: the pod runs where its file is"),
     // Names and network.
-    not_yet("spec.hostAliases", given, "further lines in /etc/hosts", REMOVE),
-    not_yet("spec.dnsConfig", given, "resolv.conf other than the node's", "remove it: the pod gets the node's"),
-    not_yet("spec.dnsPolicy", is_none, "resolv.conf other than the node's", "set it to Default, or remove it"),
-    not_yet("spec.subdomain|hostnameOverride", given, "host names other than spec.hostname", "use spec.hostname"),
-    not_yet("spec.setHostnameAsFQDN", on, "host names other than spec.hostname", "use spec.hostname"),
     not_yet("spec.containers[].ports[].hostPort", on_pod_network, "host ports", "remove it, or set hostNetwork: true"),
     // Data.
     never("spec.volumes[]", of_unknown_kind, "a kind of volume that Kubernetes does not know", "check its spelling"),
@@ -152,10 +147,6 @@ fn off(found: &Found<'_>) -> bool {
 
 fn https(found: &Found<'_>) -> bool {
     found.value == "HTTPS"
-}
-
-fn is_none(found: &Found<'_>) -> bool {
-    found.value == "None"
 }
 
 fn names_apparmor(found: &Found<'_>) -> bool {

@@ -3,6 +3,7 @@
 //! Works on the pod as defaulted and named, so that what is reported is what would have run.
 
 mod container;
+mod network;
 mod probe;
 mod resources;
 mod volume;
@@ -49,15 +50,11 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
         &["Always", "OnFailure", "Never"],
         problems,
     );
-    let dns = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
-    one_of(&root.key("dnsPolicy"), spec.dns_policy.as_deref(), &dns, problems);
     if !(0..=MAX_GRACE).contains(&spec.termination_grace_period_seconds.unwrap_or_default()) {
         let message = format!("must be between 0 and {MAX_GRACE} seconds");
         problems.error(&root.key("terminationGracePeriodSeconds"), message, "");
     }
-    if let Some(hostname) = spec.hostname.as_deref().filter(|hostname| !hostname.is_empty()) {
-        complain(&root.key("hostname"), names::dns_label(hostname), problems);
-    }
+    network::check(spec, problems);
     if let Some(class) = spec.priority_class_name.as_deref().filter(|class| !class.is_empty()) {
         complain(&root.key("priorityClassName"), names::dns_subdomain(class), problems);
     }
