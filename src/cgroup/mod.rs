@@ -152,6 +152,21 @@ impl Hierarchy {
         Ok(())
     }
 
+    /// Moves the calling process into a group of its own, called `name`, in the group `path`, which exists: so that it can be
+    /// killed by that. Where there are several hierarchies, in that alone by which processes are killed: in the others
+    /// it would be no more than work for the kernel, and the process goes into `path` itself.
+    pub fn enter_below(&self, path: &str, name: &str) -> Result<()> {
+        let killing = self.for_killing();
+        let own = format!("{path}/{name}");
+        self.check_ours(&own)?;
+        for dir in killing.dirs(&own) {
+            fs::create_dir(&dir).with_context(|| format!("make cgroup {}", dir.display()))?;
+        }
+        killing.enter(&own)?;
+        let mounts = self.mounts.iter().filter(|mount| !killing.mounts.contains(mount)).cloned().collect();
+        Hierarchy { mounts, ..self.clone() }.enter(path)
+    }
+
     /// The pods that have a group, by UID, with its path: to find those that nobody knows any more.
     pub fn pods_present(&self) -> Result<BTreeMap<String, String>> {
         let mut found = BTreeMap::new();

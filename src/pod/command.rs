@@ -27,6 +27,8 @@ pub struct Command {
     pub stage: Stage,
     /// When everything it started is killed, on CLOCK_BOOTTIME.
     pub kill_at: Option<Duration>,
+    /// Whether it is to be killed for good, with all that it started and may still start meanwhile.
+    pub doomed: bool,
     /// When its own timeout ends, on CLOCK_BOOTTIME.
     pub timeout_at: Option<Duration>,
     /// Whether whoever asked wants to know what it cost.

@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::poll::PollFlags;
+use nix::sys::socket::{Shutdown, shutdown};
 
 use crate::protocol::{MAX_PACKET, Reply, Request};
 use crate::status::{Failure, Reason};
@@ -150,9 +151,7 @@ impl Connections {
         if matches!(reply, Reply::Failed(_)) {
             connection.busy = false;
         }
-        if !connection.push(Packet { bytes, descriptors }) {
-            self.end(id);
-        }
+        connection.push(Packet { bytes, descriptors });
     }
 
     /// Whether all that was said to it was sent, so that a little more may be said.
@@ -164,7 +163,7 @@ impl Connections {
     pub fn tell(&mut self, notice: &Reply) {
         let Some(bytes) = written(notice) else { return };
         let packet = || Packet { bytes: bytes.clone(), descriptors: Vec::new() };
-        self.list.retain_mut(|connection| !connection.watching || connection.push(packet()));
+        self.list.iter_mut().filter(|connection| connection.watching).for_each(|it| it.push(packet()));
     }
 
     fn change(&mut self, id: Id, change: impl FnOnce(&mut Connection)) {
@@ -175,14 +174,22 @@ impl Connections {
 }
 
 impl Connection {
-    /// Sends, now or later; false when the connection is of no use any more.
-    fn push(&mut self, packet: Packet) -> bool {
-        if self.queue.len() >= LONGEST_QUEUE {
+    /// Sends, now or later.
+    ///
+    /// A connection that is of no use any more is shut down and not forgotten here: its end is heard of in [`Connections::hear`],
+    /// where what was begun for it ends, too.
+    fn push(&mut self, packet: Packet) {
+        let full = self.queue.len() >= LONGEST_QUEUE;
+        if full {
             log::warn!("a connection that does not read was ended");
-            return false;
+        } else {
+            self.queue.push_back(packet);
         }
-        self.queue.push_back(packet);
-        self.flush()
+        if full || !self.flush() {
+            self.queue.clear();
+            // It fails where the other end is gone, which is as good.
+            let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        }
     }
 
     fn flush(&mut self) -> bool {

@@ -9,7 +9,7 @@ use super::connections::Id;
 use super::job::Answer;
 use super::journal;
 use super::process::{Leaving, Process};
-use super::run::{Begun, End, Input, Phase, Run, remove_command_state};
+use super::run::{Begun, End, Input, Phase, Run, Spent};
 use super::sandbox::PAUSE;
 use super::spawn::Heard;
 use crate::cgroup::{Hierarchy, worker_path};
@@ -176,7 +176,7 @@ impl Process {
             Heard::Nothing | Heard::Gone => {}
             Heard::Answer(Answer::Started { pid }, terminal) => {
                 command.stage = Stage::Running(pid);
-                if command.kill_at.is_some_and(|at| at > clock::boottime()) {
+                if !command.doomed && command.kill_at.is_some_and(|at| at > clock::boottime()) {
                     command.kill_at = command.timeout_at;
                 }
                 // Its terminal's other end is the command's own: it ends with those who have it open.
@@ -205,19 +205,16 @@ impl Process {
     fn command_ended(&mut self, key: u64, reply: &Reply) {
         let Some(at) = self.commands.iter().position(|command| command.key == key) else { return };
         let command = self.commands.remove(at);
-        if matches!(reply, Reply::Failed(_)) || command.kill_at.is_some_and(|at| at <= clock::boottime()) {
+        let late = command.kill_at.is_some_and(|at| at <= clock::boottime());
+        let doomed = command.doomed || late || matches!(reply, Reply::Failed(_));
+        if doomed {
             self.kill_command(&command);
         }
         self.connections.reply(command.asker, reply);
         let (name, attempt) = command.container;
         if let Some(run) = self.runs.iter_mut().find(|run| run.name == name && run.attempt == attempt) {
-            if let Err(error) =
-                remove_command_state(&self.directory.join("runtime"), &run.id(), &command.name)
-            {
-                log::warn!("remove the state of {}: {error}", command.name);
-            }
             // For a moment its worker may still be in it.
-            run.spend(command.cgroup, &self.cgroups);
+            run.spend(Spent::new(command.cgroup, doomed), &self.cgroups);
         }
     }
 
@@ -249,6 +246,7 @@ impl Process {
                 let _ = process::signal(worker.pid, libc::SIGKILL);
             }
             if let Some(command) = self.commands.get_mut(at) {
+                command.doomed = true;
                 command.kill_at = Some(now + AGAIN);
             }
         }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Size, StartContainer};
+use crate::protocol::StartContainer;
 use crate::status::Failure;
 
 /// Descriptor over which a worker is told its [`Job`] and gives its [`Answer`].
@@ -30,30 +30,8 @@ pub enum Task {
     /// Starts a container, whose stdout and stderr are descriptors 4 and 5, and 6 its stdin where it has one; none of them
     /// where it has a terminal.
     Start(Box<StartContainer>),
-    /// Runs a command in a container, with descriptors 4, 5 and 6 as its stdin, stdout and stderr; without them where it is
-    /// to have a terminal.
-    Exec(ExecTask),
     /// Starts the process that holds a shared PID namespace.
     Pause(PauseTask),
-}
-
-/// See [`Task::Exec`].
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ExecTask {
-    /// libcontainer's name for the container.
-    pub id: String,
-    /// The container's bundle.
-    pub bundle: String,
-    /// The container's cgroup.
-    pub cgroup: String,
-    /// Name of the command's own cgroup within; also of its files.
-    pub name: String,
-    /// The command.
-    pub args: Vec<String>,
-    /// Whether it is to have a terminal.
-    pub terminal: bool,
-    /// How large that is at first.
-    pub size: Option<Size>,
 }
 
 /// See [`Task::Pause`].
@@ -82,9 +60,4 @@ pub enum Answer {
 /// libcontainer's name for a run of a container.
 pub fn container_id(name: &str, attempt: u32) -> String {
     format!("{name}-{attempt}")
-}
-
-/// Name of the directory, beside libcontainer's own, with the state that it is shown for a command.
-pub fn command_state(id: &str, command: &str) -> String {
-    format!("{id}.{command}")
 }

@@ -1,7 +1,8 @@
 //! The pod process: holds a pod's namespaces, pipes and logs, reaps, writes exits down. It outlives the agent.
 //!
 //! It is the pod's "pause" and its "shim" in one: one thread around `poll(2)`, which starts and kills what it is asked to
-//! ([`crate::protocol`]) and tells how it ended. Calls to libcontainer are made by a `worker`, a process for each.
+//! ([`crate::protocol`]) and tells how it ended. Calls to libcontainer are made by a `worker`, a process for each; commands
+//! in containers are made without it, by forks ([`exec`]).
 //!
 //! **How to start one.** Make `<pod-directory>` with `sandbox.json` ([`crate::protocol::Sandbox`]) in it, take the lock
 //! on `<pod-directory>/lock` ([`crate::sys::lock::take`]) and make the pod's cgroup ([`crate::cgroup::Hierarchy::create_pod`]). Then execute
@@ -21,12 +22,14 @@ mod command;
 mod connections;
 mod diary;
 mod ends;
+mod exec;
 mod job;
 mod journal;
 mod launch;
 mod lines;
 mod log_file;
 mod process;
+mod program;
 mod readers;
 mod requests;
 mod run;

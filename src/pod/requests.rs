@@ -11,7 +11,8 @@ use nix::unistd::pipe2;
 
 use super::command::{Command, START, Stage};
 use super::connections::Id;
-use super::job::{ExecTask, Job, Task, container_id};
+use super::exec::{self, Entry};
+use super::job::{Job, Task, container_id};
 use super::lines::{STDERR, STDOUT, Stream};
 use super::log_file::Log;
 use super::process::{Leaving, Process};
@@ -181,6 +182,7 @@ impl Process {
             stop.kill_at = now;
         }
         for command in &mut self.commands {
+            command.doomed = true;
             command.kill_at = Some(now);
         }
     }
@@ -189,8 +191,11 @@ impl Process {
         let fail = |process: &mut Process, message: String| {
             process.connections.fail(asker, Reason::RunContainerError, message);
         };
-        let running = |run: &&Run| run.name == exec.name && matches!(run.phase, Phase::Running(_));
-        let Some(run) = self.runs.iter().find(running) else {
+        let running = |run: &Run| match &run.phase {
+            Phase::Running(begun) if run.name == exec.name => Some(begun.pid),
+            _ => None,
+        };
+        let Some((run, pid)) = self.runs.iter().find_map(|run| Some((run, running(run)?))) else {
             return fail(self, format!("container {:?} does not run", exec.name));
         };
         let wanted = if exec.terminal { 0 } else { 3 };
@@ -205,18 +210,19 @@ impl Process {
         let name = format!("exec-{key}");
         let cgroup = format!("{}/{name}", run.cgroup);
         let container = (run.name.clone(), run.attempt);
-        let task = ExecTask {
-            id: run.id(),
-            bundle: run.bundle.to_string_lossy().into_owned(),
-            cgroup: run.cgroup.clone(),
-            name: name.clone(),
-            args: exec.args,
-            terminal: exec.terminal,
-            size: exec.size,
-        };
         let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-        let worker =
-            spawn::worker(&task.id.clone(), &self.job(Task::Exec(task)), &self.directory, &descriptors);
+        let worker = exec::begin(
+            &Entry {
+                exec: &exec,
+                bundle: &run.bundle,
+                pid,
+                cgroup: &run.cgroup,
+                name: &name,
+                nofile: self.sandbox.nofile,
+                cgroups: &self.cgroups,
+            },
+            &descriptors,
+        );
         let worker = match worker {
             Ok(worker) => worker,
             Err(error) => return fail(self, format!("{error:#}")),
@@ -234,6 +240,7 @@ impl Process {
             asker,
             kill_at,
             timeout_at,
+            doomed: false,
             measured: exec.measured,
             worker: worker.pid,
             cpu: Duration::ZERO,
@@ -245,6 +252,7 @@ impl Process {
     pub(super) fn abandon(&mut self, asker: Id) {
         self.detach(asker);
         for command in self.commands.iter_mut().filter(|command| command.asker == asker) {
+            command.doomed = true;
             command.kill_at = Some(clock::boottime());
         }
     }

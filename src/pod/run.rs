@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
 use super::connections::Id;
-use super::job::{command_state, container_id};
+use super::job::container_id;
 use super::lines::{Got, STDERR, STDOUT, Scratch, Stream};
 use super::log_file::Log;
 use super::readers::Reader;
@@ -124,10 +124,19 @@ pub struct Stopping {
 /// The cgroup of a command that ended.
 pub struct Spent {
     /// The cgroup.
-    pub cgroup: String,
-    /// When to try again to remove it, and how long to wait then. For about a second: what is in it after that was left
-    /// behind on purpose, and goes with the container.
-    pub retry: Option<(Duration, Duration)>,
+    cgroup: String,
+    /// Whether nothing is to be left of it: whoever forks while the others are killed may have got away.
+    doomed: bool,
+    /// When to try again to remove it, and how long to wait then. For about a second, unless it is doomed: what is in it after
+    /// that was left behind on purpose, and goes with the container.
+    retry: Option<(Duration, Duration)>,
+}
+
+impl Spent {
+    /// `cgroup`, of which nothing is to be left if it is `doomed`.
+    pub fn new(cgroup: String, doomed: bool) -> Spent {
+        Spent { cgroup, doomed, retry: Some((clock::boottime(), RETRY.0)) }
+    }
 }
 
 /// Where what a run reads comes from.
@@ -294,8 +303,8 @@ impl Run {
     }
 
     /// A command in it ended.
-    pub fn spend(&mut self, cgroup: String, cgroups: &Hierarchy) {
-        self.spent.push(Spent { cgroup, retry: Some((clock::boottime(), RETRY.0)) });
+    pub fn spend(&mut self, spent: Spent, cgroups: &Hierarchy) {
+        self.spent.push(spent);
         self.remove_spent(cgroups, clock::boottime());
     }
 
@@ -304,7 +313,14 @@ impl Run {
         self.spent.retain_mut(|spent| {
             let Some((_, wait)) = spent.retry.filter(|(at, _)| *at <= now) else { return true };
             let left = cgroups.remove_now(&spent.cgroup).is_err();
-            spent.retry = (wait < LONGEST_SPENT).then_some((now + wait, wait * 2));
+            if left
+                && spent.doomed
+                && let Err(error) = cgroups.kill_now(&spent.cgroup)
+            {
+                log::debug!("{error:#}");
+            }
+            let next = (now + wait, (wait * 2).min(LONGEST_SPENT));
+            spent.retry = (spent.doomed || wait < LONGEST_SPENT).then_some(next);
             left
         });
     }
@@ -322,24 +338,10 @@ impl Run {
     }
 }
 
-/// What a worker that was killed left of the state it made for a command.
-pub fn remove_command_state(runtime: &Path, id: &str, command: &str) -> io::Result<()> {
-    match std::fs::remove_dir_all(runtime.join(command_state(id, command))) {
+/// libcontainer's directory for `id`.
+fn remove_state(runtime: &Path, id: &str) -> io::Result<()> {
+    match std::fs::remove_dir_all(runtime.join(id)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// libcontainer's directory for `id`, and what execs that were killed left beside it.
-fn remove_state(runtime: &Path, id: &str) -> io::Result<()> {
-    let rests = format!("{id}.");
-    for entry in std::fs::read_dir(runtime)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|name| name == id || name.starts_with(&rests));
-        if ours {
-            std::fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
 }

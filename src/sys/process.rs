@@ -54,25 +54,9 @@ unsafe fn become_program(
     arguments: &[*const libc::c_char],
     environment: &[*const libc::c_char],
 ) {
-    let count = wanted.len() as RawFd;
-    // SAFETY: system calls on descriptors and on memory that lives until `execve`.
+    // SAFETY: system calls on descriptors and on memory that lives until `execve`; nobody in this child owns what is closed.
     unsafe {
-        // First out of the way, then into place: the wanted numbers may be each other's targets.
-        for (to, from) in moved.iter_mut().zip(wanted) {
-            *to = libc::fcntl(*from, libc::F_DUPFD, count);
-            if *to < 0 {
-                return;
-            }
-        }
-        for (to, from) in (0..count).zip(moved.iter()) {
-            if libc::dup2(*from, to) < 0 {
-                return;
-            }
-        }
-        if libc::syscall(libc::SYS_close_range, count, libc::c_uint::MAX, 0) < 0 {
-            return;
-        }
-        if program.session && libc::setsid() < 0 {
+        if !arrange(wanted, moved) || program.session && libc::setsid() < 0 {
             return;
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
@@ -80,6 +64,84 @@ unsafe fn become_program(
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
         libc::execve(program.path.as_ptr(), arguments.as_ptr(), environment.as_ptr());
     }
+}
+
+/// Makes the descriptors `wanted` 0, 1 and so on, and closes all others; false when that failed.
+///
+/// # Safety
+/// To be called in a child that was just forked, in which nothing goes on to use what is closed.
+unsafe fn arrange(wanted: &[RawFd], moved: &mut [RawFd]) -> bool {
+    let count = wanted.len() as RawFd;
+    // SAFETY: system calls on descriptors, which are the caller's to close.
+    unsafe {
+        // First out of the way, then into place: the wanted numbers may be each other's targets.
+        for (to, from) in moved.iter_mut().zip(wanted) {
+            *to = libc::fcntl(*from, libc::F_DUPFD, count);
+            if *to < 0 {
+                return false;
+            }
+        }
+        for (to, from) in (0..count).zip(moved.iter()) {
+            if libc::dup2(*from, to) < 0 {
+                return false;
+            }
+        }
+        libc::syscall(libc::SYS_close_range, count, libc::c_uint::MAX, 0) == 0
+    }
+}
+
+/// Runs `child` in a child process, whose exit code is what it returns.
+///
+/// For callers of one thread. `descriptors` are the child's 0, 1 and so on, and it has no others: it takes them by
+/// [`inherited`], and must use nothing that the caller owns by another number. It exits with 127 where they cannot be put in
+/// place, and never goes on in what its caller was doing, not even when it panics.
+pub fn fork(descriptors: &[BorrowedFd<'_>], child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    let wanted: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut moved = vec![0; wanted.len()];
+    // SAFETY: the caller has one thread, so the child may do what it likes, and uses none of the caller's descriptors.
+    unsafe {
+        match libc::fork() {
+            -1 => Err(io::Error::last_os_error()),
+            0 if !arrange(&wanted, &mut moved) => libc::_exit(127),
+            0 => leave_with(child),
+            pid => Ok(Pid::from_raw(pid)),
+        }
+    }
+}
+
+/// As [`fork`], but the child is the caller's sibling, a child of the caller's parent, and has copies of all its descriptors.
+/// Gives its process ID as the caller sees it, also where it is born in another PID namespace.
+pub fn fork_sibling(child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    // By the bare system call, since C libraries have no such fork: the order of its arguments, which differs between
+    // machines, does not matter where all but the first are 0.
+    let (flags, none) = (libc::CLONE_PARENT | libc::SIGCHLD, 0usize);
+    // SAFETY: without CLONE_VM this is a fork. The caller has one thread, so that no lock of the C library is held.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => leave_with(child),
+        pid => Ok(Pid::from_raw(pid as libc::pid_t)),
+    }
+}
+
+/// Ends the process with what `child` returns.
+fn leave_with(child: impl FnOnce() -> u8) -> ! {
+    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(PANICKED);
+    // SAFETY: it ends the process, without what its parent registered to be done at its own end.
+    unsafe { libc::_exit(code.into()) }
+}
+
+/// Exit code of a child that panicked, as of every Rust program.
+const PANICKED: u8 = 101;
+
+/// A descriptor of a process: whatever is done by it is done to that one, or to none.
+pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just made this descriptor, close-on-exec, for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw as RawFd) })
 }
 
 /// Takes over a descriptor that was inherited under a known number, and makes it close-on-exec.

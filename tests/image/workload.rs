@@ -15,6 +15,7 @@
 )]
 
 use std::ffi::{CStr, c_char, c_int};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -43,6 +44,8 @@ const USAGE: &str = "usage: workload COMMAND
   flood                       print lines as fast as they are taken
   fork-tree N                 N children with a child each, all deaf, then sleep
   status                      print what a process can see of itself
+  status-to FILE              write what `status` prints to FILE, which then is there as a whole
+  status-to FILE stay         the same, then as trap-term
   cat FILE…                   print files
   write FILE TEXT             write TEXT to FILE, then as trap-term
   first-instruction FILE      append the clocks (boottime, monotonic, in ns) to FILE, then as trap-term";
@@ -85,7 +88,13 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
         ["write-lines", lines, bytes, pause_ms] => write_lines(lines, bytes, pause_ms),
         ["flood"] => flood(),
         ["fork-tree", children] => fork_tree(children.parse().unwrap()),
-        ["status"] => status(&args),
+        ["status"] => print!("{}", status(&args)),
+        ["status-to", file] => status_to(file, &args),
+        ["status-to", file, "stay"] => {
+            term_signals().thread_block().unwrap();
+            status_to(file, &args);
+            trap_term(0);
+        }
         ["cat", files @ ..] => files.iter().for_each(|file| print!("{}", fs::read_to_string(file).unwrap())),
         ["write", file, text] => {
             term_signals().thread_block().unwrap();
@@ -250,44 +259,55 @@ fn fork_tree(children: u32) -> ! {
 }
 
 /// Everything that a leak would show in, one `name: value` a line.
-fn status(args: &[&str]) {
+fn status(args: &[&str]) -> String {
+    let mut out = String::new();
+    let told = &mut out;
     let hostname = gethostname().unwrap();
-    println!("hostname: {}", hostname.to_string_lossy());
-    println!("pid: {}", std::process::id());
-    println!("cwd: {}", std::env::current_dir().unwrap().display());
-    println!("uid: {} {}", getuid(), geteuid());
-    println!("gid: {} {}", getgid(), getegid());
-    println!("groups: {}", words(getgroups().unwrap()));
-    println!("args: {}", words(args));
-    println!("fds: {}", descriptors().join(" "));
+    writeln!(told, "hostname: {}", hostname.to_string_lossy()).unwrap();
+    writeln!(told, "pid: {}", std::process::id()).unwrap();
+    writeln!(told, "cwd: {}", std::env::current_dir().unwrap().display()).unwrap();
+    writeln!(told, "uid: {} {}", getuid(), geteuid()).unwrap();
+    writeln!(told, "gid: {} {}", getgid(), getegid()).unwrap();
+    writeln!(told, "groups: {}", words(getgroups().unwrap())).unwrap();
+    writeln!(told, "args: {}", words(args)).unwrap();
+    writeln!(told, "fds: {}", descriptors().join(" ")).unwrap();
     for field in fs::read_to_string("/proc/self/status").unwrap().lines() {
         let kept = ["Sig", "Shd", "Cap", "NoNewPrivs", "Seccomp:", "Groups", "NSpid", "Threads", "Umask"];
         if kept.iter().any(|prefix| field.starts_with(prefix)) {
-            println!("status.{}", field.replace(":\t", ": ").trim_end());
+            writeln!(told, "status.{}", field.replace(":\t", ": ").trim_end()).unwrap();
         }
     }
-    println!("oom_score_adj: {}", fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim());
+    writeln!(told, "oom_score_adj: {}", fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim())
+        .unwrap();
     for limit in fs::read_to_string("/proc/self/limits").unwrap().lines().skip(1) {
-        println!("limit: {limit}");
+        writeln!(told, "limit: {limit}").unwrap();
     }
     for (name, value) in std::env::vars() {
-        println!("env.{name}: {value}");
+        writeln!(told, "env.{name}: {value}").unwrap();
     }
     for line in fs::read_to_string("/proc/self/cgroup").unwrap().lines() {
-        println!("cgroup: {line}");
+        writeln!(told, "cgroup: {line}").unwrap();
     }
     for line in fs::read_to_string("/proc/self/mountinfo").unwrap().lines() {
-        println!("mount: {line}");
+        writeln!(told, "mount: {line}").unwrap();
     }
     for name in ["ipc", "mnt", "net", "pid", "uts", "user", "cgroup"] {
-        println!("ns.{name}: {}", fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display());
+        writeln!(told, "ns.{name}: {}", fs::read_link(format!("/proc/self/ns/{name}")).unwrap().display())
+            .unwrap();
     }
     for line in fs::read_to_string("/proc/net/dev").unwrap().lines().skip(2) {
-        println!("link: {}", line.split(':').next().unwrap().trim());
+        writeln!(told, "link: {}", line.split(':').next().unwrap().trim()).unwrap();
     }
     let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
     let processes = processes.filter(|name| name.to_string_lossy().parse::<u32>().is_ok()).count();
-    println!("processes: {processes}");
+    writeln!(told, "processes: {processes}").unwrap();
+    out
+}
+
+fn status_to(file: &str, args: &[&str]) {
+    let staged = format!("{file}.{}", std::process::id());
+    fs::write(&staged, status(args)).unwrap();
+    fs::rename(staged, file).unwrap();
 }
 
 fn words(items: impl IntoIterator<Item = impl ToString>) -> String {

@@ -80,6 +80,48 @@ fn a_container_has_exactly_what_its_pod_says() {
     assert_eq!(both[0]["processes"], "1", "sees itself alone");
 }
 
+/// Holes 2 and 5 once more: what an exec'ed process and a probe are given is what the container's own process has, to the letter.
+#[test]
+fn a_command_and_a_probe_have_exactly_what_their_container_has() {
+    let world = World::new();
+    let to = |file: &str| ["/workload", "status-to", file].map(str::to_owned).to_vec();
+    let probe = json!({"exec": {"command": to("/shared/probe")}, "periodSeconds": 1, "timeoutSeconds": 30});
+    let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
+    let alike = with(pod("alike", &["status-to", "/shared/own", "stay"]), json!({"volumes": volumes}));
+    let mounts = json!([{"name": "shared", "mountPath": "/shared"}]);
+    let limits = json!({"limits": {"memory": "64Mi", "cpu": "500m"}});
+    let fields = json!({"volumeMounts": mounts, "readinessProbe": probe, "resources": limits});
+    world.write("alike.yaml", &with_main(alike, fields));
+    world.running("alike");
+    let exec = world.exec("alike", &["status-to", "/shared/exec"]);
+    assert!(exec.status.success(), "{exec:?}");
+    let seen = ["own", "exec", "probe"].map(|name| {
+        let file = world.shared().join(name);
+        parse(&eventually(SOON, name, || fs::read_to_string(&file).ok()))
+    });
+    let [own, commands @ ..] = &seen;
+    for (command, who) in commands.iter().zip(["exec'ed process", "probe"]) {
+        assert!(own.keys().eq(command.keys()), "{who}: {:?} {:?}", own.keys(), command.keys());
+        for (name, value) in own {
+            match name.as_str() {
+                // Blocked by the one that stays, before it tells.
+                "pid" | "status.NSpid" | "processes" | "args" | "status.SigBlk" => {}
+                // A group of its own, where it is killed by.
+                "cgroup" => {
+                    let differing = value.lines().zip(command[name].lines()).filter(|(own, its)| own != its);
+                    let differing: Vec<_> = differing.collect();
+                    let [(own, its)] = differing[..] else { panic!("{who}: {differing:?}") };
+                    let beyond = its.strip_prefix(own).map(|beyond| beyond.trim_start_matches('/'));
+                    assert!(beyond.is_some_and(|beyond| beyond.starts_with("exec-")), "{who}: {own} {its}");
+                }
+                _ => assert_eq!(&command[name], value, "{who}: {name}"),
+            }
+        }
+        assert_eq!(command["status.SigBlk"], "0000000000000000", "{who}");
+        assert_eq!(command["status.CapEff"], CAPABILITIES, "{who}");
+    }
+}
+
 /// Masked and read-only paths; cgroups are not to be written; nothing of the host is mounted but what belongs.
 #[test]
 fn kernel_files_are_masked_or_read_only() {

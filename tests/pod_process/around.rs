@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use holdfast::protocol::{Exec, Reply, Request, RunState, Tmpfs};
 use holdfast::sys::{lock, seqpacket};
+use nix::sys::socket::{Shutdown, shutdown};
 use serde_json::json;
 
 use crate::world::*;
@@ -302,6 +303,32 @@ fn a_command_ends_with_the_connection_that_asked_for_it() {
     output.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "n\n");
     eventually("nothing of it is left", || !world.left_over().iter().any(|line| line.contains("exec-")));
+}
+
+/// Its end is first noticed by what cannot be told it: that it was started.
+#[test]
+fn a_command_ends_with_a_connection_that_takes_nothing_any_more() {
+    let world = World::new();
+    world.start(world.request("c", 0, &config(&["/bin/sleep", "1000"])));
+    let mut client = world.client();
+    shutdown(client.0.as_raw_fd(), Shutdown::Read).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let null = fs::File::open("/dev/null").unwrap();
+    let exec = Exec {
+        name: "c".to_owned(),
+        args: ["/bin/sleep", "4321"].map(str::to_owned).to_vec(),
+        terminal: false,
+        size: None,
+        timeout: None,
+        measured: false,
+    };
+    client.send(&Request::Exec(exec), &[null.as_fd(), writer.as_fd(), writer.as_fd()]);
+    drop(writer);
+    // Its output ends, though it said nothing and the connection is not closed.
+    assert!(readable(reader.as_fd(), LONG), "it goes on");
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "");
+    eventually("nothing of it is left", || !world.left_over().iter().any(|line| line.contains("exec-")));
+    drop(client);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod around;
+mod confined;
 #[path = "../debian/mod.rs"]
 mod debian;
 mod insides;

@@ -31,20 +31,6 @@ pub fn adapt(bundle: &Path, identity: &Identity) -> Result<()> {
         .with_context(|| format!("write {}", path.display()))
 }
 
-/// The container's process with other arguments, for exec. Never with a terminal of libcontainer's making: where there
-/// is to be one, [`super::executor`] makes it, and here its kind is named as containerd does (`oci.WithTTY`), unless the
-/// container's own environment names one.
-pub fn process_with(bundle: &Path, args: &[String], terminal: bool) -> Result<Value> {
-    let mut config = read(bundle)?;
-    let process = process_of(&mut config)?;
-    process.insert("args".to_owned(), json!(args));
-    process.insert("terminal".to_owned(), json!(false));
-    if terminal {
-        set_unless_there(process, "TERM", "xterm");
-    }
-    Ok(Value::Object(std::mem::take(process)))
-}
-
 fn read(bundle: &Path) -> Result<Value> {
     let path = bundle.join("config.json");
     let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;

@@ -10,7 +10,6 @@
 
 mod causes;
 mod config;
-mod exec;
 mod executor;
 mod pause;
 mod rootfs;
@@ -23,12 +22,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
-use runtime::Started;
-
-use super::job::{Answer, Job, SEAT, Task};
+use super::job::{Job, SEAT, Task};
+use super::program::{Started, answer, limit_files};
 use crate::protocol::MAX_PACKET;
 use crate::status::{Failure, Reason};
 use crate::sys::{process, seqpacket};
@@ -51,13 +48,7 @@ fn serve() -> Result<()> {
     let packet = seqpacket::recv(seat.as_fd(), MAX_PACKET + 4096).context("receive the job")?;
     let packet = packet.context("receive the job: the pod process is gone")?;
     let job: Job = serde_json::from_slice(&packet.bytes).context("read the job")?;
-    let (answer, terminal) = match perform(job) {
-        Ok(Started { pid, terminal }) => (Answer::Started { pid }, terminal),
-        Err(failure) => (Answer::Failed(failure), None),
-    };
-    let answer = serde_json::to_vec(&answer).context("write the answer")?;
-    let ends: Vec<_> = terminal.iter().flatten().map(AsFd::as_fd).collect();
-    seqpacket::send(seat.as_fd(), &answer, &ends).context("send the answer")
+    answer(seat.as_fd(), perform(job))
 }
 
 /// What was started.
@@ -66,7 +57,6 @@ fn perform(job: Job) -> Result<Started, Failure> {
     let runtime = Path::new(&job.runtime);
     match job.task {
         Task::Start(request) => start::start(runtime, &request),
-        Task::Exec(task) => exec::exec(runtime, &task),
         Task::Pause(task) => pause::pause(runtime, &task).map(|pid| Started { pid, terminal: None }),
     }
 }
@@ -78,13 +68,7 @@ fn prepare(nofile: (u64, u64)) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
     // Children that join a container's namespaces must not be looked into from there.
     nix::sys::prctl::set_dumpable(false).context("set not dumpable")?;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("ask for the limit of open files")?;
-    // Without CAP_SYS_RESOURCE a hard limit can only fall.
-    let wanted = (nofile.0.min(hard), nofile.1.min(hard));
-    if wanted != (soft, hard) && wanted.1 > 0 {
-        setrlimit(Resource::RLIMIT_NOFILE, wanted.0, wanted.1).context("set the limit of open files")?;
-    }
-    Ok(())
+    limit_files(nofile)
 }
 
 /// An error with all its causes as a [`Failure`].

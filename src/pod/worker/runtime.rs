@@ -1,23 +1,17 @@
 //! The seam to libcontainer: two calls. Nothing else in the program names it, but for the executors.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::rc::Rc;
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result};
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::Executor;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe2;
 
 use super::causes;
-use super::executor::{Program, Terminal};
-use crate::protocol::Size;
+use super::executor::OfSpec;
+use crate::pod::program::{self, Started};
 use crate::status::{Failure, Reason};
-use crate::sys::{seqpacket, terminal};
 
 /// Descriptors 0, 1 and 2 of a process.
 pub enum Streams {
@@ -31,15 +25,7 @@ pub enum Streams {
         stderr: OwnedFd,
     },
     /// A terminal, made in the container.
-    Terminal(Option<Size>),
-}
-
-/// A process that was started.
-pub struct Started {
-    /// Its process ID; our sibling's.
-    pub pid: i32,
-    /// Both ends of its terminal, the master first.
-    pub terminal: Option<[OwnedFd; 2]>,
+    Terminal,
 }
 
 /// Makes the container `id` from `bundle` and starts it.
@@ -52,12 +38,13 @@ pub fn create_and_start(
     bundle: &Path,
     streams: Streams,
 ) -> Result<Started, Failure> {
-    let (complaints, complaint) = pipe()?;
-    let (seat, terminal) = seat(&streams)?;
-    let program = Program { complaint, terminal };
-    let pid = start(runtime, id, bundle, program, |builder| with(builder, streams))?;
-    executed(complaints)?;
-    Ok(Started { pid, terminal: received(seat)? })
+    let terminal = matches!(streams, Streams::Terminal).then_some(None);
+    let (program, outcome) = program::prepare(terminal).map_err(internal)?;
+    let pid = start(runtime, id, bundle, OfSpec(program), |builder| with(builder, streams))?;
+    match outcome.complaint() {
+        None => Ok(Started { pid, terminal: outcome.terminal().map_err(internal)? }),
+        Some(reason) => Err(Failure::new(Reason::StartError, reason)),
+    }
 }
 
 fn with(builder: ContainerBuilder, streams: Streams) -> ContainerBuilder {
@@ -66,30 +53,8 @@ fn with(builder: ContainerBuilder, streams: Streams) -> ContainerBuilder {
             builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr)
         }
         Streams::Given { stdin: None, stdout, stderr } => builder.with_stdout(stdout).with_stderr(stderr),
-        Streams::Terminal(_) => builder,
+        Streams::Terminal => builder,
     }
-}
-
-/// Where the ends of a terminal come, and what makes it; neither where none is wanted.
-fn seat(streams: &Streams) -> Result<(Option<OwnedFd>, Option<Terminal>), Failure> {
-    let Streams::Terminal(size) = streams else { return Ok((None, None)) };
-    let (ours, theirs) = seqpacket::pair().map_err(|error| internal(error.into()))?;
-    Ok((Some(ours), Some(Terminal { size: *size, to: Rc::new(theirs) })))
-}
-
-/// The ends of the terminal, which were sent before the program was executed. A container that may trace processes may
-/// have sent something else in their stead, on which the pod process could hang.
-fn received(seat: Option<OwnedFd>) -> Result<Option<[OwnedFd; 2]>, Failure> {
-    let Some(seat) = seat else { return Ok(None) };
-    let ends = || -> Result<[OwnedFd; 2]> {
-        fcntl(seat.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        let packet = seqpacket::recv(seat.as_fd(), 64)?.context("nothing came")?;
-        let ends = <[OwnedFd; 2]>::try_from(packet.descriptors).ok();
-        let [master, slave] = ends.context("not two ends came")?;
-        ensure!(terminal::is_master(master.as_fd())?, "no terminal came");
-        Ok([master, slave])
-    };
-    ends().map(Some).map_err(|error| internal(error.context("take the terminal over")))
 }
 
 /// As [`create_and_start`], with another executor and /dev/null for its output.
@@ -100,51 +65,6 @@ pub fn create_and_start_ours(
     executor: impl Executor + 'static,
 ) -> Result<i32, Failure> {
     start(runtime, id, bundle, executor, |builder| builder)
-}
-
-/// A command to execute in a container.
-pub struct Command<'a> {
-    /// Directory with the container's directory in it; what libcontainer leaves there is the caller's to remove.
-    pub runtime: &'a Path,
-    /// The container.
-    pub id: &'a str,
-    /// File with the whole OCI process; what it does not say is libcontainer's idea, not the container's.
-    pub process: &'a Path,
-    /// Cgroup below the container's, which exists.
-    pub cgroup: &'a str,
-    /// Its descriptors.
-    pub streams: Streams,
-}
-
-/// Executes a command in a container.
-///
-/// # Errors
-/// As [`create_and_start`].
-pub fn exec(command: Command<'_>) -> Result<Started, Failure> {
-    let (complaints, complaint) = pipe()?;
-    let (seat, terminal) = seat(&command.streams)?;
-    let causes = causes::listen().map_err(internal)?;
-    let build = || -> Result<i32> {
-        let builder = ContainerBuilder::new(command.id.to_owned(), SyscallType::default())
-            .with_root_path(command.runtime)?
-            .with_executor(Program { complaint, terminal });
-        let builder =
-            with(builder, command.streams).as_tenant().with_process(Some(command.process)).with_detach(true);
-        let builder = builder.with_sub_cgroup(Some(command.cgroup.to_owned()));
-        Ok(builder.as_sibling(true).build()?.as_raw())
-    };
-    let result = build();
-    // libcontainer may have seen the complaint itself and called it an error: what it is about comes first.
-    match (result, causes) {
-        (Ok(pid), _) => {
-            executed(complaints)?;
-            Ok(Started { pid, terminal: received(seat)? })
-        }
-        (Err(error), causes) => Err(match complained(complaints) {
-            Some(reason) => Failure::new(Reason::StartError, reason),
-            None => told(error, &causes.told()),
-        }),
-    }
 }
 
 fn start(
@@ -175,24 +95,4 @@ fn told(error: Error, causes: &str) -> Failure {
 
 fn internal(error: Error) -> Failure {
     Failure::new(Reason::RunContainerError, format!("prepare the runtime: {error:#}"))
-}
-
-fn pipe() -> Result<(OwnedFd, Rc<OwnedFd>), Failure> {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|error| internal(error.into()))?;
-    Ok((reader, Rc::new(writer)))
-}
-
-/// Waits until the program is executed, or says why not.
-fn executed(complaints: OwnedFd) -> Result<(), Failure> {
-    match complained(complaints) {
-        None => Ok(()),
-        Some(reason) => Err(Failure::new(Reason::StartError, reason)),
-    }
-}
-
-fn complained(complaints: OwnedFd) -> Option<String> {
-    let mut text = Vec::new();
-    // What came before an error is all that can be told; a pipe has none.
-    let _ = File::from(complaints).take(4096).read_to_end(&mut text);
-    (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
 }

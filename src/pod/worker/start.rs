@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::runtime::{Started, Streams};
+use super::runtime::Streams;
 use super::{config, failure, rootfs, runtime, user};
 use crate::cgroup::{Hierarchy, worker_path};
 use crate::pod::job::{MORE, container_id};
+use crate::pod::program::Started;
 use crate::protocol::{StartContainer, Stdin};
 use crate::status::{Failure, Reason};
 use crate::sys::process::inherited;
@@ -27,7 +28,7 @@ pub fn start(runtime: &Path, request: &StartContainer) -> Result<Started, Failur
 /// Enters the cgroup, so that from here on this can be killed with all it made; then mounts the root.
 fn prepare(request: &StartContainer) -> Result<Streams> {
     let streams = match request.terminal {
-        true => Streams::Terminal(None),
+        true => Streams::Terminal,
         false => Streams::Given {
             stdout: inherited(MORE)?,
             stderr: inherited(MORE + 1)?,

@@ -1,0 +1,197 @@
+//! Letting rights go, for good: capabilities, user and groups.
+
+use std::io;
+
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+
+/// Capabilities by their numbers (`linux/capability.h`): bit n is capability n.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Set(pub u64);
+
+/// The names, in the order of their numbers.
+const NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+impl Set {
+    /// This set and the capability called `name`, as `CAP_CHOWN`; `None` where there is no such capability.
+    pub fn with(self, name: &str) -> Option<Set> {
+        let name = name.strip_prefix("CAP_")?;
+        let number = NAMES.iter().position(|known| *known == name)?;
+        Some(Set(self.0 | 1 << number))
+    }
+
+    fn has(self, number: u32) -> bool {
+        self.0 & (1 << number) != 0
+    }
+
+    fn half(self, which: usize) -> u32 {
+        ((self.0 >> (32 * which)) & u64::from(u32::MAX)) as u32
+    }
+}
+
+/// The capabilities of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// What it can ever have.
+    pub bounding: Set,
+    /// What counts.
+    pub effective: Set,
+    /// What it may make count.
+    pub permitted: Set,
+    /// What files may hand on to a program.
+    pub inheritable: Set,
+    /// What every program keeps.
+    pub ambient: Set,
+}
+
+/// Who a process is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ids {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// All supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// Becomes `ids` with exactly `capabilities`. Nobody who is not allowed to trace whatever he likes can look into the calling
+/// process, before or after.
+///
+/// For a process with one thread. It fails where one of the sets has what the caller lacks; an ambient capability that the
+/// kernel does not take is left out, as by other runtimes.
+pub fn become_only(ids: &Ids, capabilities: &Capabilities) -> io::Result<()> {
+    // The last is the kernel's own affair: it knows how many there are.
+    for number in 0..u64::BITS {
+        if !capabilities.bounding.has(number) && !drop_bounding(number)? {
+            break;
+        }
+    }
+    let groups: Vec<Gid> = ids.groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups)?;
+    // Else the change of user takes all of them. `execve` undoes it.
+    nix::sys::prctl::set_keepcaps(true)?;
+    let gid = Gid::from_raw(ids.gid);
+    setresgid(gid, gid, gid)?;
+    let uid = Uid::from_raw(ids.uid);
+    setresuid(uid, uid, uid)?;
+    // The kernel set it anew, to what `fs.suid_dumpable` says. Until here the caller had more capabilities than those who
+    // might have looked in, which keeps them out as well.
+    nix::sys::prctl::set_dumpable(false)?;
+    set(capabilities)?;
+    set_ambient(capabilities.ambient)
+}
+
+/// False where the kernel knows no capability of that number.
+fn drop_bounding(number: u32) -> io::Result<bool> {
+    let number = libc::c_ulong::from(number);
+    // SAFETY: plain numbers.
+    match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) } {
+        0 => Ok(true),
+        _ => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+            error => Err(error),
+        },
+    }
+}
+
+/// `struct __user_cap_header_struct` and `_LINUX_CAPABILITY_VERSION_3` of `linux/capability.h`.
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: libc::c_int,
+}
+const VERSION: u32 = 0x2008_0522;
+
+/// `struct __user_cap_data_struct`, of which there are two: the low 32 capabilities, then the high ones.
+#[repr(C)]
+struct Half {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+fn set(wanted: &Capabilities) -> io::Result<()> {
+    let header = Header { version: VERSION, pid: 0 };
+    let halves = [0, 1].map(|which| Half {
+        effective: wanted.effective.half(which),
+        permitted: wanted.permitted.half(which),
+        inheritable: wanted.inheritable.half(which),
+    });
+    // SAFETY: the kernel reads one header and, in this version, two halves; both live until the call returns.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, halves.as_ptr()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn set_ambient(wanted: Set) -> io::Result<()> {
+    let call = |what: libc::c_int, number: u32| {
+        let (what, number) = (what as libc::c_ulong, libc::c_ulong::from(number));
+        // SAFETY: plain numbers.
+        unsafe { libc::prctl(libc::PR_CAP_AMBIENT, what, number, 0, 0) }
+    };
+    if call(libc::PR_CAP_AMBIENT_CLEAR_ALL, 0) < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for number in (0..u64::BITS).filter(|number| wanted.has(*number)) {
+        call(libc::PR_CAP_AMBIENT_RAISE, number);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_numbers_of_the_kernel() {
+        for (name, number) in
+            [("CAP_CHOWN", 0), ("CAP_SYS_ADMIN", 21), ("CAP_MKNOD", 27), ("CAP_CHECKPOINT_RESTORE", 40)]
+        {
+            assert_eq!(Set::default().with(name), Some(Set(1 << number)), "{name}");
+        }
+        for name in ["CHOWN", "CAP_", "CAP_chown", ""] {
+            assert_eq!(Set::default().with(name), None, "{name}");
+        }
+    }
+}
