@@ -106,6 +106,8 @@ fn a_command_and_a_probe_have_exactly_what_their_container_has() {
             match name.as_str() {
                 // Blocked by the one that stays, before it tells.
                 "pid" | "status.NSpid" | "processes" | "args" | "status.SigBlk" => {}
+                // Of all processes of the user, whichever container they are in.
+                "status.SigQ" => {}
                 // A group of its own, where it is killed by.
                 "cgroup" => {
                     let differing = value.lines().zip(command[name].lines()).filter(|(own, its)| own != its);
