@@ -12,6 +12,7 @@ use log::{info, warn};
 use serde::de::DeserializeOwned;
 
 use super::client::{Client, PATIENCE};
+use super::last_words;
 use super::link::run_end;
 use super::world::World;
 use crate::host::PodDir;
@@ -66,7 +67,7 @@ pub fn find(world: &World) -> Result<Vec<Found>> {
 
 fn adopt_or_remove(world: &World, name: &str) -> Option<Found> {
     let directory = world.runtime.pod(name);
-    let found = adopt(&directory);
+    let found = adopt(world, &directory);
     found
         .inspect_err(|error| {
             warn!("what is left in {} is no pod and is removed: {error:#}", directory.root().display());
@@ -75,7 +76,7 @@ fn adopt_or_remove(world: &World, name: &str) -> Option<Found> {
         .ok()
 }
 
-fn adopt(directory: &PodDir) -> Result<Found> {
+fn adopt(world: &World, directory: &PodDir) -> Result<Found> {
     let pod: Arc<Pod> = Arc::new(read(&directory.spec())?);
     let facts = match read::<Facts>(&directory.facts()) {
         Ok(facts) => Facts { pod: pod.clone(), ..facts },
@@ -102,6 +103,11 @@ fn adopt(directory: &PodDir) -> Result<Found> {
         Ok(None) => warn!("pod {}: its process died while no agent was there", pod.full_name()),
         Err(error) => warn!("pod {}: its process does not answer: {error:#}", pod.full_name()),
     }
+    // Of what ended before, nothing is left to be read, and the core was told.
+    let is_news = |end: &&mut RunEnd| {
+        facts.containers.iter().any(|it| it.name == end.container && it.attempt <= end.attempt)
+    };
+    ended.iter_mut().filter(is_news).for_each(|end| last_words::add(world, &pod, end));
     let alive = link.as_ref().map(|(_, sandbox)| *sandbox);
     if alive.is_some() {
         info!("pod {}: adopted, {} of its containers run", pod.full_name(), running.len());

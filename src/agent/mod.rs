@@ -14,6 +14,7 @@ mod client;
 pub mod entries;
 mod images;
 mod last_good;
+mod last_words;
 mod link;
 mod news;
 mod node;
@@ -227,8 +228,11 @@ impl Agent {
             Message::Warning(warning) => self.publisher.warn(warning),
             Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),
             Message::Done { action, result, link } => {
-                if let (Some(link), Action::StartPod { uid, sandbox }) = (link, &action) {
-                    self.spawn(link::follow(link, uid.clone(), *sandbox, self.sender.clone()));
+                if let (Some(link), Action::StartPod { uid, sandbox }) = (link, &action)
+                    && let Some(facts) = self.node.facts(uid)
+                {
+                    let pod = facts.pod.clone();
+                    self.spawn(link::follow(link, self.world.clone(), pod, *sandbox, self.sender.clone()));
                 }
                 self.event(Event::Done { action, result });
             }
@@ -250,7 +254,8 @@ impl Agent {
     /// Hears of a pod that was there before this agent, from now on.
     fn follow(&mut self, pod: adopt::Found) -> Found {
         if let Some((link, sandbox)) = pod.link {
-            self.spawn(link::follow(link, pod.pod.uid.clone(), sandbox, self.sender.clone()));
+            let (world, of) = (self.world.clone(), pod.pod.clone());
+            self.spawn(link::follow(link, world, of, sandbox, self.sender.clone()));
         }
         self.publisher.adopted(&pod.found.facts);
         pod.found

@@ -1,9 +1,9 @@
 //! From a pod that is up and an image that is here to a running container.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -119,12 +119,12 @@ fn create(error: anyhow::Error) -> Failure {
     Failure::new(Reason::CreateContainerError, format!("{error:#}"))
 }
 
-/// The signal that the image of the run in `bundle` asks to be stopped by.
+/// The signal that the run in `bundle` is to be stopped by.
 pub fn stop_signal(bundle: &Path) -> i32 {
     let written = fs::read_to_string(bundle.join(STOP_SIGNAL)).ok();
     written
         .and_then(|number| number.parse().ok())
-        .unwrap_or_else(|| bundle::stop_signal(&ImageConfig::default()))
+        .unwrap_or_else(|| bundle::stop_signal(&Container::default(), &ImageConfig::default()))
 }
 
 const STOP_SIGNAL: &str = "stop-signal";
@@ -145,6 +145,7 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
         node: &world.node,
         cgroup: cgroup.clone(),
         files: files(world, pod, &hostname).map_err(create)?,
+        last_words: text(&last_words(run).map_err(create)?).map_err(create)?,
         binds: Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?.binds(container)?,
         pause_pid,
     };
@@ -154,7 +155,7 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
         // Values of Secrets may be in it.
         let text = serde_json::to_vec(&config).context("write the OCI configuration")?;
         atomic::replace(&path, &text, 0o600).with_context(|| format!("write {}", path.display()))?;
-        let signal = bundle::stop_signal(&image.config).to_string();
+        let signal = bundle::stop_signal(container, &image.config).to_string();
         fs::write(run.bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
         Ok(Request::StartContainer(Box::new(StartContainer { cgroup, ..request })))
     });
@@ -180,8 +181,6 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
             .create(path)
             .with_context(|| format!("make directory {}", path.display()))?;
     }
-    let text =
-        |path: &Path| path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"));
     Ok(StartContainer {
         name: container.name.clone(),
         attempt: *attempt,
@@ -208,6 +207,25 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
         },
         terminal: container.tty,
     })
+}
+
+/// The file for the run's last words, empty. Whatever user it has may write to it.
+fn last_words(run: &Run<'_>) -> Result<PathBuf> {
+    let path = run.world.data.last_words(&run.pod.uid.0, &run.container.name, run.attempt);
+    if run.container.last_words.path.is_empty() {
+        return Ok(path);
+    }
+    let make = || -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&run.writable)?;
+        // The mode of a new file is less the umask.
+        File::create(&path)?.set_permissions(Permissions::from_mode(0o666))
+    };
+    make().with_context(|| format!("make {}", path.display()))?;
+    Ok(path)
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("{path:?} is not UTF-8"))
 }
 
 fn image(world: &World, container: &Container) -> Result<Image, Failure> {

@@ -101,6 +101,7 @@ fn container_status(spec: &Value, status: &ContainerStatus) -> Value {
         "lastState": status.last_state.as_ref().map_or_else(|| json!({}), |exit| json!({"terminated": terminated(exit)})),
     });
     put_text(&mut object, "containerID", &status.container_id);
+    put(&mut object, "stopSignal", status.stop_signal.as_ref().map(|signal| json!(signal)));
     let wanted =
         spec["containers"].as_array().into_iter().flatten().find(|wanted| wanted["name"] == *status.name);
     let resources = wanted.and_then(|wanted| wanted.get("resources"));

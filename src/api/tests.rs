@@ -68,6 +68,7 @@ fn status() -> PodStatus {
         ready: true,
         started: true,
         restart_count: 0,
+        stop_signal: None,
     };
     PodStatus {
         phase: Phase::Running,

@@ -73,6 +73,8 @@ pub struct Inputs<'a> {
     pub cgroup: String,
     /// Files and directories of the pod that every container gets.
     pub files: Files,
+    /// The file of the node that the container says its last words in, where its spec has a place for them.
+    pub last_words: String,
     /// The container's volumes, as paths of the node.
     pub binds: Vec<Bind>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.

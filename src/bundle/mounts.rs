@@ -7,7 +7,7 @@ use crate::status::{Failure, Reason};
 
 /// The OCI `mounts`, in the order to make them: what is nearer to the root comes first.
 ///
-/// A volume takes the place of a default on the same path.
+/// A volume takes the place of a default on the same path, and so does the file for last words; a volume that of both.
 pub fn mounts(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
     let mut volumes = Vec::new();
     for bind in &inputs.binds {
@@ -17,6 +17,17 @@ pub fn mounts(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
             Failure::new(Reason::CreateContainerConfigError, message)
         })?;
         volumes.push((path, volume(bind)));
+    }
+    let last_words = clean(&inputs.container.last_words.path);
+    if !last_words.is_empty() {
+        check(&last_words).map_err(|why| {
+            let (name, path) = (&inputs.container.name, &inputs.container.last_words.path);
+            let message = format!("container {name}: terminationMessagePath {path:?}: {why}");
+            Failure::new(Reason::CreateContainerConfigError, message)
+        })?;
+        if !volumes.iter().any(|(volume, _)| *volume == last_words) {
+            volumes.push((last_words, bind(&inputs.last_words, &["rw"])));
+        }
     }
     let covered = |path: &str| volumes.iter().any(|(volume, _)| volume == path);
     let mut all: Vec<_> = defaults(inputs).into_iter().filter(|(path, _)| !covered(path)).collect();

@@ -1,6 +1,7 @@
-//! STOPSIGNAL.
+//! The signal that asks a container to stop.
 
 use super::ImageConfig;
+use crate::spec::Container;
 
 /// Names of the signals 1 to 31 on every architecture we build for (x86, ARM).
 const NAMES: [&str; 31] = [
@@ -18,11 +19,12 @@ const RTMAX: i32 = 64;
 
 const SIGTERM: i32 = 15;
 
-/// The signal that asks the image's program to stop: by number (`3`), by name (`SIGQUIT`, `QUIT`), or counted from an end
-/// of the real-time signals (`SIGRTMIN+3`, `RTMAX-1`). SIGTERM where the image says nothing, or nothing that is a signal:
-/// a container must be stoppable whatever its image says.
-pub fn stop_signal(image: &ImageConfig) -> i32 {
-    parse(image.stop_signal.trim()).unwrap_or(SIGTERM)
+/// The signal that asks `container` to stop, of its manifest or else of its image: by number (`3`), by name (`SIGQUIT`, `QUIT`), or counted from an end
+/// of the real-time signals (`SIGRTMIN+3`, `RTMAX-1`). SIGTERM where neither says anything, or nothing that is a
+/// signal: a container must be stoppable whatever its image says.
+pub fn stop_signal(container: &Container, image: &ImageConfig) -> i32 {
+    let own = container.stop_signal.as_deref().and_then(parse);
+    own.or_else(|| parse(image.stop_signal.trim())).unwrap_or(SIGTERM)
 }
 
 fn parse(written: &str) -> Option<i32> {

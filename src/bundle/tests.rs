@@ -92,6 +92,7 @@ impl World {
                 hostname: file("hostname"),
                 shm: "/run/shm".into(),
             },
+            last_words: "/data/last-words".into(),
             binds: self.binds.clone(),
             pause_pid: self.pause_pid,
         })
@@ -233,6 +234,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
         node: &world.node,
         cgroup: "/x".into(),
         files,
+        last_words: String::new(),
         binds: Vec::new(),
         pause_pid: world.pause_pid,
     };
@@ -801,7 +803,11 @@ fn stop_signals_by_name_number_and_distance() {
         ("SIGRTMAX+1", 15),
     ] {
         let image = ImageConfig { stop_signal: written.into(), ..ImageConfig::default() };
-        assert_eq!(stop_signal(&image), expected, "{written:?}");
+        let mut container = Container::default();
+        assert_eq!(stop_signal(&container, &image), expected, "{written:?}");
+        // 6.08: the manifest has the last word.
+        container.stop_signal = Some("SIGUSR2".into());
+        assert_eq!(stop_signal(&container, &image), 12, "{written:?}");
     }
 }
 

@@ -235,4 +235,9 @@ impl Data {
     pub fn writable(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
         self.pods().join(uid).join("containers").join(format!("{container}-{attempt}"))
     }
+
+    /// What one run says at its end, in its directory of [`Data::writable`]: it may write as much there as it likes.
+    pub fn last_words(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
+        self.writable(uid, container, attempt).join("last-words")
+    }
 }

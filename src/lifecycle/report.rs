@@ -151,6 +151,7 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
         ready: facts.is_ready(known),
         started: facts.is_started(known),
         restart_count: known.attempt,
+        stop_signal: spec.and_then(|spec| spec.stop_signal.clone()),
         state,
         last_state,
     }

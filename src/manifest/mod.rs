@@ -16,6 +16,7 @@ mod downward;
 pub mod fields;
 mod identity;
 mod image_name;
+mod lifecycle;
 mod names;
 mod object;
 mod pod;

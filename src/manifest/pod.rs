@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::problems::Problems;
 use super::quantity::Quantity;
-use super::{Context, decode, defaults, fields, identity, probe, projected, sources, validate};
+use super::{Context, decode, defaults, fields, identity, lifecycle, probe, projected, sources, validate};
 use crate::spec;
 use crate::yaml::tree::Path;
 
@@ -170,6 +170,7 @@ fn container(
     let env = sources::env(pod, &container, &path.key("env"), problems);
     let env_from = sources::env_from(&container, &path.key("envFrom"), problems);
     let probes = probe::all(&mut container);
+    let last_words = lifecycle::last_words(&mut container);
     let mount = |mount: core::VolumeMount| spec::VolumeMount {
         volume: mount.name,
         path: mount.mount_path,
@@ -194,6 +195,8 @@ fn container(
         stdin_once: container.stdin_once.unwrap_or_default(),
         tty: container.tty.unwrap_or_default(),
         probes,
+        last_words,
+        stop_signal: container.lifecycle.and_then(|lifecycle| lifecycle.stop_signal),
     }
 }
 

@@ -356,3 +356,64 @@ fn a_probe_gets_the_kubelets_defaults() {
     let shown = &object["spec"]["containers"][0]["startupProbe"];
     assert_eq!((&shown["periodSeconds"], &shown["httpGet"]["scheme"]), (&json!(10), &json!("HTTP")));
 }
+
+/// The API server's rules; and where no file can be.
+#[test]
+fn how_a_container_ends_is_validated_8_06_6_08() {
+    let wrong = |os: &str, container: Value| {
+        let os = Some(os).filter(|os| !os.is_empty()).map(|name| json!({ "name": name }));
+        let mut spec = json!({"os": os, "containers": [container]});
+        spec["containers"][0]["name"] = json!("c");
+        spec["containers"][0]["image"] = json!("a:1");
+        let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec});
+        let problems = problems(&manifest.to_string()).into_iter();
+        problems.map(|problem| problem.split_once("error: spec.").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    let signal = |signal: &str| json!({"lifecycle": {"stopSignal": signal}});
+    for fine in ["SIGTERM", "SIGRTMIN", "SIGRTMIN+15", "SIGRTMAX-14", "SIGRTMAX", "SIGCLD"] {
+        assert_eq!(wrong("linux", signal(fine)), [""; 0], "{fine}");
+    }
+    for bad in
+        ["TERM", "15", "sigterm", "SIGRTMIN+16", "SIGRTMIN+0", "SIGRTMIN+01", "SIGRTMAX-15", "SIGNULL", ""]
+    {
+        let told = wrong("linux", signal(bad));
+        let expected = format!(
+            "containers[0].lifecycle.stopSignal: {bad:?} is not the name of a signal; write it like SIGUSR1"
+        );
+        assert_eq!(told, [expected], "{bad}");
+    }
+    assert_eq!(
+        wrong("", signal("SIGTERM")),
+        [
+            "containers[0].lifecycle.stopSignal: must not be set while spec.os.name is empty; add spec.os: {name: linux}"
+        ]
+    );
+    let place = |path: &str| json!({ "terminationMessagePath": path });
+    for fine in ["", "/dev/termination-log", "tmp/my-log", "/tmp//./x", "/processes"] {
+        assert_eq!(wrong("linux", place(fine)), [""; 0], "{fine}");
+    }
+    for bad in ["/", "//.", "/dev/", "/proc/1/environ", "proc", "/tmp/../proc/x", "/a\0b"] {
+        assert_eq!(wrong("linux", place(bad)).len(), 1, "{bad:?}");
+    }
+    assert_eq!(
+        wrong("linux", json!({"terminationMessagePolicy": "Log"})),
+        ["containers[0].terminationMessagePolicy: must be one of File, FallbackToLogsOnError"]
+    );
+}
+
+/// Upstream's default for all of them, and the kubelet's way with a path that is not absolute.
+#[test]
+fn last_words_are_said_where_the_manifest_says() {
+    for (fields, path, or_log) in [
+        (json!({}), "/dev/termination-log", false),
+        (json!({"terminationMessagePolicy": "FallbackToLogsOnError"}), "/dev/termination-log", true),
+        (json!({"terminationMessagePath": "tmp/a", "terminationMessagePolicy": "File"}), "/tmp/a", false),
+    ] {
+        let mut container = fields;
+        container["name"] = json!("c");
+        container["image"] = json!("a:1");
+        let pod = pod("web", json!({"containers": [container]}));
+        let words = &pod.containers[0].last_words;
+        assert_eq!((words.path.as_str(), words.or_log), (path, or_log));
+    }
+}

@@ -12,12 +12,14 @@
 //! Invariant: nothing here touches the world.
 
 mod message;
+mod record;
 mod sandbox;
 
 pub use message::{
     Attach, Exec, Exited, Hello, LogFile, Notice, Overlay, Reply, Request, RunState, Size, StartContainer,
     State, Stdin, Stop,
 };
+pub use record::log_record;
 pub use sandbox::{Sandbox, Tmpfs};
 
 /// Version of the protocol that this build speaks. Raised when a peer must know the difference.

@@ -7,6 +7,7 @@
 //! Invariant: fields are added with `#[serde(default)]` only, since an older agent's `spec.json` must stay readable.
 
 mod document;
+mod lifecycle;
 mod network;
 mod pod;
 mod probe;
@@ -15,6 +16,7 @@ mod source;
 mod volume;
 
 pub use document::{Document, DocumentName, Documents, Kind, Value};
+pub use lifecycle::TerminationMessage;
 pub use network::{DnsConfig, DnsPolicy, HostAlias};
 pub use pod::{Container, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
 pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};

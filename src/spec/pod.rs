@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DnsConfig, DnsPolicy, EnvFrom, HostAlias, Probes, Qos, Resources, ValueSource, Volume};
+use super::{
+    DnsConfig, DnsPolicy, EnvFrom, HostAlias, Probes, Qos, Resources, TerminationMessage, ValueSource, Volume,
+};
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -130,6 +132,12 @@ pub struct Container {
     /// `startupProbe`, `livenessProbe`, `readinessProbe`.
     #[serde(default)]
     pub probes: Probes,
+    /// `terminationMessagePath`, `terminationMessagePolicy`.
+    #[serde(default)]
+    pub last_words: TerminationMessage,
+    /// `lifecycle.stopSignal`, in place of the image's STOPSIGNAL.
+    #[serde(default)]
+    pub stop_signal: Option<String>,
 }
 
 /// One environment variable with its value as written.

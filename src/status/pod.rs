@@ -83,6 +83,9 @@ pub struct ContainerStatus {
     pub image_id: String,
     /// `holdfast://…`, empty before the first start.
     pub container_id: String,
+    /// `lifecycle.stopSignal`, where the manifest has one.
+    #[serde(default)]
+    pub stop_signal: Option<String>,
     /// What it does now.
     pub state: ContainerState,
     /// How its previous run ended.

@@ -48,6 +48,8 @@ const USAGE: &str = "usage: workload COMMAND
   status-to FILE stay         the same, then as trap-term
   cat FILE…                   print files
   write FILE TEXT             write TEXT to FILE, then as trap-term
+  say CODE FILE TEXT          write TEXT to FILE, exit with CODE
+  say-much FILE               try to put another file in FILE's place, grow it to 1 GiB and a word, exit with 3
   first-instruction FILE      append the clocks (boottime, monotonic, in ns) to FILE, then as trap-term";
 
 // SAFETY: the one `main` of this program; without Rust's, nothing else defines it.
@@ -100,6 +102,17 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
             term_signals().thread_block().unwrap();
             fs::write(file, text).unwrap();
             trap_term(0);
+        }
+        ["say", code, file, text] => {
+            fs::write(file, text).unwrap();
+            exit(code.parse().unwrap());
+        }
+        ["say-much", file] => {
+            let moved = fs::rename("/etc/passwd", file);
+            println!("{:?} {:?}", fs::remove_file(file).map_err(|e| e.kind()), moved.map_err(|e| e.kind()));
+            fs::OpenOptions::new().write(true).open(file).unwrap().set_len(1 << 30).unwrap();
+            append(file, b"the end");
+            exit(3);
         }
         ["first-instruction", file] => {
             term_signals().thread_block().unwrap();

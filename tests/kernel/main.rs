@@ -21,6 +21,7 @@ mod harness_itself;
 mod images_by_hand;
 mod isolation;
 mod last_good;
+mod last_words;
 mod lifecycle;
 mod logs;
 mod manifests;

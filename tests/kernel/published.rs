@@ -148,11 +148,15 @@ fn published_files_are_what_their_document_says() {
 
     let mounts = json!([{"name": "tmp", "mountPath": "/tmp", "readOnly": true}]);
     let rich = json!({"resources": {"limits": {"cpu": "500m"}}, "volumeMounts": mounts,
+        "lifecycle": {"stopSignal": "SIGTERM"},
         "readinessProbe": {"exec": {"command": ["/workload", "echo"]}}});
     let mut rich = with_main(pod("rich", &["trap-term"]), rich);
     rich["metadata"]["labels"] = json!({"app": "web"});
     let volumes = json!([{"name": "tmp", "emptyDir": {}}]);
-    world.write("rich.yaml", &with(rich, json!({"volumes": volumes, "hostNetwork": true})));
+    world.write(
+        "rich.yaml",
+        &with(rich, json!({"volumes": volumes, "hostNetwork": true, "os": {"name": "linux"}})),
+    );
     world.write("crashing.yaml", &pod("crashing", &["crash-signal", "11"]));
     world.write("deaf.yaml", &pod("deaf", &["ignore-term"]));
     let absent = json!({"image": "localhost/not-there:1", "imagePullPolicy": "Never", "colour": "blue"});

@@ -1,10 +1,11 @@
-//! The format of container logs: `<RFC 3339 time> <stdout|stderr> <F|P> <text>`, where P is a piece of a line that goes
-//! on in the same stream.
+//! From the records of a log to the lines that were printed.
 //!
 //! Every byte of every log comes through here: a whole line is looked at where it lies, and only what is cut is copied.
 
 use anyhow::Result;
 use memchr::memchr;
+
+use crate::protocol::log_record;
 
 /// Longest line that is put together, in bytes; a longer one comes in several.
 pub const LONGEST: usize = 1024 * 1024;
@@ -70,7 +71,7 @@ impl Joiner {
     }
 
     fn record(&mut self, record: &[u8], out: &mut Out<'_>) -> Result<()> {
-        let Some((time, stream, whole, text)) = parse(record) else {
+        let Some((time, stream, whole, text)) = log_record(record) else {
             // A disk that was full cuts lines: what is left of them is evidence.
             return out(Line { time: UNKNOWN, text: record });
         };
@@ -85,27 +86,5 @@ impl Joiner {
         }
         self.pieces[stream] = Some(piece);
         Ok(())
-    }
-}
-
-/// Time, stream (0 is stdout), whether the line ends here, text.
-fn parse(record: &[u8]) -> Option<(&[u8], usize, bool, &[u8])> {
-    let (time, rest) = record.split_at(memchr(b' ', record)?);
-    let (stream, rest) = match rest.get(..8)? {
-        b" stdout " => (0, &rest[8..]),
-        b" stderr " => (1, &rest[8..]),
-        _ => return None,
-    };
-    let whole = match rest.first()? {
-        b'F' => true,
-        b'P' => false,
-        _ => return None,
-    };
-    match rest.get(1) {
-        None => Some((time, stream, whole, &[])),
-        Some(b' ') => Some((time, stream, whole, &rest[2..])),
-        // Tags are separated by colons, of which the first is this one.
-        Some(b':') => Some((time, stream, whole, memchr(b' ', rest).map_or(&[][..], |end| &rest[end + 1..]))),
-        Some(_) => None,
     }
 }

@@ -23,7 +23,7 @@ pub static ROWS: &[Row] = &[
     // When it runs, and for how long.
     not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.grpc", there, "gRPC probes", OTHER_PROBE),
     not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet.scheme", https, HTTPS, OTHER_PROBE),
-    not_yet("spec.containers[].lifecycle", given, "hooks and stop signals of the container", REMOVE),
+    not_yet("spec.containers[].lifecycle.preStop|postStart", given, "hooks of the container", REMOVE),
     not_yet("spec.activeDeadlineSeconds", given, "a limit to the pod's running time", REMOVE),
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),
     never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE),
@@ -47,9 +47,6 @@ pub static ROWS: &[Row] = &[
     not_yet("spec.containers[].volumeMounts[].mountPropagation", propagates, "mount propagation", REMOVE),
     not_yet("spec.containers[].volumeMounts[].recursiveReadOnly", recursive, "recursive read-only mounts", REMOVE),
     not_yet("spec.containers[].volumeDevices", given, "block devices", REMOVE),
-    // Last words.
-    not_yet("spec.containers[].terminationMessagePath", other_than_default_path, "other paths", REMOVE),
-    not_yet("spec.containers[].terminationMessagePolicy", other_than_file, "other policies than File", REMOVE),
     // Resources.
     not_yet("spec.containers[].resources.limits|requests.hugepages-*", given, "huge pages", REMOVE),
     not_yet("spec.containers[].resources.limits|requests.*", extended, "resources of device plug-ins", REMOVE),
@@ -168,14 +165,6 @@ fn propagates(found: &Found<'_>) -> bool {
 
 fn recursive(found: &Found<'_>) -> bool {
     given(found) && found.value != "Disabled"
-}
-
-fn other_than_default_path(found: &Found<'_>) -> bool {
-    given(found) && found.value != "/dev/termination-log"
-}
-
-fn other_than_file(found: &Found<'_>) -> bool {
-    given(found) && found.value != "File"
 }
 
 fn extended(found: &Found<'_>) -> bool {

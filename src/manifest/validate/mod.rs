@@ -3,6 +3,7 @@
 //! Works on the pod as defaulted and named, so that what is reported is what would have run.
 
 mod container;
+mod lifecycle;
 mod network;
 mod probe;
 mod resources;
