@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast::manifest::verdict::FileState;
 use holdfast::manifest::{self, Context, Directory, FileContent, Reading};
-use holdfast::spec::{Container, Pod};
+use holdfast::spec::{Container, Pod, Role};
 
 #[test]
 fn manifests_mean_what_their_txt_says() {
@@ -175,7 +175,19 @@ fn write_pod(pod: &Pod, text: &mut String) {
 }
 
 fn write_container(container: &Container, text: &mut String) {
-    writeln!(text, "  container {} {} {:?}", container.name, container.image, container.pull_policy).unwrap();
+    let role = match container.role {
+        Role::Init => "init container",
+        Role::Sidecar => "sidecar",
+        Role::Regular => "container",
+    };
+    writeln!(text, "  {role} {} {} {:?}", container.name, container.image, container.pull_policy).unwrap();
+    if let Some(policy) = container.restart_policy {
+        writeln!(text, "    restart {policy:?}").unwrap();
+    }
+    for rule in &container.restart_rules {
+        let operator = if rule.not { "NotIn" } else { "In" };
+        writeln!(text, "    {:?} at exit codes {operator} {:?}", rule.action, rule.exit_codes).unwrap();
+    }
     for (name, words) in [("command", &container.command), ("args", &container.args)] {
         if !words.is_empty() {
             writeln!(text, "    {name} {words:?}").unwrap();

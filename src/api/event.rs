@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Value, json};
 
 use super::seconds;
-use crate::spec::Pod;
+use crate::spec::{Pod, Role};
 use crate::status::{Event, EventKind, Wall};
 
 /// Who tells: `source.component` of every event.
@@ -17,7 +17,9 @@ pub fn event(pod: &Pod, event: &Event) -> Value {
         "apiVersion": "v1", "kind": "Pod", "name": pod.name, "namespace": pod.namespace, "uid": pod.uid.0,
     });
     if let Some(container) = &event.container {
-        involved["fieldPath"] = json!(format!("spec.containers{{{container}}}"));
+        let init = pod.container(container).is_some_and(|container| container.role != Role::Regular);
+        let field = if init { "initContainers" } else { "containers" };
+        involved["fieldPath"] = json!(format!("spec.{field}{{{container}}}"));
     }
     let told = Told {
         name: name(pod, event),

@@ -47,14 +47,18 @@ fn write_metadata(metadata: &mut Map<String, Value>, pod: &Pod, status: &PodStat
 fn status_of(pod: &Pod, spec: &Value, status: &PodStatus) -> Value {
     let mut conditions: Vec<&Condition> = status.conditions.iter().collect();
     conditions.sort_by_key(|condition| place(condition.kind));
-    let containers = status.containers.iter().map(|container| container_status(spec, container));
+    let statuses = |containers: &[ContainerStatus]| {
+        containers.iter().map(|container| container_status(spec, container)).collect::<Vec<Value>>()
+    };
     let mut object = json!({
         "phase": phase(status.phase),
         "qosClass": qos(pod.qos),
         "resources": spec.get("resources").cloned().unwrap_or_else(|| json!({})),
         "conditions": conditions.into_iter().map(condition).collect::<Vec<Value>>(),
-        "containerStatuses": containers.collect::<Vec<Value>>(),
+        "containerStatuses": statuses(&status.containers),
     });
+    let inits = statuses(&status.init_containers);
+    put(&mut object, "initContainerStatuses", (!inits.is_empty()).then_some(json!(inits)));
     put(&mut object, "startTime", status.start_time.map(|at| json!(seconds(at))));
     put(&mut object, "reason", status.reason.map(|reason| json!(reason.to_string())));
     put_text(&mut object, "message", &status.message);
@@ -102,8 +106,9 @@ fn container_status(spec: &Value, status: &ContainerStatus) -> Value {
     });
     put_text(&mut object, "containerID", &status.container_id);
     put(&mut object, "stopSignal", status.stop_signal.as_ref().map(|signal| json!(signal)));
-    let wanted =
-        spec["containers"].as_array().into_iter().flatten().find(|wanted| wanted["name"] == *status.name);
+    let all =
+        ["initContainers", "containers"].into_iter().filter_map(|field| spec[field].as_array()).flatten();
+    let wanted = all.into_iter().find(|wanted| wanted["name"] == *status.name);
     let resources = wanted.and_then(|wanted| wanted.get("resources"));
     put(&mut object, "resources", Some(resources.cloned().unwrap_or_else(|| json!({}))));
     put(

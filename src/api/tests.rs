@@ -71,6 +71,7 @@ fn status() -> PodStatus {
         stop_signal: None,
     };
     PodStatus {
+        init_containers: Vec::new(),
         phase: Phase::Running,
         reason: None,
         message: String::new(),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::history::History;
+use super::order::Over;
 use super::probes::Probed;
 use super::restart::BackOff;
 use super::{Now, Running, Time};
-use crate::spec;
+use crate::spec::{self, Role};
 use crate::status::{Exit, Failure, Reason, Wall};
 
 /// Exit code of a run whose end nobody saw, as the kubelet reports it.
@@ -35,6 +36,15 @@ pub struct Facts {
     pub seen: Wall,
     /// When it was first acted upon.
     pub start: Option<Wall>,
+    /// The same, for decisions.
+    #[serde(default)]
+    pub began: Option<Time>,
+    /// Why it came to its end by itself, and when.
+    #[serde(default)]
+    pub over: Option<(Over, Stamp)>,
+    /// All containers are being killed, to begin anew.
+    #[serde(default)]
+    pub restarting_all: bool,
     /// Its sandbox.
     pub sandbox: Sandbox,
     /// In the order of the spec.
@@ -61,6 +71,9 @@ pub struct Since {
     pub up: (bool, Wall),
     /// Whether all containers were ready, and since when that is so.
     pub ready: (bool, Wall),
+    /// Whether init containers were done, and since when that is so.
+    #[serde(default)]
+    pub initialized: (bool, Wall),
 }
 
 /// What is known about a pod's sandbox.
@@ -100,6 +113,9 @@ pub struct Container {
     pub name: String,
     /// What it does.
     pub state: State,
+    /// An init container that is done, or a sidecar that came up, in this sandbox: it holds nobody back any more.
+    #[serde(default)]
+    pub passed: bool,
     /// Number of the latest run; of the coming one while it has never run.
     pub attempt: u32,
     /// Short runs in a row. Drives the back-off.
@@ -169,6 +185,9 @@ impl Facts {
             deletion: None,
             seen,
             start: None,
+            began: None,
+            over: None,
+            restarting_all: false,
             sandbox: Sandbox::new(0),
             containers,
             history: History::default(),
@@ -224,6 +243,9 @@ impl Facts {
 
     /// What was lost is cleaned up: the next sandbox may come, or the pod be removed.
     pub fn cleaned(&mut self, now: Now, back_off: &BackOff) {
+        if self.wants_any() {
+            self.begin_with_inits();
+        }
         let streak = self.sandbox.streak;
         self.sandbox = Sandbox { streak, ..Sandbox::new(self.sandbox.number + 1) };
         if self.wanted {
@@ -249,8 +271,13 @@ impl Facts {
     /// Brings the times of conditions up to date.
     pub fn settle(&mut self, now: Now) {
         let up = self.sandbox.state == SandboxState::Up;
-        let ready = self.containers.iter().all(|container| self.is_ready(container));
-        for (was, is) in [(&mut self.since.up, up), (&mut self.since.ready, ready)] {
+        let counts = |known: &&Container| self.role(known) != Role::Init;
+        let ready = self.containers.iter().filter(counts).all(|container| self.is_ready(container));
+        let initialized = self.is_initialized();
+        let since = &mut self.since;
+        for (was, is) in
+            [(&mut since.up, up), (&mut since.ready, ready), (&mut since.initialized, initialized)]
+        {
             if was.0 != is || was.1 == Wall::default() {
                 *was = (is, now.wall);
             }
@@ -277,6 +304,7 @@ impl Container {
         Container {
             name: name.to_owned(),
             state: State::Waiting { due: Time::ZERO },
+            passed: false,
             attempt,
             streak: 0,
             image: None,
@@ -342,6 +370,23 @@ impl Container {
         let due = end.finished + back_off.delay(self.streak);
         self.state = State::Terminated { exit: end.exit.clone(), due };
         true
+    }
+
+    /// Its end was none of its doing: it was killed with the others, after `before` short runs of its own.
+    pub fn was_killed(&mut self, before: u32) {
+        self.streak = before;
+        if let State::Terminated { due, .. } = &mut self.state {
+            *due = Time::ZERO;
+        }
+    }
+
+    /// Its runs so far are over: the next is the first of another round.
+    pub fn begin_anew(&mut self) {
+        self.passed = false;
+        if let State::Terminated { due, .. } = self.state {
+            self.prepare_next(self.attempt + 1);
+            self.state = State::Waiting { due };
+        }
     }
 
     /// The coming run did not come about: pause, and tell why.

@@ -14,6 +14,7 @@ mod done;
 mod event;
 mod facts;
 mod history;
+mod order;
 mod plan;
 mod probes;
 mod report;
@@ -83,6 +84,7 @@ impl Node {
         if self.going_down {
             self.end_the_least_important(now);
         }
+        self.advance(now);
         let actions = self.plan(now);
         for uid in &self.changed {
             if let Some(facts) = self.pods.get_mut(uid) {
@@ -91,6 +93,21 @@ impl Node {
         }
         let (changed, gone) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.gone));
         Step { actions, changed, gone }
+    }
+
+    /// Draws the conclusions from what was learnt, and from the time.
+    fn advance(&mut self, now: Now) {
+        let late = |facts: &&Facts| {
+            facts.over.is_none() && facts.deadline().is_some_and(|deadline| deadline <= now.boot)
+        };
+        let late = self.pods.values().filter(late).map(|facts| facts.pod.uid.clone());
+        self.changed.extend(late);
+        for uid in &self.changed {
+            let starting = self.under_way.iter().any(|action| action.is_start() && action.uid() == uid);
+            if let Some(facts) = self.pods.get_mut(uid) {
+                facts.advance(now, starting);
+            }
+        }
     }
 
     /// When to call [`Node::step`] with [`Event::Tick`] if nothing else happens first.
@@ -170,6 +187,7 @@ impl Node {
         }
         self.changed.insert(action.uid().clone());
         facts.start.get_or_insert(now.wall);
+        facts.began.get_or_insert(now.boot);
         if let Action::StopContainer { container, .. } = action {
             let known = facts.containers.iter().find(|known| known.name == *container);
             let message = known.map(|known| probes::killing(facts, known)).unwrap_or_default();
@@ -237,9 +255,7 @@ impl Node {
         // A sandbox that was never seen to come up is begun anew: nothing ran in it, and what it lacks is unknown.
         let alive = found.alive.is_some_and(|number| facts.is_up(number));
         for end in &found.ended {
-            if let Some(known) = facts.container(&end.container) {
-                known.exited(end, &back_off);
-            }
+            facts.exited(end, &back_off);
         }
         for run in found.running.iter().filter(|_| alive) {
             if let Some(known) = facts.container(&run.container) {
@@ -305,14 +321,13 @@ impl Node {
             if !facts.is_up(sandbox) {
                 return;
             }
-            let policy = facts.pod.restart_policy;
-            let Some(known) = facts.container(&end.container) else { return };
-            if !known.exited(end, &back_off) {
+            if !facts.exited(end, &back_off) {
                 return;
             }
-            let streak = known.streak;
-            let will_run = plan::will_run(policy, known);
-            if 1 < streak && will_run && facts.wanted {
+            let Some(known) = facts.containers.iter().find(|known| known.name == end.container) else {
+                return;
+            };
+            if 1 < known.streak && facts.goes_on() && facts.will_run(known) {
                 let (name, pod) = (&end.container, &facts.pod);
                 let message = format!(
                     "Back-off restarting failed container {name} in pod {}_{}({})",

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::facts::{Container, Facts, SandboxState, State};
 use super::{Action, Time, probes};
-use crate::spec::RestartPolicy;
+use crate::spec::Role;
 
 /// A stop that brought no exit is given up this long after the grace period: the whole cgroup is killed instead.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What a sidecar has left between its stop signal and SIGKILL when the grace period is used up (reference B.7).
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// What to do now, and when to look again.
 #[derive(Default)]
@@ -42,40 +44,53 @@ pub fn plan(facts: &Facts, circumstances: Circumstances, now: Time) -> Plan {
     } else if !facts.wanted {
         plan.terminate(facts, circumstances, now);
     } else if facts.sandbox.state == SandboxState::Up {
-        for known in &facts.containers {
-            plan.container(facts, known, circumstances, now);
-        }
-    } else if !circumstances.name_taken && !circumstances.queued && wants_any(facts) {
+        plan.go_on(facts, circumstances, now);
+    } else if !circumstances.name_taken && !circumstances.queued && facts.wants_any() {
         plan.at(facts.sandbox.due, now, Action::StartPod { uid, sandbox });
     }
     plan
-}
-
-/// Whether the pod's policy wants another run of `known`.
-pub fn will_run(policy: RestartPolicy, known: &Container) -> bool {
-    match (&known.state, policy) {
-        (State::Waiting { .. }, _) => true,
-        (State::Running { .. }, _) | (State::Terminated { .. }, RestartPolicy::Never) => false,
-        (State::Terminated { exit, .. }, RestartPolicy::OnFailure) => {
-            exit.code != 0 || known.probed.failed.is_some()
-        }
-        (State::Terminated { .. }, RestartPolicy::Always) => true,
-    }
 }
 
 pub fn earliest(a: Option<Time>, b: Option<Time>) -> Option<Time> {
     a.into_iter().chain(b).min()
 }
 
-fn wants_any(facts: &Facts) -> bool {
-    facts.containers.iter().any(|known| will_run(facts.pod.restart_policy, known))
-}
-
 impl Plan {
+    /// The pod is wanted and its sandbox is up.
+    fn go_on(&mut self, facts: &Facts, circumstances: Circumstances, now: Time) {
+        if let Some(begun) = facts.ending() {
+            self.stop(facts, begun.boot, now);
+            return;
+        }
+        self.look_again = earliest(self.look_again, facts.deadline());
+        if facts.restarting_all {
+            let runs = |known: &&Container| matches!(known.state, State::Running { stopping: false, .. });
+            facts
+                .containers
+                .iter()
+                .filter(runs)
+                .for_each(|known| self.stop_one(facts, known, Time::ZERO, now));
+            return;
+        }
+        for known in facts.containers.iter().filter(|known| facts.has_turn(known)) {
+            self.container(facts, known, circumstances, now);
+        }
+    }
+
     fn terminate(&mut self, facts: &Facts, circumstances: Circumstances, now: Time) {
         let sandbox = facts.sandbox.number;
         let begun = facts.deletion.map_or(now, |deletion| deletion.boot);
-        let given_up = begun + facts.pod.grace + PATIENCE;
+        if !self.stop(facts, begun, now) && !circumstances.busy {
+            let (uid, keep_logs) = (facts.pod.uid.clone(), circumstances.keep_logs);
+            self.at(facts.sandbox.due, now, Action::RemovePod { uid, sandbox, keep_logs });
+        }
+    }
+
+    /// Stops whatever still runs, sidecars behind those they serve, since the pod's end `begun`. Whether that is to be
+    /// waited for.
+    fn stop(&mut self, facts: &Facts, begun: Time, now: Time) -> bool {
+        let ends = begun + facts.pod.grace;
+        let given_up = ends + PATIENCE;
         let mut waiting = false;
         for known in facts.containers.iter().filter(|known| known.is_running()) {
             waiting = now < given_up;
@@ -83,17 +98,25 @@ impl Plan {
             if waiting {
                 self.ask(facts, known, now);
             }
-            if let State::Running { stopping: false, .. } = known.state {
-                let (uid, container, attempt) = (facts.pod.uid.clone(), known.name.clone(), known.attempt);
-                let until = begun + facts.pod.grace;
-                let action = Action::StopContainer { uid, sandbox, container, attempt, until };
-                self.at(facts.sandbox.due, now, action);
+            if !matches!(known.state, State::Running { stopping: false, .. }) {
+                continue;
+            }
+            if facts.role(known) == Role::Sidecar && ends <= now {
+                // All the time was spent on others: a moment is left for whoever is careful.
+                self.stop_one(facts, known, ends + LAST_MOMENT, now);
+            } else if facts.may_stop(known) {
+                self.stop_one(facts, known, ends, now);
+            } else {
+                self.look_again = earliest(self.look_again, Some(ends));
             }
         }
-        if !waiting && !circumstances.busy {
-            let (uid, keep_logs) = (facts.pod.uid.clone(), circumstances.keep_logs);
-            self.at(facts.sandbox.due, now, Action::RemovePod { uid, sandbox, keep_logs });
-        }
+        waiting
+    }
+
+    fn stop_one(&mut self, facts: &Facts, known: &Container, until: Time, now: Time) {
+        let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
+        let action = Action::StopContainer { uid, sandbox, container, attempt: known.attempt, until };
+        self.at(facts.sandbox.due, now, action);
     }
 
     fn container(&mut self, facts: &Facts, known: &Container, circumstances: Circumstances, now: Time) {
@@ -101,7 +124,7 @@ impl Plan {
             State::Waiting { due } | State::Terminated { due, .. } => *due,
             State::Running { stopping, .. } => return self.running(facts, known, *stopping, now),
         };
-        if circumstances.queued || !will_run(facts.pod.restart_policy, known) {
+        if circumstances.queued || !facts.will_run(known) {
             return;
         }
         let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
@@ -119,9 +142,7 @@ impl Plan {
     fn running(&mut self, facts: &Facts, known: &Container, stopping: bool, now: Time) {
         self.ask(facts, known, now);
         if let Some(until) = probes::wanted(facts, known).ends.filter(|_| !stopping) {
-            let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
-            let action = Action::StopContainer { uid, sandbox, container, attempt: known.attempt, until };
-            self.at(facts.sandbox.due, now, action);
+            self.stop_one(facts, known, until, now);
         }
     }
 

@@ -145,8 +145,8 @@ pub struct Wanted {
 pub fn wanted(facts: &Facts, known: &Container) -> Wanted {
     let Some(spec) = facts.pod.container(&known.name) else { return Wanted { asks: Vec::new(), ends: None } };
     let asks = ProbeKind::ALL.into_iter();
-    let asks = asks.filter_map(|kind| Some((known.probed.due(kind, &spec.probes, facts.wanted)?, kind)));
-    let ends = known.probed.failed.filter(|_| facts.wanted).map(|(kind, at)| {
+    let asks = asks.filter_map(|kind| Some((known.probed.due(kind, &spec.probes, facts.goes_on())?, kind)));
+    let ends = known.probed.failed.filter(|_| facts.goes_on()).map(|(kind, at)| {
         let grace = spec.probes.get(kind).and_then(|probe| probe.grace);
         at + grace.unwrap_or(facts.pod.grace)
     });
@@ -157,9 +157,8 @@ pub fn wanted(facts: &Facts, known: &Container) -> Wanted {
 pub fn killing(facts: &Facts, known: &Container) -> String {
     let name = &known.name;
     match known.probed.failed {
-        Some((kind, _)) if facts.wanted => {
-            let again = facts.pod.restart_policy != crate::spec::RestartPolicy::Never;
-            let again = if again { ", will be restarted" } else { "" };
+        Some((kind, _)) if facts.goes_on() => {
+            let again = if facts.runs_after_failure(known) { ", will be restarted" } else { "" };
             format!("Container {name} failed {} probe{again}", kind.word())
         }
         _ => format!("Stopping container {name}"),
@@ -194,7 +193,7 @@ impl Node {
     pub(super) fn probed(&mut self, now: Now, action: Action, result: Result<Learnt, Failure>) {
         let Action::Probe { uid, sandbox, container, attempt, kind } = action else { return };
         let Some(facts) = self.pods.get_mut(&uid).filter(|facts| facts.is_up(sandbox)) else { return };
-        let (pod, wanted) = (facts.pod.clone(), facts.wanted);
+        let (pod, wanted) = (facts.pod.clone(), facts.goes_on());
         let Some(probes) = pod.container(&container).map(|spec| &spec.probes) else { return };
         let Some(probe) = probes.get(kind) else { return };
         let Some(known) = facts.container(&container) else { return };

@@ -9,12 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::Time;
 use super::facts::{Container, Facts, SandboxState, State};
-use super::plan::will_run;
+use super::order::Over;
 use super::restart::BackOff;
-use crate::spec::Pod;
+use crate::spec::{Pod, Role};
 use crate::status::{
     Condition, ConditionKind, ContainerState, ContainerStatus, Exit, Phase, PodStatus, Reason, Wall,
 };
+
+/// The kubelet's sentence (reference B.9).
+const LATE: &str = "Pod was active on the node longer than the specified deadline";
 
 /// The identity of one run, as shown in `containerID`: unlike any other, also of other nodes and boots.
 pub fn container_id(pod: &Pod, container: &str, attempt: u32) -> String {
@@ -30,16 +33,23 @@ pub fn container_id(pod: &Pod, container: &str, attempt: u32) -> String {
 pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodStatus {
     let phase = phase(facts);
     let host_ip = host_ip.map(str::to_owned);
+    let late = matches!(facts.over, Some((Over::Deadline, _)));
+    let containers = |inits: bool| {
+        let known =
+            facts.containers.iter().filter(move |known| (facts.role(known) != Role::Regular) == inits);
+        known.map(|known| container(facts, known, back_off)).collect()
+    };
     PodStatus {
         phase,
-        reason: None,
-        message: String::new(),
+        reason: late.then_some(Reason::DeadlineExceeded),
+        message: if late { LATE.to_owned() } else { String::new() },
         conditions: conditions(facts, phase),
         start_time: facts.start,
         deletion: facts.deletion.map(|deletion| deletion.wall),
         pod_ip: if facts.pod.host_network { host_ip.clone() } else { facts.sandbox.ip.clone() },
         host_ip,
-        containers: facts.containers.iter().map(|known| container(facts, known, back_off)).collect(),
+        init_containers: containers(true),
+        containers: containers(false),
         events: facts.history.all().to_vec(),
     }
 }
@@ -47,15 +57,18 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
 /// What the pod waits for and until when, the earliest first of all; for people.
 pub fn next(facts: &Facts) -> Option<(Time, String)> {
     let pod = &facts.pod;
-    if let Some(deletion) = facts.deletion {
-        let until = deletion.boot + pod.grace;
-        return Some((until, "whatever still runs is killed".to_owned()));
+    let runs = facts.containers.iter().any(Container::is_running);
+    if let Some(ending) = facts.ending().filter(|_| facts.deletion.is_some() || runs) {
+        return Some((ending.boot + pod.grace, "whatever still runs is killed".to_owned()));
     }
     if facts.sandbox.state != SandboxState::Up {
         return (Time::ZERO < facts.sandbox.due)
             .then(|| (facts.sandbox.due, "the pod is started again".to_owned()));
     }
-    let waits = facts.containers.iter().filter(|known| will_run(pod.restart_policy, known));
+    let waits = facts
+        .containers
+        .iter()
+        .filter(|known| facts.goes_on() && facts.has_turn(known) && facts.will_run(known));
     let wait = |known: &Container| {
         let what = match known.failure {
             Some(_) => "is tried again",
@@ -72,15 +85,20 @@ pub fn next(facts: &Facts) -> Option<(Time, String)> {
 }
 
 fn phase(facts: &Facts) -> Phase {
-    let policy = facts.pod.restart_policy;
-    let any = |is: fn(&State) -> bool| facts.containers.iter().any(|known| is(&known.state));
-    if any(|state| matches!(state, State::Waiting { .. })) {
+    if matches!(facts.over, Some((Over::Deadline, _))) || facts.has_failed_init() {
+        return Phase::Failed;
+    }
+    let regular = || facts.containers.iter().filter(|known| facts.role(known) == Role::Regular);
+    let waits = |known: &Container| matches!(known.state, State::Waiting { .. });
+    let serves = |known: &Container| known.is_running() && facts.role(known) == Role::Sidecar;
+    if !facts.is_initialized() || regular().any(waits) {
         Phase::Pending
-    } else if any(|state| matches!(state, State::Running { .. }))
-        || facts.containers.iter().any(|known| will_run(policy, known))
+    } else if regular().any(|known| known.is_running() || (facts.over.is_none() && facts.will_run(known)))
+        || facts.containers.iter().any(serves)
     {
         Phase::Running
-    } else if any(|state| matches!(state, State::Terminated { exit, .. } if exit.code != 0)) {
+    } else if regular().any(|known| matches!(&known.state, State::Terminated { exit, .. } if exit.code != 0))
+    {
         Phase::Failed
     } else {
         Phase::Succeeded
@@ -102,9 +120,14 @@ fn conditions(facts: &Facts, phase: Phase) -> Vec<Condition> {
         Phase::Pending | Phase::Running => Some((Reason::ContainersNotReady, unready(facts))),
     };
     let (up, up_since) = facts.since.up;
+    let initialized = facts.is_initialized();
+    let uninitialized =
+        if initialized { completed } else { Some((Reason::ContainersNotInitialized, incomplete(facts))) };
+    // A pod without init containers is initialized from the first.
+    let initialized_since = if facts.pod.has_inits() { facts.since.initialized.1 } else { begun };
     vec![
         condition(ConditionKind::PodReadyToStartContainers, up, &None, up_since),
-        condition(ConditionKind::Initialized, true, &completed, begun),
+        condition(ConditionKind::Initialized, initialized, &uninitialized, initialized_since),
         condition(ConditionKind::Ready, ready, &unready, since),
         condition(ConditionKind::ContainersReady, ready, &unready, since),
         condition(ConditionKind::PodScheduled, true, &None, begun),
@@ -112,13 +135,17 @@ fn conditions(facts: &Facts, phase: Phase) -> Vec<Condition> {
 }
 
 fn unready(facts: &Facts) -> String {
-    let names: Vec<&str> = facts
-        .containers
-        .iter()
-        .filter(|known| !facts.is_ready(known))
-        .map(|known| known.name.as_str())
-        .collect();
-    format!("containers with unready status: [{}]", names.join(" "))
+    let counts = |known: &&Container| facts.role(known) != Role::Init && !facts.is_ready(known);
+    format!("containers with unready status: [{}]", names(facts, counts))
+}
+
+fn incomplete(facts: &Facts) -> String {
+    let counts = |known: &&Container| facts.role(known) != Role::Regular && !known.passed;
+    format!("containers with incomplete status: [{}]", names(facts, counts))
+}
+
+fn names(facts: &Facts, counts: impl Fn(&&Container) -> bool) -> String {
+    facts.containers.iter().filter(counts).map(|known| known.name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerStatus {
@@ -131,7 +158,7 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
         State::Terminated { exit, .. } => {
             let exit =
                 Exit { container_id: container_id(&facts.pod, &known.name, known.attempt), ..exit.clone() };
-            let again = facts.wanted && will_run(facts.pod.restart_policy, known);
+            let again = facts.goes_on() && facts.will_run(known);
             if again && known.failure.is_some() {
                 last_state = Some(exit);
                 waiting(facts, known)
@@ -148,7 +175,7 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
         image: spec.map(|spec| spec.image.clone()).unwrap_or_default(),
         image_id: known.image_id.clone(),
         container_id: if ran { container_id(&facts.pod, &known.name, known.attempt) } else { String::new() },
-        ready: facts.is_ready(known),
+        ready: if facts.role(known) == Role::Init { known.passed } else { facts.is_ready(known) },
         started: facts.is_started(known),
         restart_count: known.attempt,
         stop_signal: spec.and_then(|spec| spec.stop_signal.clone()),
@@ -167,7 +194,9 @@ fn waiting(facts: &Facts, known: &Container) -> ContainerState {
         Some(failure) => (failure.reason, failure.message.clone()),
         None => {
             let message = facts.sandbox.failure.as_ref().map(ToString::to_string);
-            (Reason::ContainerCreating, message.unwrap_or_default())
+            let reason =
+                if facts.pod.has_inits() { Reason::PodInitializing } else { Reason::ContainerCreating };
+            (reason, message.unwrap_or_default())
         }
     };
     ContainerState::Waiting { reason, message }

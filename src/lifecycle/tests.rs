@@ -1,6 +1,7 @@
 //! Stories in virtual time: what happened on the left, what the node decided on the right.
 #![allow(clippy::unwrap_used)]
 
+mod order;
 mod probes;
 mod storm;
 
@@ -127,7 +128,7 @@ fn show(action: &Action) -> String {
 
 fn shown(facts: &Facts, back_off: &BackOff) -> String {
     let status = status(facts, back_off, None);
-    let states = status.containers.iter().map(|container| {
+    let states = status.init_containers.iter().chain(&status.containers).map(|container| {
         let state = match &container.state {
             ContainerState::Waiting { reason, .. } => format!("waiting {reason}"),
             ContainerState::Running { .. } => "running".to_owned(),
@@ -143,7 +144,8 @@ fn shown(facts: &Facts, back_off: &BackOff) -> String {
         )
     });
     let states: Vec<String> = states.collect();
-    format!("{:?}: {}", status.phase, states.join("; "))
+    let reason = status.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{:?}{reason}: {}", status.phase, states.join("; "))
 }
 
 fn pod(uid: &str, name: &str, restart_policy: RestartPolicy) -> Arc<Pod> {

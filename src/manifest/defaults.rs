@@ -18,7 +18,7 @@ pub fn apply(pod: &mut core::Pod) {
     spec.enable_service_links.get_or_insert(true);
     spec.security_context.get_or_insert_default();
     let host_network = spec.host_network.unwrap_or_default();
-    for container in &mut spec.containers {
+    for container in spec.init_containers.iter_mut().flatten().chain(&mut spec.containers) {
         apply_to_container(container, host_network);
     }
     for volume in spec.volumes.iter_mut().flatten() {

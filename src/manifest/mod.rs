@@ -24,6 +24,7 @@ mod probe;
 mod problems;
 mod projected;
 pub mod quantity;
+mod restart;
 mod sources;
 #[cfg(test)]
 mod tests;

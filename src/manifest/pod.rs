@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::problems::Problems;
 use super::quantity::Quantity;
-use super::{Context, decode, defaults, fields, identity, lifecycle, probe, projected, sources, validate};
+use super::{
+    Context, decode, defaults, fields, identity, lifecycle, probe, projected, restart, sources, validate,
+};
 use crate::spec;
 use crate::yaml::tree::Path;
 
@@ -94,11 +96,17 @@ struct Made {
 
 /// Plain data out of a pod that was defaulted and validated. Where values come from is validated on the way.
 fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod {
-    let path = Path::of("spec.containers");
-    let of_spec = |spec: &core::PodSpec| spec.containers.clone();
-    let containers = pod.spec.iter().flat_map(of_spec).enumerate();
-    let containers: Vec<_> =
-        containers.map(|(index, it)| container(&pod, it, &path.index(index), problems)).collect();
+    let of_spec =
+        |spec: &core::PodSpec| (spec.init_containers.clone().unwrap_or_default(), spec.containers.clone());
+    let (inits, regular) = pod.spec.as_ref().map(of_spec).unwrap_or_default();
+    let mut containers = Vec::new();
+    for (field, init, all) in [("spec.initContainers", true, inits), ("spec.containers", false, regular)] {
+        for (index, it) in all.into_iter().enumerate() {
+            let role = restart::role(&it, init);
+            let made = container(&pod, it, &Path::of(field).index(index), problems);
+            containers.push(spec::Container { role, ..made });
+        }
+    }
     let path = Path::of("spec.volumes");
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).enumerate();
     let volumes = volumes.map(|(index, it)| volume(&pod, it, &path.index(index), problems)).collect();
@@ -114,11 +122,11 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         hostname: made.hostname,
         subdomain,
         hostname_as_fqdn: spec.set_hostname_as_fqdn.unwrap_or_default(),
-        restart_policy: match spec.restart_policy.as_deref() {
-            Some("OnFailure") => spec::RestartPolicy::OnFailure,
-            Some("Never") => spec::RestartPolicy::Never,
-            _ => spec::RestartPolicy::Always,
-        },
+        restart_policy: restart::policy(spec.restart_policy.as_deref().unwrap_or_default()),
+        active_deadline: spec
+            .active_deadline_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs),
         grace: Duration::from_secs(
             u64::try_from(spec.termination_grace_period_seconds.unwrap_or_default()).unwrap_or(0),
         ),
@@ -178,6 +186,9 @@ fn container(
     };
     spec::Container {
         name: container.name,
+        role: spec::Role::Regular,
+        restart_policy: container.restart_policy.as_deref().map(restart::policy),
+        restart_rules: container.restart_policy_rules.iter().flatten().map(restart::rule).collect(),
         image: container.image.unwrap_or_default(),
         pull_policy: match container.image_pull_policy.as_deref() {
             Some("Always") => spec::PullPolicy::Always,

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use crate::spec::{Documents, Kind, Pod, Projection, ValueSource, VolumeSource};
+use crate::spec::{Documents, Kind, Pod, Projection, Role, ValueSource, VolumeSource};
 use crate::yaml::tree::{Node, Path, Position};
 
 /// A ConfigMap or Secret that a pod names.
@@ -33,8 +33,12 @@ pub fn of(pod: &Pod, node: &Node) -> Vec<Use> {
         let at = node.locate(&path);
         found.push(Use { kind, name: name.to_owned(), keys, optional, at, path });
     };
+    let inits = pod.containers.iter().filter(|container| container.role != Role::Regular).count();
     for (index, container) in pod.containers.iter().enumerate() {
-        let path = Path::of("spec.containers").index(index);
+        let path = match index.checked_sub(inits) {
+            Some(index) => Path::of("spec.containers").index(index),
+            None => Path::of("spec.initContainers").index(index),
+        };
         for (index, from) in container.env_from.iter().enumerate() {
             let path = path.key("envFrom").index(index).key(field(from.kind, "configMapRef", "secretRef"));
             add(from.kind, &from.name, Vec::new(), from.optional, path.key("name"));

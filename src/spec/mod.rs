@@ -12,14 +12,16 @@ mod network;
 mod pod;
 mod probe;
 mod resources;
+mod restart;
 mod source;
 mod volume;
 
 pub use document::{Document, DocumentName, Documents, Kind, Value};
 pub use lifecycle::TerminationMessage;
 pub use network::{DnsConfig, DnsPolicy, HostAlias};
-pub use pod::{Container, EnvVar, Pod, PullPolicy, RestartPolicy, Uid, VolumeMount};
+pub use pod::{Container, EnvVar, Pod, PullPolicy, Role, Uid, VolumeMount};
 pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};
 pub use resources::{Bytes, Millicores, Qos, Resources};
+pub use restart::{RestartAction, RestartPolicy, RestartRule};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};
 pub use volume::{HostPathType, Volume, VolumeSource};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DnsConfig, DnsPolicy, EnvFrom, HostAlias, Probes, Qos, Resources, TerminationMessage, ValueSource, Volume,
+    DnsConfig, DnsPolicy, EnvFrom, HostAlias, Probes, Qos, Resources, RestartPolicy, RestartRule,
+    TerminationMessage, ValueSource, Volume,
 };
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
@@ -69,8 +70,11 @@ pub struct Pod {
     pub share_process_namespace: bool,
     /// Quality of service class, from the containers' resources.
     pub qos: Qos,
-    /// `spec.containers`, in order.
+    /// `spec.initContainers` and then `spec.containers`, each in order.
     pub containers: Vec<Container>,
+    /// `spec.activeDeadlineSeconds`: how long it may take, from its start.
+    #[serde(default)]
+    pub active_deadline: Option<Duration>,
     /// `spec.volumes`, in order.
     pub volumes: Vec<Volume>,
 }
@@ -90,10 +94,27 @@ impl Pod {
         }
     }
 
-    /// The container called `name`.
+    /// The container called `name`, of whatever role.
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)
     }
+
+    /// Whether something runs before its regular containers.
+    pub fn has_inits(&self) -> bool {
+        self.containers.iter().any(|container| container.role != Role::Regular)
+    }
+}
+
+/// What a container is there for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Runs to its end before the next one begins: an init container.
+    Init,
+    /// An init container that goes on beside the others, since its own `restartPolicy` is `Always`.
+    Sidecar,
+    /// One of `spec.containers`.
+    #[default]
+    Regular,
 }
 
 /// One container of a pod.
@@ -101,6 +122,15 @@ impl Pod {
 pub struct Container {
     /// `name`, unique in the pod.
     pub name: String,
+    /// What it is there for.
+    #[serde(default)]
+    pub role: Role,
+    /// Its own `restartPolicy`; the pod's where absent.
+    #[serde(default)]
+    pub restart_policy: Option<RestartPolicy>,
+    /// `restartPolicyRules`, in order; the first that matches decides before the policy does.
+    #[serde(default)]
+    pub restart_rules: Vec<RestartRule>,
     /// `image` as written in the manifest, such as `redis` or `docker.io/library/redis:7`.
     pub image: String,
     /// `imagePullPolicy`, defaulted from the tag.
@@ -161,18 +191,6 @@ pub struct VolumeMount {
     pub path: String,
     /// `readOnly`.
     pub read_only: bool,
-}
-
-/// `spec.restartPolicy`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RestartPolicy {
-    /// Restart whatever the exit code; the default.
-    #[default]
-    Always,
-    /// Restart after a non-zero exit code.
-    OnFailure,
-    /// Run once.
-    Never,
 }
 
 /// `imagePullPolicy`.

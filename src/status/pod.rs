@@ -23,7 +23,10 @@ pub struct PodStatus {
     pub pod_ip: Option<String>,
     /// The node's address, where it has one.
     pub host_ip: Option<String>,
-    /// In the order of the spec.
+    /// Of init containers and sidecars, in the order of the spec.
+    #[serde(default)]
+    pub init_containers: Vec<ContainerStatus>,
+    /// Of the others, in the order of the spec.
     pub containers: Vec<ContainerStatus>,
     /// Oldest first, bounded.
     pub events: Vec<Event>,

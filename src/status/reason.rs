@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Reason {
     // Waiting
     ContainerCreating,
+    PodInitializing,
     CrashLoopBackOff,
     ErrImagePull,
     ImagePullBackOff,
@@ -26,7 +27,10 @@ pub enum Reason {
     OOMKilled,
     StartError,
     ContainerStatusUnknown,
+    // Pods
+    DeadlineExceeded,
     // Conditions
+    ContainersNotInitialized,
     ContainersNotReady,
     PodCompleted,
     PodFailed,

@@ -34,6 +34,8 @@ const USAGE: &str = "usage: workload COMMAND
   trap-term [CODE]            until SIGTERM (or another that ends programs), then exit with CODE, 0 by default
   ignore-term                 for ever, saying each time that a SIGTERM came
   crash-signal N              die by signal N: 11 by a real fault, others by raising it
+  diary FILE WORD END         append a line WORD to FILE and exit with the code END; where that is `run`, append the line
+                              WORD-ends at SIGTERM
   steps FILE STEP…            append a byte to FILE; the n-th run does the n-th STEP: an exit code, or run
   watch DIRECTORY             hold an inotify watch on it, as a kubelet does, until SIGTERM
   listen PORT                 answer every TCP connection with one HTTP page; SIGTERM ends it
@@ -69,6 +71,7 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
         ["trap-term", code] => trap_term(code.parse().unwrap()),
         ["ignore-term"] => ignore_term(),
         ["crash-signal", signal] => crash(signal.parse().unwrap()),
+        ["diary", file, word, end] => diary(file, word, end),
         ["steps", file, steps @ ..] => run_step(file, steps),
         ["watch", directory] => {
             term_signals().thread_block().unwrap();
@@ -152,6 +155,18 @@ fn trap_term(code: i32) -> ! {
     let signal = signals.wait().unwrap();
     println!("ended by {signal}");
     exit(code)
+}
+
+fn diary(file: &str, word: &str, end: &str) -> ! {
+    let signals = term_signals();
+    signals.thread_block().unwrap();
+    append(file, format!("{word}\n").as_bytes());
+    if end != "run" {
+        exit(end.parse().unwrap());
+    }
+    signals.wait().unwrap();
+    append(file, format!("{word}-ends\n").as_bytes());
+    exit(0)
 }
 
 fn ignore_term() -> ! {

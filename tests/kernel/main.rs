@@ -27,6 +27,7 @@ mod logs;
 mod manifests;
 mod names;
 mod node;
+mod order;
 mod port_forward;
 mod probes;
 mod published;

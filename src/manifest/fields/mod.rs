@@ -19,7 +19,8 @@ pub use rows::ROWS;
 
 /// One field, or several that share their fate.
 pub struct Row {
-    /// The field's path: `[]` for each item of a list, `a|b` for either, `*` for any key, `a-*` for keys that begin so.
+    /// The field's path: `[]` for each item of a list, `a|b` for either, `*` for any key, `a-*` for keys that begin so;
+    /// `containers` for init containers too.
     pub field: &'static str,
     /// Whether what was found there is concerned at all.
     pub when: fn(&Found<'_>) -> bool,
@@ -97,6 +98,10 @@ fn visit(value: &Value, pattern: &str, at: &Path, found: &mut dyn FnMut(&Path, &
     }
 }
 
+/// What is said of containers is said of init containers too.
 fn matches(name: &str, key: &str) -> bool {
+    if name == "containers" && key == "initContainers" {
+        return true;
+    }
     name.strip_suffix('*').map_or(name == key, |start| key.starts_with(start))
 }

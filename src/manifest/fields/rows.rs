@@ -7,10 +7,8 @@ use super::{Fate, Found, Row};
 /// Every field that is not used, with its fate. A row is a line.
 #[rustfmt::skip]
 pub static ROWS: &[Row] = &[
-    // Containers that are not built yet.
-    not_yet("spec.initContainers", given, "init containers", "remove it, or do its work in the container's command"),
+    // Containers that a manifest cannot have.
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
-    not_yet("spec.containers[].restartPolicy|restartPolicyRules", given, "restart rules of one container", REMOVE),
     // Identity and isolation.
     not_yet("spec.securityContext", given, "users, groups, profiles and sysctls of the pod", REMOVE),
     not_yet("spec.containers[].securityContext", given, "user, capabilities and profiles of the container", REMOVE),
@@ -24,7 +22,6 @@ pub static ROWS: &[Row] = &[
     not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.grpc", there, "gRPC probes", OTHER_PROBE),
     not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet.scheme", https, HTTPS, OTHER_PROBE),
     not_yet("spec.containers[].lifecycle.preStop|postStart", given, "hooks of the container", REMOVE),
-    not_yet("spec.activeDeadlineSeconds", given, "a limit to the pod's running time", REMOVE),
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),
     never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE),
     not_yet("spec.nodeSelector|affinity", given, "labels of the node", "remove it: the pod runs where its file is"),

@@ -14,6 +14,7 @@ const USED: &[(&str, &[&str])] = &[
     (
         "spec",
         &[
+            "activeDeadlineSeconds",
             "containers",
             "dnsConfig",
             "dnsPolicy",
@@ -23,6 +24,7 @@ const USED: &[(&str, &[&str])] = &[
             "hostPID",
             "hostname",
             "hostnameOverride",
+            "initContainers",
             "nodeName",
             "priority",
             "priorityClassName",
@@ -52,6 +54,8 @@ const USED: &[(&str, &[&str])] = &[
             "ports",
             "readinessProbe",
             "resources",
+            "restartPolicy",
+            "restartPolicyRules",
             "startupProbe",
             "stdin",
             "stdinOnce",
@@ -94,6 +98,8 @@ const USED: &[(&str, &[&str])] = &[
     ("spec.containers[].lifecycle", &["stopSignal"]),
     ("spec.containers[].ports[]", &["containerPort", "name", "protocol"]),
     ("spec.containers[].resources", &["limits", "requests"]),
+    ("spec.containers[].restartPolicyRules[]", &["action", "exitCodes"]),
+    ("spec.containers[].restartPolicyRules[].exitCodes", &["operator", "values"]),
     ("spec.containers[].volumeMounts[]", &["mountPath", "name", "readOnly"]),
     ("spec.volumes[]", &["configMap", "downwardAPI", "emptyDir", "hostPath", "name", "projected", "secret"]),
     ("spec.volumes[].configMap", &["defaultMode", "items", "name", "optional"]),
@@ -131,6 +137,11 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.containers[].lifecycle", names::<core::Lifecycle>()),
         ("spec.containers[].ports[]", names::<core::ContainerPort>()),
         ("spec.containers[].resources", names::<core::ResourceRequirements>()),
+        ("spec.containers[].restartPolicyRules[]", names::<core::ContainerRestartRule>()),
+        (
+            "spec.containers[].restartPolicyRules[].exitCodes",
+            names::<core::ContainerRestartRuleOnExitCodes>(),
+        ),
         ("spec.containers[].volumeMounts[]", names::<core::VolumeMount>()),
         ("spec.volumes[]", names::<core::Volume>()),
         ("spec.volumes[].configMap", names::<core::ConfigMapVolumeSource>()),
@@ -162,7 +173,10 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
 #[test]
 fn each_row_finds_its_field() {
     for (pod, expected) in [
-        (json!({"initContainers": [{}]}), "spec.initContainers"),
+        (
+            json!({"initContainers": [{"securityContext": {"privileged": true}}]}),
+            "spec.initContainers[0].securityContext",
+        ),
         (
             json!({"containers": [{}, {"livenessProbe": {"grpc": {"port": 1}}}]}),
             "spec.containers[1].livenessProbe.grpc",

@@ -5,18 +5,23 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{complain, lifecycle, names, one_of, probe, resources, volume, without_nul};
+use super::{complain, lifecycle, names, one_of, probe, resources, restart, volume, without_nul};
 use crate::manifest::image_name;
 use crate::manifest::problems::Problems;
 use crate::yaml::tree::Path;
 
 /// Checks the containers of `spec`.
 pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
-    let root = Path::of("spec.containers");
     let mut seen = HashSet::new();
     let mut host_ports = HostPorts { shared: spec.host_network == Some(true), taken: HashSet::new() };
-    for (index, container) in spec.containers.iter().enumerate() {
-        let path = root.index(index);
+    let at = |(index, container), field| (Path::of(field).index(index), container);
+    let inits = spec.init_containers.iter().flatten().enumerate().map(|it| at(it, "spec.initContainers"));
+    let regular = spec.containers.iter().enumerate().map(|it| at(it, "spec.containers"));
+    for (path, container) in inits.clone() {
+        restart::init(container, &path, problems);
+    }
+    for (path, container) in inits.chain(regular) {
+        restart::check(container, &path, problems);
         complain(&path.key("name"), names::dns_label(&container.name), problems);
         if !seen.insert(&container.name) {
             let message = format!("another container is called {:?} already", container.name);

@@ -7,6 +7,7 @@ mod lifecycle;
 mod network;
 mod probe;
 mod resources;
+mod restart;
 mod volume;
 
 use k8s_openapi::api::core::v1 as core;
@@ -38,10 +39,10 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
     if spec.containers.is_empty() {
         problems.error(&root.key("containers"), "must hold at least one container", "");
     }
-    if MAX_CONTAINERS < spec.containers.len() {
+    let containers = spec.containers.len() + spec.init_containers.iter().flatten().count();
+    if MAX_CONTAINERS < containers {
         let message = format!(
-            "holds {} containers, and must hold no more than {MAX_CONTAINERS}",
-            spec.containers.len()
+            "holds {containers} containers, those of initContainers with them, and must hold no more than {MAX_CONTAINERS}"
         );
         problems.error(&root.key("containers"), message, "make several pods of it");
     }
@@ -54,6 +55,10 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
     if !(0..=MAX_GRACE).contains(&spec.termination_grace_period_seconds.unwrap_or_default()) {
         let message = format!("must be between 0 and {MAX_GRACE} seconds");
         problems.error(&root.key("terminationGracePeriodSeconds"), message, "");
+    }
+    let deadlines = 1..=i64::from(i32::MAX);
+    if spec.active_deadline_seconds.is_some_and(|seconds| !deadlines.contains(&seconds)) {
+        problems.error(&root.key("activeDeadlineSeconds"), format!("must be between 1 and {}", i32::MAX), "");
     }
     network::check(spec, problems);
     if let Some(class) = spec.priority_class_name.as_deref().filter(|class| !class.is_empty()) {

@@ -83,8 +83,14 @@ impl Seen {
 
     /// The status of one container; null where there is none.
     pub fn container(&self, name: &str) -> &Value {
-        let containers = self.0["status"]["containerStatuses"].as_array();
-        containers.into_iter().flatten().find(|found| found["name"] == name).unwrap_or(&Value::Null)
+        let mut containers = self.containers();
+        containers.find(|found| found["name"] == name).unwrap_or(&Value::Null)
+    }
+
+    /// The statuses of all containers, init containers first.
+    fn containers(&self) -> impl Iterator<Item = &Value> {
+        let fields = ["initContainerStatuses", "containerStatuses"].into_iter();
+        fields.filter_map(|field| self.0["status"][field].as_array()).flatten()
     }
 
     /// The status of the container called `main`.
@@ -110,9 +116,7 @@ impl Seen {
 
     /// Everything a replacement or a restart would change: identity, container IDs and restart counts.
     pub fn life(&self) -> String {
-        let containers = self.0["status"]["containerStatuses"].as_array();
-        let containers = containers.into_iter().flatten();
-        let runs = containers.map(|seen| format!("{} {}", seen["containerID"], seen["restartCount"]));
+        let runs = self.containers().map(|seen| format!("{} {}", seen["containerID"], seen["restartCount"]));
         format!("{} {}", self.uid(), runs.collect::<Vec<_>>().join(", "))
     }
 }
