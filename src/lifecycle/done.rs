@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::facts::{EXIT_NOT_STARTED, SandboxState, State};
+use super::container::{EXIT_NOT_STARTED, State};
+use super::facts::SandboxState;
 use super::report::container_id;
 use super::{Action, Learnt, Node, Now, RunEnd};
 use crate::spec::Uid;

@@ -10,6 +10,7 @@
 //! Invariant: what belongs to an older sandbox or an older run changes nothing.
 
 mod action;
+mod container;
 mod done;
 mod event;
 mod facts;
@@ -30,8 +31,9 @@ use crate::spec::{Pod, Uid};
 use crate::status::{EventKind, Reason, Wall};
 
 pub use action::{Action, Learnt, Outcome};
+pub use container::RunEnd;
 pub use event::{Event, Found, Running};
-pub use facts::{Facts, RunEnd, Stamp};
+pub use facts::{Facts, Stamp};
 pub use report::{container_id, next, status};
 pub use restart::BackOff;
 

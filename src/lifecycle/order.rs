@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Container, Facts, RunEnd, Stamp, State};
+use super::container::{Container, RunEnd, State};
+use super::facts::{Facts, Stamp};
 use super::restart::BackOff;
 use super::{Now, Time};
 use crate::spec::{self, RestartAction, RestartPolicy, Role};

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::facts::{Container, Facts, SandboxState, State};
+use super::container::{Container, State};
+use super::facts::{Facts, SandboxState};
 use super::{Action, Time, probes};
 use crate::spec::Role;
 

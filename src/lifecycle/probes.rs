@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::action::Outcome;
-use super::facts::{Container, Facts};
+use super::container::Container;
+use super::facts::Facts;
 use super::{Action, Learnt, Node, Now, Time};
 use crate::spec::{Probe, ProbeKind, Probes};
 use crate::status::{EventKind, Failure, Reason};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Time;
-use super::facts::{Container, Facts, SandboxState, State};
+use super::container::{Container, State};
+use super::facts::{Facts, SandboxState};
 use super::order::Over;
 use super::restart::BackOff;
 use crate::spec::{Pod, Role};

@@ -223,7 +223,7 @@ fn what_is_not_built_yet_is_refused_by_name_and_others_run() {
         &with(
             pod("later", &["trap-term"]),
             json!({
-                "initContainers": [{"name": "first", "image": IMAGE_2}],
+                "securityContext": {"runAsUser": 1000},
             }),
         ),
     );
