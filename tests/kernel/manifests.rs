@@ -232,7 +232,7 @@ fn what_is_not_built_yet_is_refused_by_name_and_others_run() {
         &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}}),
     );
     world.running("good");
-    world.reported(&["claim.yaml", "persistentVolumeClaim", "later.yaml", "initContainers", "Deployment"]);
+    world.reported(&["claim.yaml", "persistentVolumeClaim", "later.yaml", "securityContext", "Deployment"]);
     assert_eq!(world.pods().len(), 1);
 }
 
