@@ -113,6 +113,8 @@ start() {
     raspi3b) drive=$drive,if=sd ;;
     *) drive=$drive,if=virtio ;;
     esac
+    # Here and not by the emulator's process, which may come to it after somebody has read what an earlier boot said.
+    : >"$place/$1.console"
     # shellcheck disable=SC2086 # a list
     $emulator -accel tcg $icount -nographic -no-reboot -nic none -rtc base="$2" -drive "$drive" -serial mon:stdio \
         -kernel "$kernel"/boot/vmlinuz-* -initrd "$place/initramfs.gz" \
