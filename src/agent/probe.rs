@@ -87,6 +87,7 @@ fn over_network(world: &World, pod: &Pod, probe: &Probe, cpu: &mut Duration) -> 
         match &probe.check {
             Check::Http(get) => Ok(probe::get(get, deadline)),
             Check::Tcp { host, port } => Ok(probe::tcp(host.as_deref(), *port, deadline)),
+            Check::Grpc { port, service } => Ok(probe::grpc(*port, service, probe.timeout, deadline)),
             Check::Exec(_) => bail!("a command does not go over the network"),
         }
     };

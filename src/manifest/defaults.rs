@@ -107,6 +107,9 @@ fn apply_to_probe(probe: &mut core::Probe) {
         default(&mut get.path, "/");
         default(&mut get.scheme, "HTTP");
     }
+    if let Some(grpc) = &mut probe.grpc {
+        grpc.service.get_or_insert_default();
+    }
 }
 
 /// As the API server writes them; what is no quantity is left for validation.

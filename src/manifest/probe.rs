@@ -31,7 +31,7 @@ pub fn port(port: &IntOrString, ports: &[core::ContainerPort]) -> Option<u16> {
 
 fn one(probe: core::Probe, ports: &[core::ContainerPort]) -> Option<Probe> {
     Some(Probe {
-        check: check(probe.exec, probe.http_get, probe.tcp_socket, ports)?,
+        check: check(probe.exec, probe.http_get, probe.tcp_socket, probe.grpc, ports)?,
         initial_delay: seconds(probe.initial_delay_seconds),
         timeout: seconds(probe.timeout_seconds),
         period: seconds(probe.period_seconds),
@@ -47,12 +47,13 @@ fn check(
     exec: Option<core::ExecAction>,
     get: Option<core::HTTPGetAction>,
     socket: Option<core::TCPSocketAction>,
+    grpc: Option<core::GRPCAction>,
     ports: &[core::ContainerPort],
 ) -> Option<Check> {
     let host = |host: Option<String>| host.filter(|host| !host.is_empty());
-    match (exec, get, socket) {
+    match (exec, get, socket, grpc) {
         (Some(exec), ..) => Some(Check::Exec(exec.command.unwrap_or_default())),
-        (_, Some(get), _) => {
+        (_, Some(get), ..) => {
             let path = get.path.unwrap_or_default();
             let headers = get.http_headers.unwrap_or_default().into_iter();
             Some(Check::Http(HttpGet {
@@ -62,8 +63,12 @@ fn check(
                 headers: headers.map(|header| (header.name, header.value)).collect(),
             }))
         }
-        (_, _, Some(socket)) => {
+        (_, _, Some(socket), _) => {
             Some(Check::Tcp { host: host(socket.host), port: port(&socket.port, ports)? })
+        }
+        (.., Some(grpc)) => {
+            let port = port(&IntOrString::Int(grpc.port), ports)?;
+            Some(Check::Grpc { port, service: grpc.service.unwrap_or_default() })
         }
         _ => None,
     }

@@ -313,6 +313,9 @@ fn a_wrong_probe_is_refused_with_its_field() {
         (live, socket(json!(0)), "tcpSocket.port: must be between 1 and 65535"),
         (live, socket(json!("65536")), "tcpSocket.port: must be between 1 and 65535"),
         (live, socket(json!("https")), "tcpSocket.port: no port of the container is called \"https\""),
+        (live, json!({"grpc": {"port": 65535, "service": ""}}), ""),
+        (live, json!({"grpc": {"port": 0}}), "grpc.port: must be between 1 and 65535"),
+        (live, json!({"grpc": {"port": 65536}}), "grpc.port: must be between 1 and 65535"),
         (live, get("scheme", json!("http")), "httpGet.scheme: must be one of HTTP, HTTPS"),
         (live, get("host", json!("localhost")), ""),
         (

@@ -1,9 +1,9 @@
 //! A GET by the kubelet's rules (reference C.2): 200 to 399 is well; redirects are followed on the same host only.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 
-use super::{Answer, Deadline, HttpGet, Outcome, address, connect};
+use super::stream::Stream;
+use super::{Answer, Deadline, HttpGet, Outcome, address};
 
 /// What is kept of a body.
 const LONGEST_BODY: usize = 10 * 1024;
@@ -12,7 +12,7 @@ const LONGEST_HEAD: usize = 16 * 1024;
 /// Redirects that are followed, as in Go.
 const MOST_REDIRECTS: usize = 10;
 /// Who asks, unless the manifest says otherwise: servers tell probes from visitors by it.
-const USER_AGENT: &str = "kube-probe/1.36";
+pub const USER_AGENT: &str = "kube-probe/1.36";
 
 /// Gets what `wanted` says.
 pub fn get(wanted: &HttpGet, deadline: Deadline) -> Answer {
@@ -150,13 +150,12 @@ fn request(place: &Place, wanted: &HttpGet) -> String {
 /// Asks, and reads what is needed of the answer.
 fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, String> {
     let literal = Some(place.host.as_str()).filter(|host| *host != "localhost");
-    let mut stream = connect(address(literal, place.port), deadline)?;
+    let mut stream = Stream::connect(address(literal, place.port), deadline)?;
     let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();
     let wrong = |error: std::io::Error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => late.clone(),
         _ => error.to_string(),
     };
-    stream.set_write_timeout(Some(deadline.left().ok_or_else(|| late.clone())?)).map_err(wrong)?;
     stream.write_all(request(place, wanted).as_bytes()).map_err(wrong)?;
     let mut read = Vec::new();
     loop {
@@ -170,9 +169,8 @@ fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, Stri
             }
             head.body = rest;
             if (300..400).contains(&head.status) {
-                while head.body.len() < LONGEST_BODY
-                    && matches!(more(&mut stream, &mut head.body, deadline), Ok(1..))
-                {}
+                while head.body.len() < LONGEST_BODY && matches!(more(&mut stream, &mut head.body), Ok(1..)) {
+                }
             }
             head.body.truncate(LONGEST_BODY);
             return Ok(head);
@@ -180,7 +178,7 @@ fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, Stri
         if LONGEST_HEAD < read.len() {
             return Err(format!("server response headers exceeded {LONGEST_HEAD} bytes; aborted"));
         }
-        match more(&mut stream, &mut read, deadline).map_err(wrong)? {
+        match more(&mut stream, &mut read).map_err(wrong)? {
             0 if read.is_empty() => return Err("EOF".to_owned()),
             0 => return Err("unexpected EOF".to_owned()),
             _ => {}
@@ -188,9 +186,7 @@ fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, Stri
     }
 }
 
-fn more(stream: &mut TcpStream, into: &mut Vec<u8>, deadline: Deadline) -> std::io::Result<usize> {
-    let left = deadline.left().ok_or(ErrorKind::TimedOut)?;
-    stream.set_read_timeout(Some(left))?;
+fn more(stream: &mut Stream, into: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut chunk = [0; 4096];
     let count = stream.read(&mut chunk)?;
     into.extend_from_slice(&chunk[..count]);

@@ -1,11 +1,13 @@
 //! One check over the network, once, with a deadline, from the network that the caller's thread is in.
 //!
-//! Written by hand on the standard library's sockets: what is needed is one GET whose answer is mostly thrown away, and a
-//! whole HTTP stack would be the largest part of the program.
+//! Written by hand on the standard library's sockets: what is needed is one GET whose answer is mostly thrown away, or one short
+//! call, and a whole stack would be the largest part of the program.
 //!
 //! Invariant: whoever is asked is not trusted: what is read of an answer is bounded, and so is the time.
 
+mod grpc;
 mod http;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::lifecycle::Outcome;
 use crate::spec::HttpGet;
 
+pub use grpc::check as grpc;
 pub use http::get;
 
 /// What came of a check: what it means, and a sentence.

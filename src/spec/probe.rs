@@ -93,6 +93,13 @@ pub enum Check {
         /// Port number.
         port: u16,
     },
+    /// Asks for the health of a service over gRPC.
+    Grpc {
+        /// Port number of the pod.
+        port: u16,
+        /// The service; empty for the server as a whole.
+        service: String,
+    },
 }
 
 /// See [`Check::Http`].

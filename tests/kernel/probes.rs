@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::harness::image::tool;
 use crate::harness::pod::{Seen, container, pod, with, with_main};
 use crate::harness::{A_WHILE, SOON, World, eventually, kernel, stays_true_for};
 
@@ -213,6 +214,71 @@ fn http_and_tcp_ask_in_the_pods_network() {
     put(&world, "healthz", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     told(&world, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500");
     world.running("web");
+}
+
+/// etcd in the network of a pod, as upstream's own row has it: a server of gRPC's own makers.
+struct Etcd(std::process::Child);
+
+impl Etcd {
+    fn start(world: &World, uid: &str, port: u16) -> Etcd {
+        let pod_process = eventually(SOON, "a pod process", || world.place().pod_process(uid));
+        let client = format!("http://127.0.0.1:{port}");
+        let peer = format!("http://127.0.0.1:{}", port + 1);
+        let mut command = std::process::Command::new("nsenter");
+        command.arg(format!("--net=/proc/{pod_process}/ns/net")).arg(tool("etcd").get_program());
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+        command.args(["--initial-cluster", &format!("default={peer}")]);
+        command.arg("--data-dir").arg(world.shared().join("etcd"));
+        let log = fs::File::create(world.shared().join("etcd.log")).unwrap();
+        Etcd(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// 7.17, against a server that others wrote.
+#[test]
+fn grpc_asks_a_server_for_its_health() {
+    let world = World::new();
+    let grpc = |port: u16, service: &str| every_second(json!({"grpc": {"port": port, "service": service}}));
+    let startup =
+        json!({"grpc": {"port": 2379}, "periodSeconds": 1, "failureThreshold": 600, "timeoutSeconds": 30});
+    let mut pod = with_main(
+        pod("health", &["trap-term"]),
+        json!({"startupProbe": startup, "livenessProbe": grpc(2379, "")}),
+    );
+    let mut unknown = container("unknown", &["trap-term"]);
+    (unknown["startupProbe"], unknown["readinessProbe"]) = (startup.clone(), grpc(2379, "no.such"));
+    let mut closed = container("closed", &["trap-term"]);
+    (closed["startupProbe"], closed["livenessProbe"]) = (startup, grpc(2333, ""));
+    pod["spec"]["containers"].as_array_mut().unwrap().extend([unknown, closed]);
+    world.write("health.yaml", &pod);
+    let uid = world.once("health", "runs", |pod| pod.phase() == "Running").uid();
+    told(&world, "Unhealthy", "Startup probe failed: error: failed to connect service at");
+    let _etcd = Etcd::start(&world, &uid, 2379);
+    let started = |pod: &Seen| pod.main()["started"] == true && pod.main()["ready"] == true;
+    let seen = world.once("health", "main has started", started);
+    world.once("health", "closed is restarted", |pod| pod.container("closed")["restartCount"] != 0);
+    told(
+        &world,
+        "Unhealthy",
+        "Liveness probe failed: error: failed to connect service at \"127.0.0.1:2333\"",
+    );
+    told(
+        &world,
+        "Unhealthy",
+        "Readiness probe failed: error: health rpc probe failed: rpc error: code = NotFound",
+    );
+    stays_true_for(A_WHILE, "who serves is left alone", || {
+        world.pod("health").is_some_and(|now| now.restarts() == 0 && now.main() == seen.main())
+    });
+    assert_eq!(world.pod("health").unwrap().container("unknown")["ready"], false);
 }
 
 /// 7.19

@@ -19,7 +19,6 @@ pub static ROWS: &[Row] = &[
     never("spec.imagePullSecrets", given, "a static pod may not refer to Secrets for its images", REMOVE),
     never("spec.os.name", other_than_linux, "this node runs Linux", "set it to linux, or remove spec.os"),
     // When it runs, and for how long.
-    not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.grpc", there, "gRPC probes", OTHER_PROBE),
     not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet.scheme", https, HTTPS, OTHER_PROBE),
     not_yet("spec.containers[].lifecycle.preStop|postStart", given, "hooks of the container", REMOVE),
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),

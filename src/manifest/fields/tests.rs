@@ -86,6 +86,7 @@ const USED: &[(&str, &[&str])] = &[
             "initialDelaySeconds",
             "periodSeconds",
             "successThreshold",
+            "grpc",
             "tcpSocket",
             "terminationGracePeriodSeconds",
             "timeoutSeconds",
@@ -176,10 +177,6 @@ fn each_row_finds_its_field() {
         (
             json!({"initContainers": [{"securityContext": {"privileged": true}}]}),
             "spec.initContainers[0].securityContext",
-        ),
-        (
-            json!({"containers": [{}, {"livenessProbe": {"grpc": {"port": 1}}}]}),
-            "spec.containers[1].livenessProbe.grpc",
         ),
         (
             json!({"containers": [{"startupProbe": {"httpGet": {"scheme": "HTTPS"}}}]}),

@@ -36,10 +36,12 @@ fn check(
         [probe.exec.is_some(), probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.grpc.is_some()];
     match handlers.iter().filter(|there| **there).count() {
         1 => {}
-        0 => problems.error(path, "asks nothing", "add one of exec, httpGet, tcpSocket"),
-        _ => {
-            problems.error(path, "must not ask in more than one way", "keep one of exec, httpGet, tcpSocket")
-        }
+        0 => problems.error(path, "asks nothing", "add one of exec, httpGet, tcpSocket, grpc"),
+        _ => problems.error(
+            path,
+            "must not ask in more than one way",
+            "keep one of exec, httpGet, tcpSocket, grpc",
+        ),
     }
     if let Some(exec) = &probe.exec {
         let path = path.key("exec").key("command");
@@ -59,7 +61,24 @@ fn check(
         host(socket.host.as_deref(), &path.key("host"), problems);
         port(&socket.port, container, &path.key("port"), problems);
     }
+    if let Some(asked) = &probe.grpc {
+        grpc(asked, &path.key("grpc"), problems);
+    }
 }
+
+/// A name of a port is none here: the field is a number.
+fn grpc(grpc: &core::GRPCAction, path: &Path, problems: &mut Problems<'_>) {
+    if !(1..=i32::from(u16::MAX)).contains(&grpc.port) {
+        problems.error(&path.key("port"), "must be between 1 and 65535", "");
+    }
+    // What fits into the one frame that every server takes.
+    if grpc.service.as_ref().is_some_and(|service| LONGEST_SERVICE < service.len()) {
+        problems.error(&path.key("service"), format!("must be no longer than {LONGEST_SERVICE} bytes"), "");
+    }
+}
+
+/// Longest name of a service. Kubernetes has no limit.
+const LONGEST_SERVICE: usize = 8 * 1024;
 
 fn numbers(probe: &core::Probe, kind: ProbeKind, path: &Path, problems: &mut Problems<'_>) {
     for (field, value) in [
