@@ -108,6 +108,29 @@ impl Source {
     }
 }
 
+/// A file that nobody declares is not compiled, and is read all the same.
+#[test]
+fn each_file_is_a_module() {
+    let all = sources();
+    for source in &all {
+        let name = source.path.file_stem().expect("a file").to_string_lossy();
+        let folder = source.path.parent().expect("below src");
+        let (module, above) = match &*name {
+            "main" | "lib" => continue,
+            "mod" => (folder.file_name().expect("below src"), folder.parent().expect("below src")),
+            _ => (source.path.file_stem().expect("a file"), folder),
+        };
+        let parents = ["mod.rs", "lib.rs", "main.rs"].map(|file| above.join(file));
+        let declares = format!("mod {};", module.to_string_lossy());
+        let declared = all.iter().any(|parent| {
+            let is_above = parents.contains(&parent.path) || parent.path.with_extension("") == above;
+            is_above
+                && parent.code().any(|(_, line)| line.trim().trim_start_matches("pub ").ends_with(&declares))
+        });
+        assert!(declared, "{}: no file has {declares:?}", source.path.display());
+    }
+}
+
 /// systemd gives up for good after five failed starts in ten seconds, unless it is told not to.
 #[test]
 fn the_unit_never_gives_an_agent_up() {

@@ -160,7 +160,11 @@ impl Hierarchy {
         let own = format!("{path}/{name}");
         self.check_ours(&own)?;
         for dir in killing.dirs(&own) {
-            fs::create_dir(&dir).with_context(|| format!("make cgroup {}", dir.display()))?;
+            // One that is there was made by the container, where it can; what is in it dies with it.
+            match fs::create_dir(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.with_context(|| format!("make cgroup {}", dir.display()))?,
+            }
         }
         killing.enter(&own)?;
         let mounts = self.mounts.iter().filter(|mount| !killing.mounts.contains(mount)).cloned().collect();

@@ -75,6 +75,9 @@ impl Process {
         }
         if let Some(command) = self.commands.iter_mut().find(|command| command.worker == ended.pid) {
             (command.worker, command.cpu) = (0, ended.cpu);
+            if matches!(command.stage, Stage::Running(_)) {
+                return true;
+            }
         }
         let Some(command) = self.commands.iter().find(|command| command.pid() == ended.pid) else {
             return false;
@@ -118,8 +121,13 @@ impl Process {
         }
     }
 
-    /// The child `pid` may have ended before its worker could tell of it.
+    /// The child `pid` may have ended before its worker could tell of it. If it did not, an end of that number is another's:
+    /// numbers come again.
     fn claim_earlier(&mut self, pid: i32) {
+        if process::is_child(pid) {
+            self.unclaimed.retain(|ended| ended.pid != pid);
+            return;
+        }
         if let Some(at) = self.unclaimed.iter().rposition(|ended| ended.pid == pid) {
             let ended = self.unclaimed.remove(at);
             self.claim(ended);
@@ -242,9 +250,8 @@ impl Process {
                 continue;
             };
             self.kill_command(command);
-            if let Stage::Starting(worker) = &command.stage {
-                let _ = process::signal(worker.pid, libc::SIGKILL);
-            }
+            // Ours, and not reaped. It may not be in the group yet, and the container may have moved it out of there.
+            let _ = process::signal(command.pid(), libc::SIGKILL);
             if let Some(command) = self.commands.get_mut(at) {
                 command.doomed = true;
                 command.kill_at = Some(now + AGAIN);

@@ -22,7 +22,7 @@ use super::job::Answer;
 use crate::protocol::Size;
 use crate::status::Failure;
 use crate::sys::terminal::{self, Pair};
-use crate::sys::{process, seqpacket, signal};
+use crate::sys::{process, seqpacket, signal, working_directory};
 
 /// What `PATH` is where the environment has none, as in containerd.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -81,6 +81,12 @@ impl Program {
         let ready = signal::reset().and_then(|()| process::close_on_exec(3));
         if let Err(error) = ready {
             return format!("prepare to execute {name:?}: {error}");
+        }
+        // What leads to it may be the container's work, also of an earlier run.
+        match working_directory::is_inside() {
+            Ok(true) => {}
+            Ok(false) => return format!("exec: {name:?}: the working directory is not in the container"),
+            Err(error) => return format!("exec: {name:?}: look at the working directory: {error}"),
         }
         if let Some(Err(error)) = self.terminal.as_ref().map(Terminal::make) {
             return format!("make a terminal by the container's {MULTIPLEXER}: {error}");

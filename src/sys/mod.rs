@@ -17,3 +17,4 @@ pub mod seqpacket;
 pub mod signal;
 pub mod terminal;
 pub mod untouchable;
+pub mod working_directory;

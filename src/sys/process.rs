@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 /// A program to execute in a new process.
@@ -229,6 +231,12 @@ pub fn reap() -> Option<Ended> {
     let code = signal.map_or_else(|| libc::WEXITSTATUS(status), |signal| 128 + signal);
     let cpu = time(usage.ru_utime) + time(usage.ru_stime);
     Some(Ended { pid, code, signal, cpu })
+}
+
+/// Whether `pid` is a child that was not taken yet, ended or not. A number that is spent is given again.
+pub fn is_child(pid: i32) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(Pid::from_raw(pid)), flags) != Err(Errno::ECHILD)
 }
 
 fn time(of: libc::timeval) -> Duration {

@@ -97,6 +97,13 @@ fn no_working_directory_leads_out() {
             assert!(failure.contains("working directory"), "{number}: {failure}");
             fs::remove_file(&place).unwrap();
         }
+        // The container's own root once more, where it lies on the node: the C library finds a way from there to the root.
+        let bundle = world.pod().join(format!("containers/c-{attempt}"));
+        let lies = format!("/proc/{}/root{}/rootfs", world.pid, bundle.display());
+        symlink(&lies, &place).unwrap();
+        let failure = refused(&world);
+        assert!(failure.contains("working directory"), "{lies}: {failure}");
+        fs::remove_file(&place).unwrap();
         world.stop("c", attempt, libc::SIGKILL, Duration::ZERO);
         eventually("it is over", || matches!(world.state().runs[..], [RunState::Exited(_)]));
     }

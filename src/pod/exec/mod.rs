@@ -19,19 +19,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sched::setns;
 use nix::sys::prctl;
 use nix::sys::resource::setrlimit;
 use nix::sys::stat::{SFlag, fstat, major, minor, umask};
-use nix::unistd::{chdir, dup2, getcwd, setsid};
+use nix::unistd::{dup2, setsid};
 
 use super::program::{self, Started, answer, limit_files};
 use super::spawn::Worker;
 use crate::cgroup::Hierarchy;
 use crate::protocol::Exec;
 use crate::status::{Failure, Reason};
-use crate::sys::{privileges, process, seqpacket};
+use crate::sys::{privileges, process, seqpacket, working_directory};
 use wanted::Wanted;
 
 /// A command, and where it is to run.
@@ -74,6 +75,8 @@ pub fn begin(entry: &Entry<'_>, streams: &[BorrowedFd<'_>]) -> Result<Worker> {
 
 /// All that the first child does.
 fn serve(entry: &Entry<'_>) -> u8 {
+    // The log is a file by its path, and paths will be the container's.
+    log::set_max_level(log::LevelFilter::Off);
     let (Ok(seat), Ok(container)) = (process::inherited(SEAT), process::inherited(CONTAINER)) else {
         return 1;
     };
@@ -116,9 +119,10 @@ fn enter(entry: &Entry<'_>, container: OwnedFd) -> Result<Wanted> {
     setns(&container, wanted.namespaces).context("enter the container's namespaces")?;
     drop(container);
     umask(wanted.umask);
-    // With our own rights, as the container's own was entered; and with its user's where those have none, as on NFS.
-    let entered = match chdir(&wanted.directory) {
-        Err(nix::Error::EPERM) => false,
+    // With our own rights, as the container's own was entered; and with its user's where those have none, as on NFS. Whether
+    // it leads out is asked by the program itself.
+    let entered = match working_directory::enter(&wanted.directory) {
+        Err(Errno::EPERM | Errno::EACCES) => false,
         other => other.map(|()| true).with_context(|| wanted.at_directory())?,
     };
     limit_files(entry.nofile)?;
@@ -130,11 +134,12 @@ fn enter(entry: &Entry<'_>, container: OwnedFd) -> Result<Wanted> {
     }
     privileges::become_only(&wanted.ids, &wanted.capabilities).context("drop privileges")?;
     if !entered {
-        chdir(&wanted.directory).with_context(|| wanted.at_directory())?;
+        working_directory::enter(&wanted.directory).with_context(|| wanted.at_directory())?;
     }
-    // It may lead out, by /proc (CVE-2024-21626): then it has no path.
-    getcwd().context("the working directory is not in the container")?;
-    reopen_null()?;
+    // A terminal takes their place.
+    if !entry.exec.terminal {
+        reopen_null()?;
+    }
     Ok(wanted)
 }
 

@@ -86,8 +86,14 @@ fn parse(text: &[u8]) -> Result<Wanted> {
         umask: umask(process)?,
         capabilities: capabilities(process)?,
         limits: list(process.get("rlimits"))?.iter().map(limit).collect::<Result<_>>()?,
-        no_new_privileges: process.get("noNewPrivileges").and_then(Value::as_bool).unwrap_or(false),
-        oom_score_adj: process.get("oomScoreAdj").and_then(Value::as_i64),
+        no_new_privileges: match process.get("noNewPrivileges") {
+            None => false,
+            Some(value) => value.as_bool().context("process.noNewPrivileges is neither true nor false")?,
+        },
+        oom_score_adj: match process.get("oomScoreAdj") {
+            None => None,
+            Some(value) => Some(value.as_i64().context("process.oomScoreAdj is no number")?),
+        },
     })
 }
 
