@@ -51,7 +51,7 @@ use smol::{LocalExecutor, Timer};
 pub use client::Client;
 
 use crate::config;
-use crate::lifecycle::{Action, BackOff, Event, Found, Learnt, Node, Now};
+use crate::lifecycle::{self, Action, BackOff, Event, Found, Learnt, Node, Now};
 use crate::manifest::verdict::Verdict;
 use crate::spec::{Documents, Pod, Uid};
 use crate::status::Failure;
@@ -145,6 +145,7 @@ impl Agent {
             smol::unblock(move || adopt::find(&world)).await?
         };
         self.publisher.took_over(found.len());
+        self.event(Event::Allocatable(self.publisher.allocatable()));
         if self.down_at_once {
             let all = found.into_iter().map(|pod| self.follow(pod)).collect();
             self.event(Event::FoundAndDown(all));
@@ -241,6 +242,9 @@ impl Agent {
 
     /// Tells the core about the pods that were there before this agent.
     fn adopt(&mut self, found: Vec<adopt::Found>, wanted: &[Arc<Pod>]) {
+        // What has begun keeps its ports: the others ask when all of that is known.
+        let mut found = found;
+        found.sort_by_key(|pod| pod.found.facts.waits_for_port());
         for pod in found {
             let is_wanted = wanted.iter().any(|wanted| wanted.uid == pod.pod.uid);
             if is_wanted {
@@ -276,6 +280,8 @@ impl Agent {
             self.wanted.remove(&uid);
             self.event(Event::ManifestGone(uid));
         }
+        let mut wanted: Vec<_> = wanted.into_iter().collect();
+        wanted.sort_by(|(_, one), (_, other)| lifecycle::by_rank(one, other));
         for (uid, pod) in wanted {
             if self.wanted.insert(uid, pod.clone()).is_none() {
                 info!("pod {}: asked for by {}", pod.full_name(), pod.origin);

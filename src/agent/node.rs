@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::world::World;
-use crate::api::{self, Machine, Named, Pressure, Strain, published};
+use crate::api::{self, Amounts, Machine, Named, Pressure, Strain, published};
 use crate::host::machine::{self, Left};
 use crate::lifecycle::Now;
 use crate::manifest;
@@ -104,6 +104,11 @@ impl NodeFile {
     /// The node's address, as of the last look.
     pub fn address(&self) -> Option<&str> {
         self.machine.address.as_deref()
+    }
+
+    /// What it has for pods, as of the last look.
+    pub fn allocatable(&self, world: &World) -> Amounts {
+        self.machine.allocatable(world.config.reserved())
     }
 
     /// What the node is short of.

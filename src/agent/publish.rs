@@ -15,7 +15,7 @@ use super::news;
 use super::node::{Look, NodeFile};
 use super::ring::Ring;
 use super::world::World;
-use crate::api::{self, Pressure, published};
+use crate::api::{self, Amounts, Pressure, published};
 use crate::lifecycle::{self, BackOff, Facts, Node, Now, RunEnd};
 use crate::manifest::verdict::Verdict;
 use crate::spec::Uid;
@@ -100,6 +100,11 @@ impl Publisher {
         if changed {
             self.write_node();
         }
+    }
+
+    /// What the node has for pods, as of the last look.
+    pub fn allocatable(&self) -> Amounts {
+        self.node.allocatable(&self.world)
     }
 
     /// Something that happened to the node.

@@ -2,7 +2,7 @@
 
 use super::{Hierarchy, write};
 use crate::bundle::{CPU_PERIOD_US, cpu_quota_us, cpu_shares};
-use crate::spec::{Bytes, Millicores, Pod, Qos, Resources, Role};
+use crate::spec::{Bytes, Millicores, Pod, Qos};
 
 /// The least `cpu.shares` there are.
 pub const LEAST_SHARES: u64 = 2;
@@ -27,12 +27,11 @@ impl PodLimits {
         if pod.qos == Qos::BestEffort {
             return PodLimits { shares: LEAST_SHARES, quota_us: None, memory: None, pids };
         }
-        let request = dearest(pod, |wanted| {
-            Some(wanted.cpu_request.or(wanted.cpu_limit).map_or(0, |request| request.0))
-        });
+        let request = pod
+            .dearest(|wanted| Some(wanted.cpu_request.or(wanted.cpu_limit).map_or(0, |request| request.0)));
         let request = request.unwrap_or_default();
-        let cpu = dearest(pod, |wanted| wanted.cpu_limit.map(|limit| limit.0));
-        let memory = dearest(pod, |wanted| wanted.memory_limit.map(|limit| limit.0));
+        let cpu = pod.dearest(|wanted| wanted.cpu_limit.map(|limit| limit.0));
+        let memory = pod.dearest(|wanted| wanted.memory_limit.map(|limit| limit.0));
         PodLimits {
             shares: cpu_shares(Millicores(request)),
             quota_us: cpu.filter(|limit| *limit > 0).map(|limit| cpu_quota_us(Millicores(limit))),
@@ -40,21 +39,6 @@ impl PodLimits {
             pids,
         }
     }
-}
-
-/// The most that containers of `pod` ask for at a time: an init container runs beside the sidecars before it, the others
-/// beside all sidecars (reference B.6). `None` if one of them does not say.
-fn dearest(pod: &Pod, of: impl Fn(&Resources) -> Option<u64>) -> Option<u64> {
-    let (mut sidecars, mut regular, mut most) = (0, 0, 0);
-    for container in &pod.containers {
-        let amount = of(&container.resources)?;
-        match container.role {
-            Role::Init => most = most.max(sidecars + amount),
-            Role::Sidecar => sidecars += amount,
-            Role::Regular => regular += amount,
-        }
-    }
-    Some(most.max(sidecars + regular))
 }
 
 impl Hierarchy {

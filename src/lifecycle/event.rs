@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Action, Facts, Learnt, RunEnd, Time};
+use crate::api::Amounts;
 use crate::spec::{Pod, Uid};
 use crate::status::{Failure, Wall};
 
@@ -40,6 +41,8 @@ pub enum Event {
         /// How.
         end: RunEnd,
     },
+    /// What the node has for pods.
+    Allocatable(Amounts),
     /// Images came: whoever waits for one looks again.
     ImagesChanged,
     /// ConfigMaps or Secrets changed: whoever waits for one looks again.

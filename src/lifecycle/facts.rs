@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::claims::Claimed;
 use super::container::{Container, State};
 use super::history::History;
 use super::order::Over;
@@ -45,6 +46,9 @@ pub struct Facts {
     pub containers: Vec<Container>,
     /// What happened.
     pub history: History,
+    /// What it takes of the node.
+    #[serde(default)]
+    pub claimed: Claimed,
     /// When Ready and ContainersReady last changed, and PodReadyToStartContainers.
     pub since: Since,
 }
@@ -117,6 +121,7 @@ impl Facts {
             sandbox: Sandbox::new(0),
             containers,
             history: History::default(),
+            claimed: Claimed::default(),
             since: Since::default(),
         }
     }
@@ -125,6 +130,7 @@ impl Facts {
     pub fn reborn(&self, now: Now) -> Facts {
         let mut facts = Facts::new(self.pod.clone(), now.wall);
         facts.sandbox.number = self.sandbox.number + 1;
+        facts.claimed.inherits = self.claims().to_vec();
         for (new, old) in facts.containers.iter_mut().zip(&self.containers) {
             new.attempt = match old.state {
                 State::Waiting { .. } => old.attempt,

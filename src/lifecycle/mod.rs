@@ -10,6 +10,7 @@
 //! Invariant: what belongs to an older sandbox or an older run changes nothing.
 
 mod action;
+mod claims;
 mod container;
 mod done;
 mod event;
@@ -23,10 +24,12 @@ mod restart;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::Amounts;
 use crate::spec::{Pod, Uid};
 use crate::status::{EventKind, Reason, Wall};
 
@@ -70,6 +73,8 @@ pub struct Node {
     max_starting: usize,
     going_down: bool,
     deadline: Option<Time>,
+    /// What there is for pods; unknown at first.
+    allocatable: Option<Amounts>,
     changed: BTreeSet<Uid>,
     gone: Vec<Uid>,
 }
@@ -87,6 +92,7 @@ impl Node {
             self.end_the_least_important(now);
         }
         self.advance(now);
+        self.share_out(now);
         let actions = self.plan(now);
         for uid in &self.changed {
             if let Some(facts) = self.pods.get_mut(uid) {
@@ -138,8 +144,7 @@ impl Node {
     }
 
     fn plan(&mut self, now: Now) -> Vec<Action> {
-        let mut order: Vec<&Facts> = self.pods.values().collect();
-        order.sort_by(|a, b| b.pod.priority.cmp(&a.pod.priority).then_with(|| a.pod.name.cmp(&b.pod.name)));
+        let order = self.in_order();
         let mut starting: BTreeSet<Uid> = self
             .under_way
             .iter()
@@ -154,6 +159,7 @@ impl Node {
             let circumstances = plan::Circumstances {
                 // Only a sandbox that is to come asks: with hundreds of pods the question is dear.
                 name_taken: facts.sandbox.state == facts::SandboxState::Absent && self.name_is_taken(facts),
+                port_taken: facts.waits_for_port(),
                 busy: self.under_way.iter().any(|action| !action.is_probe() && action.uid() == uid),
                 queued: !room,
                 keep_logs: facts.again || self.going_down,
@@ -197,14 +203,17 @@ impl Node {
         }
     }
 
+    /// The important first; else by name.
+    fn in_order(&self) -> Vec<&Facts> {
+        let mut order: Vec<&Facts> = self.pods.values().collect();
+        order.sort_by(|one, other| by_rank(&one.pod, &other.pod));
+        order
+    }
+
     /// Whether another incarnation of the same namespace/name is still there, and was there first.
     fn name_is_taken(&self, facts: &Facts) -> bool {
-        let same = |other: &&Facts| {
-            other.pod.uid != facts.pod.uid
-                && other.pod.name == facts.pod.name
-                && other.pod.namespace == facts.pod.namespace
-        };
-        self.pods.values().filter(same).any(|other| !other.wanted || other.start.is_some())
+        let mut same = self.pods.values().filter(|other| claims::same_name(&other.pod, &facts.pod));
+        same.any(|other| !other.wanted || other.start.is_some())
     }
 
     fn end_the_least_important(&mut self, now: Now) {
@@ -229,6 +238,7 @@ impl Node {
             Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
             Event::Exited { uid, sandbox, end } => self.exited(now, &uid, sandbox, &end),
+            Event::Allocatable(amounts) => self.allocatable = Some(amounts),
             Event::ImagesChanged => self.look_now_after(&[
                 Reason::ContainerCreating,
                 Reason::ErrImagePull,
@@ -264,8 +274,11 @@ impl Node {
                 known.adopt(run);
             }
         }
+        // Who waited for a port was never acted upon, and left nothing.
+        let untouched = facts.start.is_none() && facts.waits_for_port() && found.alive.is_none();
         match alive {
             true => facts.resume_probes(found.jitter, now),
+            false if untouched => (),
             false => facts.lost(now, &back_off),
         }
         facts.again = facts.deletion.is_some() && found.wanted;
@@ -285,7 +298,11 @@ impl Node {
         match self.pods.get_mut(&pod.uid) {
             Some(facts) if facts.deletion.is_some() => facts.again = true,
             Some(_) => (),
-            None => drop(self.pods.insert(pod.uid.clone(), Facts::new(pod, now.wall))),
+            None => {
+                let mut facts = Facts::new(pod.clone(), now.wall);
+                facts.claimed.inherits = self.inheritance(&pod);
+                self.pods.insert(pod.uid.clone(), facts);
+            }
         }
     }
 
@@ -351,6 +368,11 @@ impl Node {
             change(facts);
         }
     }
+}
+
+/// The important first; else by name.
+pub fn by_rank(one: &Pod, other: &Pod) -> Ordering {
+    other.priority.cmp(&one.priority).then_with(|| one.name.cmp(&other.name))
 }
 
 impl Now {

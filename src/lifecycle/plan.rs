@@ -27,12 +27,20 @@ pub struct Plan {
 pub struct Circumstances {
     /// Another incarnation of the same namespace/name has not ended yet.
     pub name_taken: bool,
+    /// A port that it wants is another's.
+    pub port_taken: bool,
     /// Some action of this pod is under way.
     pub busy: bool,
     /// Too many pods are being started already.
     pub queued: bool,
     /// Its logs are to outlive it.
     pub keep_logs: bool,
+}
+
+impl Circumstances {
+    fn may_begin(self) -> bool {
+        !self.name_taken && !self.port_taken && !self.queued
+    }
 }
 
 pub fn plan(facts: &Facts, circumstances: Circumstances, now: Time) -> Plan {
@@ -46,7 +54,7 @@ pub fn plan(facts: &Facts, circumstances: Circumstances, now: Time) -> Plan {
         plan.terminate(facts, circumstances, now);
     } else if facts.sandbox.state == SandboxState::Up {
         plan.go_on(facts, circumstances, now);
-    } else if !circumstances.name_taken && !circumstances.queued && facts.wants_any() {
+    } else if circumstances.may_begin() && facts.wants_any() {
         plan.at(facts.sandbox.due, now, Action::StartPod { uid, sandbox });
     }
     plan

@@ -34,7 +34,10 @@ pub fn container_id(pod: &Pod, container: &str, attempt: u32) -> String {
 pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodStatus {
     let phase = phase(facts);
     let host_ip = host_ip.map(str::to_owned);
-    let late = matches!(facts.over, Some((Over::Deadline, _)));
+    let late =
+        matches!(facts.over, Some((Over::Deadline, _))).then(|| (Reason::DeadlineExceeded, LATE.to_owned()));
+    let rejected = facts.sandbox.failure.as_ref().filter(|_| facts.waits_for_port());
+    let why = late.or(rejected.map(|failure| (failure.reason, failure.message.clone()))).unzip();
     let containers = |inits: bool| {
         let known =
             facts.containers.iter().filter(move |known| (facts.role(known) != Role::Regular) == inits);
@@ -42,8 +45,8 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
     };
     PodStatus {
         phase,
-        reason: late.then_some(Reason::DeadlineExceeded),
-        message: if late { LATE.to_owned() } else { String::new() },
+        reason: why.0,
+        message: why.1.unwrap_or_default(),
         conditions: conditions(facts, phase),
         start_time: facts.start,
         deletion: facts.deletion.map(|deletion| deletion.wall),
@@ -193,6 +196,10 @@ fn waiting(facts: &Facts, known: &Container) -> ContainerState {
             (Reason::ImagePullBackOff, message)
         }
         Some(failure) => (failure.reason, failure.message.clone()),
+        None if facts.waits_for_port() => {
+            let message = facts.sandbox.failure.as_ref().map(|failure| failure.message.clone());
+            (Reason::NodePorts, message.unwrap_or_default())
+        }
         None => {
             let message = facts.sandbox.failure.as_ref().map(ToString::to_string);
             let reason =

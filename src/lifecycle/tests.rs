@@ -1,6 +1,7 @@
 //! Stories in virtual time: what happened on the left, what the node decided on the right.
 #![allow(clippy::unwrap_used)]
 
+mod claims;
 mod order;
 mod probes;
 mod storm;

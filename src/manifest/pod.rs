@@ -1,5 +1,6 @@
 //! One `v1 Pod` of a manifest to what is wanted, or to what is wrong with it.
 
+use ::core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +112,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).enumerate();
     let volumes = volumes.map(|(index, it)| volume(&pod, it, &path.index(index), problems)).collect();
     let spec = pod.spec.unwrap_or_default();
+    let host_ports = host_ports(&spec);
     let subdomain = spec.subdomain.clone().filter(|_| has_domain(&spec)).unwrap_or_default();
     spec::Pod {
         uid: made.uid,
@@ -133,6 +135,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         priority: spec.priority.unwrap_or_default(),
         priority_class: spec.priority_class_name.unwrap_or_default(),
         host_network: spec.host_network.unwrap_or_default(),
+        host_ports,
         dns_policy: match spec.dns_policy.as_deref() {
             Some("Default") => spec::DnsPolicy::Default,
             Some("None") => spec::DnsPolicy::None,
@@ -154,6 +157,28 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
 fn has_domain(spec: &core::PodSpec) -> bool {
     let overridden = spec.hostname_override.as_deref().is_some_and(|hostname| !hostname.is_empty());
     !overridden && spec.host_network != Some(true)
+}
+
+/// As defaulted: in the node's network every port of a container is one of the node's.
+fn host_ports(spec: &core::PodSpec) -> Vec<spec::HostPort> {
+    // As for a kubelet, an init container has ports only if it goes on beside the others.
+    let sidecar = |container: &&core::Container| restart::role(container, true) == spec::Role::Sidecar;
+    let sidecars = spec.init_containers.iter().flatten().filter(sidecar);
+    let ports = sidecars.chain(&spec.containers).flat_map(|container| container.ports.iter().flatten());
+    let host_port = |port: &core::ContainerPort| {
+        let number = port.host_port.and_then(|number| u16::try_from(number).ok());
+        let address = port.host_ip.as_deref().and_then(|address| address.parse::<IpAddr>().ok());
+        Some(spec::HostPort {
+            address: address.filter(|address| !address.is_unspecified()),
+            protocol: match port.protocol.as_deref() {
+                Some("UDP") => spec::Protocol::Udp,
+                Some("SCTP") => spec::Protocol::Sctp,
+                _ => spec::Protocol::Tcp,
+            },
+            port: number.filter(|number| *number != 0)?,
+        })
+    };
+    ports.filter_map(host_port).collect()
 }
 
 fn dns(config: core::PodDNSConfig) -> spec::DnsConfig {

@@ -138,6 +138,27 @@ fn names_are_refused_as_by_the_api_server_9_17() {
     }
 }
 
+#[test]
+fn in_the_nodes_network_every_port_is_one_of_the_nodes() {
+    let ports = json!([
+        {"containerPort": 80}, {"containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "192.0.2.1"},
+        {"containerPort": 81, "hostIP": "0.0.0.0"},
+    ]);
+    let containers = json!([{"name": "c", "image": "a:1", "ports": ports}]);
+    let on_host = pod("web", json!({"containers": containers, "hostNetwork": true}));
+    let shown: Vec<_> = on_host.host_ports.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["TCP 80", "UDP 192.0.2.1:53", "TCP 81"]);
+    let inits = json!([
+        {"name": "i", "image": "a:1", "ports": [{"containerPort": 82}]},
+        {"name": "s", "image": "a:1", "ports": [{"containerPort": 83}], "restartPolicy": "Always"},
+    ]);
+    let pod_with = json!({"containers": containers, "initContainers": inits, "hostNetwork": true});
+    let shown: Vec<_> = pod("web", pod_with).host_ports.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["TCP 83", "TCP 80", "UDP 192.0.2.1:53", "TCP 81"], "of what goes on");
+    let containers = json!([{"name": "c", "image": "a:1", "ports": [{"containerPort": 80}]}]);
+    assert_eq!(pod("web", json!({"containers": containers})).host_ports, []);
+}
+
 /// Reference D.3.
 #[test]
 fn the_class_follows_from_requests_and_limits() {

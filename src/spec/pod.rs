@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DnsConfig, DnsPolicy, EnvFrom, HostAlias, Probes, Qos, Resources, RestartPolicy, RestartRule,
+    DnsConfig, DnsPolicy, EnvFrom, HostAlias, HostPort, Probes, Qos, Resources, RestartPolicy, RestartRule,
     TerminationMessage, ValueSource, Volume,
 };
 
@@ -53,6 +53,9 @@ pub struct Pod {
     pub priority_class: String,
     /// `spec.hostNetwork`: the node's network and host name.
     pub host_network: bool,
+    /// The ports of the node that it takes: those of its containers, with `host_network`.
+    #[serde(default)]
+    pub host_ports: Vec<HostPort>,
     /// `spec.dnsPolicy`; one that an older agent wrote down has the default.
     #[serde(default)]
     pub dns_policy: DnsPolicy,
@@ -97,6 +100,21 @@ impl Pod {
     /// The container called `name`, of whatever role.
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// The most that its containers ask for at a time: an init container runs beside the sidecars before it, the others
+    /// beside all sidecars (reference B.6). `None` if one of them does not say.
+    pub fn dearest(&self, of: impl Fn(&Resources) -> Option<u64>) -> Option<u64> {
+        let (mut sidecars, mut regular, mut most) = (0_u64, 0_u64, 0_u64);
+        for container in &self.containers {
+            let amount = of(&container.resources)?;
+            match container.role {
+                Role::Init => most = most.max(sidecars.saturating_add(amount)),
+                Role::Sidecar => sidecars = sidecars.saturating_add(amount),
+                Role::Regular => regular = regular.saturating_add(amount),
+            }
+        }
+        Some(most.max(sidecars.saturating_add(regular)))
     }
 
     /// Whether something runs before its regular containers.

@@ -21,6 +21,7 @@ pub enum Reason {
     RunContainerError,
     CreatePodSandboxError,
     FailedMount,
+    NodePorts,
     // Terminated
     Completed,
     Error,
@@ -46,6 +47,8 @@ pub enum Reason {
     SandboxChanged,
     FailedKillPod,
     FailedCreatePodSandBox,
+    OutOfcpu,
+    OutOfmemory,
 }
 
 impl fmt::Display for Reason {

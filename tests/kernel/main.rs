@@ -18,6 +18,7 @@ mod directory;
 mod doctor;
 mod get;
 mod harness_itself;
+mod host_ports;
 mod images_by_hand;
 mod isolation;
 mod last_good;

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::harness::pod::{pod, with, with_main};
-use crate::harness::{Seen, World};
+use crate::harness::{SOON, Seen, World, eventually};
 
 /// What the document says of one file: kinds by field.
 type Table = BTreeMap<String, String>;
@@ -147,7 +147,8 @@ fn published_files_are_what_their_document_says() {
     };
 
     let mounts = json!([{"name": "tmp", "mountPath": "/tmp", "readOnly": true}]);
-    let rich = json!({"resources": {"limits": {"cpu": "500m"}}, "volumeMounts": mounts,
+    let ports = json!([{"containerPort": 65001}]);
+    let rich = json!({"ports": ports, "resources": {"limits": {"cpu": "500m"}}, "volumeMounts": mounts,
         "lifecycle": {"stopSignal": "SIGTERM"},
         "readinessProbe": {"exec": {"command": ["/workload", "echo"]}}});
     let mut rich = with_main(pod("rich", &["trap-term"]), rich);
@@ -157,6 +158,9 @@ fn published_files_are_what_their_document_says() {
         "rich.yaml",
         &with(rich, json!({"volumes": volumes, "hostNetwork": true, "os": {"name": "linux"}})),
     );
+    world.running("rich");
+    let late = with(pod("late", &["trap-term"]), json!({"hostNetwork": true}));
+    world.write("late.yaml", &with_main(late, json!({"ports": ports})));
     world.write("crashing.yaml", &pod("crashing", &["crash-signal", "11"]));
     world.write("deaf.yaml", &pod("deaf", &["ignore-term"]));
     let absent = json!({"image": "localhost/not-there:1", "imagePullPolicy": "Never", "colour": "blue"});
@@ -168,8 +172,8 @@ fn published_files_are_what_their_document_says() {
     world.write("never.yaml", &with(broken, never));
     world.write_text("web.yaml~", "");
     world.write_text("map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n");
-    world.running("rich");
     world.running("deaf");
+    world.once("late", "waits for a port", |pod| pod.reason() == "NodePorts");
     world.once("crashing", "backs off", |pod| pod.reason() == "CrashLoopBackOff");
     world.once("absent", "has no image", |pod| pod.reason() == "ErrImageNeverPull");
     world.once("broken", "cannot be started", |pod| {
@@ -189,9 +193,13 @@ fn published_files_are_what_their_document_says() {
     look();
     fs::rename(world.dir.join("elsewhere"), world.manifests()).unwrap();
 
-    let events = fs::read_to_string(world.runtime.join("events")).unwrap();
+    // At most ten a second are written.
+    let events = eventually(SOON, "ten events", || {
+        let lines = fs::read_to_string(world.runtime.join("events")).unwrap();
+        (10 < lines.lines().count()).then_some(lines)
+    });
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.len() > 10 && events.iter().all(reads_as::<v1::Event>), "{} events", events.len());
+    assert!(events.iter().all(reads_as::<v1::Event>));
     pods.finish("status.json");
     node.finish("node.json");
     manifests.finish("manifests.json");
