@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use serde_json::{Value, json};
 
 use crate::clock::{first_instruction, now};
@@ -28,6 +30,14 @@ const AT_ONCE: usize = 10;
 pub struct Crun {
     server: Child,
     answers: BufReader<std::process::ChildStdout>,
+}
+
+/// What one `crun exec` took.
+pub struct Exec {
+    /// From the call to its end.
+    pub took: Duration,
+    /// Processor time of it and of the command.
+    pub cpu: Duration,
 }
 
 /// What one round took.
@@ -71,22 +81,25 @@ impl Crun {
         Crun { server, answers }
     }
 
-    /// How long `crun exec` takes in a container that runs until the end of this.
-    pub fn exec(&mut self) -> Duration {
-        writeln!(self.server.stdin.as_mut().unwrap(), "{EXEC}").unwrap();
+    /// What `crun exec` takes in a container that runs until the end of this.
+    pub fn exec(&mut self) -> Exec {
+        let [took, cpu] = self.ask(EXEC);
+        Exec { took, cpu }
+    }
+
+    fn ask(&mut self, what: &str) -> [Duration; 2] {
+        writeln!(self.server.stdin.as_mut().unwrap(), "{what}").unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();
-        Duration::from_nanos(answer.trim().parse().unwrap())
+        let times: Vec<_> = answer.split_whitespace().map(|time| time.parse().unwrap()).collect();
+        let [first, second] = times.as_slice() else { panic!("crun's server said {answer:?}") };
+        [*first, *second].map(Duration::from_nanos)
     }
 
     /// Runs the bundle `at_once` times at once, then ends them; the slowest counts.
     pub fn round(&mut self, at_once: usize) -> Round {
-        writeln!(self.server.stdin.as_mut().unwrap(), "{at_once}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        let times: Vec<u64> = answer.split_whitespace().map(|time| time.parse().unwrap()).collect();
-        let [start, end] = times.as_slice() else { panic!("crun's server said {answer:?}") };
-        Round { start: Duration::from_nanos(*start), end: Duration::from_nanos(*end) }
+        let [start, end] = self.ask(&at_once.to_string());
+        Round { start, end }
     }
 }
 
@@ -97,7 +110,14 @@ impl Drop for Crun {
     }
 }
 
-/// The server: a number a line in, two times in nanoseconds a line out; or [`EXEC`], and one.
+/// Processor time of the children that ended, with theirs.
+fn of_children() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    let micros = |time: TimeVal| u64::try_from(time.num_microseconds()).unwrap();
+    Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time()))
+}
+
+/// The server: a number a line in, or [`EXEC`]; two times in nanoseconds a line out.
 pub fn serve(bundle: &str, file: &str) {
     let state = PathBuf::from(bundle).join("state");
     // The program itself: the wrapper in target/debian/bin would count against it.
@@ -128,9 +148,9 @@ pub fn serve(bundle: &str, file: &str) {
                 first_instruction(file.as_ref(), 0);
                 started
             });
-            let before = now();
+            let (before, cpu) = (now(), of_children());
             run(crun().args(["exec", name, "/workload", "echo", "x"]));
-            println!("{}", (now() - before).as_nanos());
+            println!("{} {}", (now() - before).as_nanos(), (of_children() - cpu).as_nanos());
             continue;
         }
         let at_once: usize = line.parse().unwrap();

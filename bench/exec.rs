@@ -31,6 +31,6 @@ pub fn measure(runs: usize) {
         now() - before
     };
     exec();
-    let (ours, theirs) = (0..runs).map(|_| (exec(), crun.exec())).unzip();
+    let (ours, theirs) = (0..runs).map(|_| (exec(), crun.exec().took)).unzip();
     compared("exec of echo, to its end", ours, "crun exec", theirs);
 }

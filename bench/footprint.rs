@@ -71,7 +71,7 @@ fn written(pid: i32) -> u64 {
 }
 
 /// Fields 14 and 15 of `stat`: user and system time in ticks of 10 ms.
-fn ticks(pid: i32) -> u64 {
+pub fn ticks(pid: i32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, rest) = stat.rsplit_once(") ").unwrap();
     rest.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()

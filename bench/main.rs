@@ -13,6 +13,7 @@ mod footprint;
 mod import;
 mod latency;
 mod logs;
+mod probes;
 mod table;
 
 #[path = "../tests/kernel/harness/mod.rs"]
@@ -29,13 +30,24 @@ fn main() {
         eprintln!("{panic}");
         harness::clear_all();
     }));
-    // A number makes everything shorter: for trying the bench itself.
-    let runs: usize = args.first().map_or(31, |runs| runs.parse().expect("usage: bench [RUNS]"));
+    // A number makes everything shorter: for trying the bench itself. A name is one part alone.
+    let usage = "usage: bench [RUNS [PART]]";
+    let runs: usize = args.first().map_or(31, |runs| runs.parse().expect(usage));
     println!("medians of {runs} alternating runs; ratios are to the peer named");
-    latency::measure(runs);
-    exec::measure(runs);
-    footprint::measure();
-    import::measure(runs.min(7));
-    cli::get_pods(runs);
-    logs::logs(runs.min(7));
+    let parts: [(&str, &dyn Fn()); 7] = [
+        ("latency", &|| latency::measure(runs)),
+        ("exec", &|| exec::measure(runs)),
+        ("probes", &|| probes::measure(runs)),
+        ("footprint", &footprint::measure),
+        ("import", &|| import::measure(runs.min(7))),
+        ("cli", &|| cli::get_pods(runs)),
+        ("logs", &|| logs::logs(runs.min(7))),
+    ];
+    let wanted = args.get(1);
+    assert!(wanted.is_none_or(|wanted| parts.iter().any(|(name, _)| name == wanted)), "{usage}");
+    for (name, measure) in parts {
+        if wanted.is_none_or(|wanted| wanted == name) {
+            measure();
+        }
+    }
 }
