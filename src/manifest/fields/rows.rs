@@ -60,7 +60,7 @@ pub static ROWS: &[Row] = &[
     ignored("spec.enableServiceLinks", "there are no Services to name"),
     ignored("spec.os", "its name is looked at"),
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
-    ignored("spec.containers[].ports[].hostIP", "matters with hostPort only"),
+    ignored("spec.containers[].ports[].hostIP", "matters for ports of the node only"),
 ];
 
 const HTTPS: &str = "HTTPS in probes";

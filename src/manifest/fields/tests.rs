@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::api::core::v1 as core;
@@ -295,5 +296,97 @@ impl<'de> Deserializer<'de> for Asked {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
         newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// `docs/pod-fields.md` is written by this test, and README.md's short form of it below `README`:
+/// `cargo test --lib pod_fields | sed -n '/^# What becomes/,/^README/p' | sed '$d' >docs/pod-fields.md`
+#[test]
+fn pod_fields_are_what_their_documents_say() {
+    let (expected, short) = (document(), short());
+    let whole = include_str!("../../../docs/pod-fields.md") == expected;
+    assert!(
+        whole && include_str!("../../../README.md").contains(&short),
+        "they are to be\n{expected}README\n{short}"
+    );
+}
+
+const HEAD: &str = "\
+# What becomes of each field of a Pod
+
+Made from the lists that the agent and `holdfast check` go by; a test holds it to them. What is not listed is taken as Kubernetes
+has it, `metadata` and the insides of what works included. A name that Kubernetes does not know is a warning.
+
+*Works* is as with a kubelet, but for what README.md says. *Not yet* and *no* refuse the pod where the field says anything that
+would change it; `check` tells the line, and what to write instead. What works and is in a table too has values that are
+otherwise.
+";
+
+/// What becomes of each field of an object; nothing where it simply works.
+type Told = BTreeMap<&'static str, Vec<&'static Row>>;
+
+/// The fields of each object, used or with a row.
+fn objects() -> BTreeMap<&'static str, Told> {
+    let mut objects: BTreeMap<&str, Told> = BTreeMap::new();
+    for (object, fields) in USED {
+        let known = objects.entry(object).or_default();
+        fields.iter().for_each(|field| drop(known.insert(field, Vec::new())));
+    }
+    for row in ROWS {
+        let (object, names) = row.field.rsplit_once('.').unwrap();
+        for name in names.split('|') {
+            objects.entry(object).or_default().entry(name.trim_end_matches("[]")).or_default().push(row);
+        }
+    }
+    objects
+}
+
+fn used(object: &str, field: &str) -> bool {
+    USED.iter().any(|(path, fields)| *path == object && fields.contains(&field))
+}
+
+fn document() -> String {
+    let mut text = HEAD.to_owned();
+    for (object, fields) in objects().into_iter().filter(|(_, fields)| !fields.is_empty()) {
+        text.push_str(&format!("\n## {object}\n"));
+        let works: Vec<_> = fields.keys().filter(|field| used(object, field)).collect();
+        let works: Vec<_> = works.iter().map(|field| format!("`{field}`")).collect();
+        if !works.is_empty() {
+            text.push_str(&format!("\nWorks: {}.\n", works.join(", ")));
+        }
+        let rows = fields.iter().flat_map(|(field, rows)| rows.iter().map(move |row| (field, row)));
+        let rows: String =
+            rows.map(|(field, row)| format!("| `{field}` | {} | {} |\n", fate(row.fate), row.why)).collect();
+        if !rows.is_empty() {
+            text.push_str(&format!(
+                "\n| field | what becomes of it | why, or of what |\n|---|---|---|\n{rows}"
+            ));
+        }
+    }
+    text
+}
+
+/// How many fields work, and which do not, of the three objects that matter most.
+fn short() -> String {
+    let objects = objects();
+    let line = |object: &str| {
+        let of = |wanted: Fate| {
+            let fields = objects[object].iter().filter(|(field, _)| !used(object, field));
+            let fields = fields.filter(|(_, rows)| rows.iter().any(|row| row.fate == wanted));
+            fields.map(|(field, _)| format!("`{field}`")).collect::<Vec<_>>().join(", ")
+        };
+        let works = objects[object].keys().filter(|field| used(object, field)).count();
+        format!("| `{object}` | {works} fields | {} | {} |\n", of(Fate::NotYet), of(Fate::Never))
+    };
+    let lines: String = ["spec", "spec.containers[]", "spec.volumes[]"].map(line).concat();
+    format!("| of | works | not yet | never |\n|---|---|---|---|\n{lines}")
+}
+
+fn fate(fate: Fate) -> &'static str {
+    match fate {
+        Fate::NotYet => "not yet",
+        Fate::Never => "no",
+        Fate::Warned => "works with a warning",
+        Fate::Ignored => "nothing comes of it",
     }
 }
