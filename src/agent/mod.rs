@@ -11,7 +11,9 @@
 
 mod adopt;
 mod client;
+mod command;
 pub mod entries;
+mod hook;
 mod images;
 mod last_good;
 mod last_words;
@@ -338,6 +340,9 @@ impl Agent {
         let Some(facts) = self.node.facts(action.uid()) else { return };
         let job = perform::Job::new(self.world.clone(), action, facts);
         let sender = self.sender.clone();
+        if job.is_hook() {
+            return hook::spawn(job, sender);
+        }
         self.spawn(async move {
             let (action, result, link) = smol::unblock(move || job.perform()).await;
             let _ = sender.send(Message::Done { action, result, link }).await;

@@ -9,7 +9,7 @@ use log::debug;
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{probe, remove_pod, start_container, start_pod};
+use super::{hook, probe, remove_pod, start_container, start_pod};
 use crate::image::{self, Reference};
 use crate::lifecycle::{Action, Facts, Learnt, Time};
 use crate::protocol::{Reply, Request, Stop};
@@ -33,6 +33,16 @@ impl Job {
         Job { world, action, pod: facts.pod.clone() }
     }
 
+    /// Whether it may take as long as a container runs.
+    pub fn is_hook(&self) -> bool {
+        matches!(self.action, Action::Hook { .. })
+    }
+
+    /// What came of it, if it could not even be tried.
+    pub fn failed(&self, failure: Failure) -> (Action, Result<Learnt, Failure>) {
+        (self.action.clone(), Err(failure))
+    }
+
     /// Does it. A pod that was started comes with a connection that watches it.
     pub fn perform(self) -> (Action, Result<Learnt, Failure>, Option<OwnedFd>) {
         let mut link = None;
@@ -53,6 +63,9 @@ impl Job {
             }
             Action::Probe { container, kind, .. } => {
                 container_of(pod, container).and_then(|it| probe::ask(world, pod, it, *kind))
+            }
+            Action::Hook { container, attempt, kind, .. } => {
+                container_of(pod, container).and_then(|it| hook::run(world, pod, it, *attempt, *kind))
             }
             Action::CleanPod { .. } => told(Reason::FailedKillPod, remove_pod::clean_pod(world, pod)),
             Action::RemovePod { keep_logs, .. } => {

@@ -4,32 +4,25 @@
 //! network namespace, by a thread that lives for that one question: which network a thread is in is its own affair.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd};
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::unistd::pipe2;
 
-use super::client::{Client, PATIENCE};
+use super::client::Client;
+use super::command;
 use super::tally::Run;
 use super::world::World;
 use crate::bundle;
 use crate::lifecycle::{Learnt, Outcome};
 use crate::probe::{self, Answer, Deadline};
-use crate::protocol::{Exec, Reply, Request};
 use crate::spec::{Check, Container, Pod, Probe, ProbeKind};
 use crate::status::{Failure, Reason};
 use crate::sys::clock;
 
 /// How often what went wrong on our side is tried at once, as in the kubelet.
 const TRIES: usize = 3;
-/// What is kept of what a command prints.
-const LONGEST_OUTPUT: usize = 10 * 1024;
 
 /// Asks the probe of `kind` of `container`. Fails where it could not be asked.
 pub fn ask(world: &World, pod: &Pod, container: &Container, kind: ProbeKind) -> Result<Learnt, Failure> {
@@ -75,14 +68,9 @@ fn tried(mut ask: impl FnMut() -> Result<Answer>) -> Result<Answer> {
 }
 
 fn over_network(world: &World, pod: &Pod, probe: &Probe, cpu: &mut Duration) -> Result<Answer> {
-    let namespace = match pod.host_network {
-        true => None,
-        false => Some(Client::connect(&world.runtime.pod(&pod.uid.0).socket())?.network()?),
-    };
+    let network = network(world, pod)?;
     let check = || -> Result<Answer> {
-        if let Some(namespace) = &namespace {
-            setns(namespace, CloneFlags::CLONE_NEWNET).context("enter the pod's network")?;
-        }
+        enter(network.as_ref())?;
         let deadline = Deadline::after(probe.timeout);
         match &probe.check {
             Check::Http(get) => Ok(probe::get(get, deadline)),
@@ -101,6 +89,20 @@ fn over_network(world: &World, pod: &Pod, probe: &Probe, cpu: &mut Duration) -> 
     })
 }
 
+/// The network namespace of `pod`, where it has one of its own.
+pub fn network(world: &World, pod: &Pod) -> Result<Option<File>> {
+    match pod.host_network {
+        true => Ok(None),
+        false => Client::connect(&world.runtime.pod(&pod.uid.0).socket())?.network().map(Some),
+    }
+}
+
+/// Takes this thread, and nothing else, into `network`.
+pub fn enter(network: Option<&File>) -> Result<()> {
+    let enter = |network| setns(network, CloneFlags::CLONE_NEWNET).context("enter the pod's network");
+    network.map_or(Ok(()), enter)
+}
+
 fn execute(
     world: &World,
     pod: &Pod,
@@ -110,86 +112,14 @@ fn execute(
     cpu: &mut Duration,
 ) -> Result<Answer> {
     let args = bundle::expand_static(command, &container.env);
-    let (output, theirs) = pipe2(OFlag::O_CLOEXEC).context("make a pipe")?;
-    fcntl(output.as_raw_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("set non-blocking")?;
-    let null = File::open("/dev/null").context("open /dev/null")?;
-    let request = Request::Exec(Exec {
-        name: container.name.clone(),
-        args: args.clone(),
-        terminal: false,
-        size: None,
-        timeout: Some(probe.timeout),
-        measured: true,
-    });
-    let client = Client::connect(&world.runtime.pod(&pod.uid.0).socket())?;
     let deadline = Deadline::after(probe.timeout);
-    client.send(&request, &[null.as_fd(), theirs.as_fd(), theirs.as_fd()])?;
-    drop(theirs);
-    let mut output = Output { pipe: Some(File::from(output)), kept: Vec::new() };
-    // The pod process kills what takes too long; it is given up where that does not help.
-    let given_up = Deadline::after(probe.timeout.saturating_add(PATIENCE));
-    let reply = loop {
-        output.read();
-        match answer(&client, &output, given_up)? {
-            Some(Reply::Started { .. }) | None => {}
-            Some(Reply::Spent { cpu: spent }) => *cpu += spent,
-            Some(reply) => break reply,
-        }
-    };
-    output.read();
+    let ended = command::run(world, pod, container, args.clone(), Some(probe.timeout))?;
+    *cpu += ended.cpu;
     let late = || format!("command timed out: \"{}\" timed out after {:?}", args.join(" "), probe.timeout);
-    match reply {
-        Reply::Exited { .. } | Reply::Failed(_) if deadline.left().is_none() => {
-            Ok((Outcome::Failure, late()))
-        }
-        Reply::Exited { code: 0 } => Ok((Outcome::Success, output.text())),
-        Reply::Exited { .. } => Ok((Outcome::Failure, output.text())),
-        Reply::Failed(failure) => bail!("{}", failure.message),
-        other => bail!("the pod process answered {other:?}"),
-    }
-}
-
-/// The next reply; `None` when there is something else to do first.
-fn answer(client: &Client, output: &Output, given_up: Deadline) -> Result<Option<Reply>> {
-    let left = given_up.left().context("the command does not end, though it was killed")?;
-    let mut wanted = vec![PollFd::new(client.as_fd(), PollFlags::POLLIN)];
-    wanted.extend(output.pipe.iter().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
-    let longest = left.min(Duration::from_secs(3600));
-    match poll(&mut wanted, PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX)) {
-        Err(nix::Error::EINTR) => return Ok(None),
-        other => other.context("wait for the command")?,
-    };
-    let ready = wanted.first().and_then(|it| it.revents()).is_some_and(|ready| !ready.is_empty());
-    match ready {
-        false => Ok(None),
-        true => client.receive()?.context("the pod process ended before the command did").map(Some),
-    }
-}
-
-/// What a command prints, of which the beginning is kept; the rest is read, so that the command goes on.
-struct Output {
-    pipe: Option<File>,
-    kept: Vec<u8>,
-}
-
-impl Output {
-    /// Takes what is there, at most so much that replies are not kept waiting.
-    fn read(&mut self) {
-        let Some(pipe) = &mut self.pipe else { return };
-        let mut chunk = [0; 16 * 1024];
-        for _ in 0..4 {
-            match pipe.read(&mut chunk) {
-                Ok(0) => return self.pipe = None,
-                Ok(count) => {
-                    let room = LONGEST_OUTPUT - self.kept.len();
-                    self.kept.extend_from_slice(&chunk[..count.min(room)]);
-                }
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.kept).into_owned()
+    match ended.code {
+        _ if deadline.left().is_none() => Ok((Outcome::Failure, late())),
+        Ok(0) => Ok((Outcome::Success, ended.output)),
+        Ok(_) => Ok((Outcome::Failure, ended.output)),
+        Err(failure) => bail!("{}", failure.message),
     }
 }

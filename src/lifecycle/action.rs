@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Time;
-use crate::spec::{ProbeKind, Uid};
+use crate::spec::{HookKind, ProbeKind, Uid};
 use crate::status::Wall;
 
 /// Everything the node can do to the world. Each names the sandbox it was meant for.
@@ -20,6 +20,8 @@ pub enum Action {
     StopContainer { uid: Uid, sandbox: u32, container: String, attempt: u32, until: Time },
     /// Ask one of its probes, once. Errors are those of whoever asks; a bad answer is no error.
     Probe { uid: Uid, sandbox: u32, container: String, attempt: u32, kind: ProbeKind },
+    /// Run one of its hooks, which may take as long as the run.
+    Hook { uid: Uid, sandbox: u32, container: String, attempt: u32, kind: HookKind },
     /// Kill and remove what a lost sandbox left; keep the pod's volumes.
     CleanPod { uid: Uid, sandbox: u32 },
     /// Remove everything of the pod.
@@ -35,14 +37,15 @@ impl Action {
             | Action::StartContainer { uid, .. }
             | Action::StopContainer { uid, .. }
             | Action::Probe { uid, .. }
+            | Action::Hook { uid, .. }
             | Action::CleanPod { uid, .. }
             | Action::RemovePod { uid, .. } => uid,
         }
     }
 
-    /// Whether it only looks: nothing else waits for its end.
-    pub(super) fn is_probe(&self) -> bool {
-        matches!(self, Action::Probe { .. })
+    /// Whether the end of a pod waits for its end. What belongs to a run goes with it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !matches!(self, Action::Probe { .. } | Action::Hook { .. })
     }
 
     /// Whether it belongs to starting a pod.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hooks::Hooked;
 use super::probes::Probed;
 use super::restart::BackOff;
 use super::{Now, Running, Time};
@@ -43,6 +44,9 @@ pub struct Container {
     /// What probes say of the latest run.
     #[serde(default)]
     pub probed: Probed,
+    /// What hooks say of it.
+    #[serde(default)]
+    pub hooked: Hooked,
 }
 
 /// What a container does.
@@ -99,6 +103,7 @@ impl Container {
             failures: 0,
             last: None,
             probed: Probed::default(),
+            hooked: Hooked::default(),
         }
     }
 
@@ -208,6 +213,7 @@ impl Container {
         self.failure = None;
         self.failures = 0;
         self.probed = Probed::default();
+        self.hooked = Hooked::default();
     }
 
     /// Its sandbox is gone: if it ran, it ended unseen.

@@ -25,6 +25,7 @@ impl Node {
                 });
             }
             (action @ Action::Probe { .. }, result) => self.probed(now, action, result),
+            (action @ Action::Hook { .. }, result) => self.hooked(now, action, result),
             (Action::CleanPod { uid, .. }, Ok(_)) => {
                 let back_off = self.back_off;
                 self.of(&uid, |facts| facts.cleaned(now, &back_off));

@@ -16,6 +16,7 @@ mod done;
 mod event;
 mod facts;
 mod history;
+mod hooks;
 mod order;
 mod plan;
 mod probes;
@@ -91,8 +92,10 @@ impl Node {
         if self.going_down {
             self.end_the_least_important(now);
         }
+        self.end_sleeps(now);
         self.advance(now);
         self.share_out(now);
+        self.begin_endings(now);
         let actions = self.plan(now);
         for uid in &self.changed {
             if let Some(facts) = self.pods.get_mut(uid) {
@@ -160,7 +163,7 @@ impl Node {
                 // Only a sandbox that is to come asks: with hundreds of pods the question is dear.
                 name_taken: facts.sandbox.state == facts::SandboxState::Absent && self.name_is_taken(facts),
                 port_taken: facts.waits_for_port(),
-                busy: self.under_way.iter().any(|action| !action.is_probe() && action.uid() == uid),
+                busy: self.under_way.iter().any(|action| action.is_waited_for() && action.uid() == uid),
                 queued: !room,
                 keep_logs: facts.again || self.going_down,
             };
@@ -193,11 +196,19 @@ impl Node {
             }
             return;
         }
+        if let Action::Hook { .. } = action {
+            // What is to be known of it is known already.
+            return;
+        }
         self.changed.insert(action.uid().clone());
         facts.start.get_or_insert(now.wall);
         facts.began.get_or_insert(now.boot);
         if let Action::StopContainer { container, .. } = action {
             let known = facts.containers.iter().find(|known| known.name == *container);
+            if known.is_some_and(|known| known.hooked.ending.is_some()) {
+                // It was told when its hook began.
+                return;
+            }
             let message = known.map(|known| probes::killing(facts, known)).unwrap_or_default();
             facts.history.note(now.wall, EventKind::Normal, Reason::Killing, Some(container), message);
         }

@@ -34,7 +34,11 @@ impl Facts {
         for (known, spec) in self.containers.iter_mut().zip(&pod.containers) {
             known.passed |= match spec.role {
                 Role::Init => matches!(&known.state, State::Terminated { exit, .. } if exit.code == 0),
-                Role::Sidecar => known.is_running() && known.probed.is_started(&spec.probes),
+                Role::Sidecar => {
+                    known.is_running()
+                        && known.hooked.is_started(&spec.hooks)
+                        && known.probed.is_started(&spec.probes)
+                }
                 Role::Regular => false,
             };
         }

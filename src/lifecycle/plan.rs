@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::container::{Container, State};
 use super::facts::{Facts, SandboxState};
+use super::hooks::{self, Wanted};
 use super::{Action, Time, probes};
-use crate::spec::Role;
+use crate::spec::{HookKind, Role};
 
 /// A stop that brought no exit is given up this long after the grace period: the whole cgroup is killed instead.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -112,20 +113,49 @@ impl Plan {
             }
             if facts.role(known) == Role::Sidecar && ends <= now {
                 // All the time was spent on others: a moment is left for whoever is careful.
-                self.stop_one(facts, known, ends + LAST_MOMENT, now);
+                self.stop_now(facts, known, ends + LAST_MOMENT, now);
             } else if facts.may_stop(known) {
                 self.stop_one(facts, known, ends, now);
             } else {
+                // Its hook, as the kubelet's, does not wait for the others.
+                self.is_hooked(facts, known, ends, now);
                 self.look_again = earliest(self.look_again, Some(ends));
             }
         }
         waiting
     }
 
-    fn stop_one(&mut self, facts: &Facts, known: &Container, until: Time, now: Time) {
+    fn stop_now(&mut self, facts: &Facts, known: &Container, until: Time, now: Time) {
         let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
         let action = Action::StopContainer { uid, sandbox, container, attempt: known.attempt, until };
         self.at(facts.sandbox.due, now, action);
+    }
+
+    /// Stops `known` once its preStop hook is over, and in time.
+    fn stop_one(&mut self, facts: &Facts, known: &Container, until: Time, now: Time) {
+        if !self.is_hooked(facts, known, until, now) {
+            self.stop_now(facts, known, until, now);
+        }
+    }
+
+    /// Runs the preStop hook of `known`. Whether its end is to be waited for.
+    fn is_hooked(&mut self, facts: &Facts, known: &Container, until: Time, now: Time) -> bool {
+        let wanted = hooks::before_stop(facts, known, until, now);
+        let over = match wanted {
+            Wanted::Nothing => return false,
+            Wanted::Sleep(over) => over,
+            Wanted::Run(kind) => {
+                self.hook(facts, known, kind);
+                until
+            }
+        };
+        self.look_again = earliest(self.look_again, Some(over));
+        true
+    }
+
+    fn hook(&mut self, facts: &Facts, known: &Container, kind: HookKind) {
+        let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
+        self.actions.push(Action::Hook { uid, sandbox, container, attempt: known.attempt, kind });
     }
 
     fn container(&mut self, facts: &Facts, known: &Container, circumstances: Circumstances, now: Time) {
@@ -138,6 +168,9 @@ impl Plan {
         }
         let (uid, sandbox, container) = (facts.pod.uid.clone(), facts.sandbox.number, known.name.clone());
         let attempt = known.next_attempt();
+        if known.image.is_some() && hooks::holds_back(facts, known, now) {
+            return;
+        }
         self.at(
             due,
             now,
@@ -150,13 +183,21 @@ impl Plan {
 
     fn running(&mut self, facts: &Facts, known: &Container, stopping: bool, now: Time) {
         self.ask(facts, known, now);
-        if let Some(until) = probes::wanted(facts, known).ends.filter(|_| !stopping) {
-            self.stop_one(facts, known, until, now);
+        if stopping {
+            return;
+        }
+        if let Some(until) = earliest(probes::wanted(facts, known).ends, hooks::ends(facts, known)) {
+            return self.stop_one(facts, known, until, now);
+        }
+        match hooks::after_start(facts, known) {
+            Wanted::Nothing => {}
+            Wanted::Run(kind) => self.hook(facts, known, kind),
+            Wanted::Sleep(over) => self.look_again = earliest(self.look_again, Some(over)),
         }
     }
 
     fn ask(&mut self, facts: &Facts, known: &Container, now: Time) {
-        if facts.sandbox.state != SandboxState::Up {
+        if facts.sandbox.state != SandboxState::Up || !facts.is_post_started(known) {
             return;
         }
         for (due, kind) in probes::wanted(facts, known).asks {

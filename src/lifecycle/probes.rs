@@ -162,6 +162,7 @@ pub fn killing(facts: &Facts, known: &Container) -> String {
             let again = if facts.runs_after_failure(known) { ", will be restarted" } else { "" };
             format!("Container {name} failed {} probe{again}", kind.word())
         }
+        None if facts.goes_on() && known.hooked.failed.is_some() => Reason::FailedPostStartHook.to_string(),
         _ => format!("Stopping container {name}"),
     }
 }
@@ -170,13 +171,17 @@ impl Facts {
     /// Whether `known`, one of its containers, runs and its startup probe, where it has one, succeeded.
     pub fn is_started(&self, known: &Container) -> bool {
         let spec = self.pod.container(&known.name);
-        known.is_running() && spec.is_none_or(|spec| known.probed.is_started(&spec.probes))
+        known.is_running()
+            && self.is_post_started(known)
+            && spec.is_none_or(|spec| known.probed.is_started(&spec.probes))
     }
 
     /// Whether `known`, one of its containers, is ready.
     pub fn is_ready(&self, known: &Container) -> bool {
         let spec = self.pod.container(&known.name);
-        known.is_running() && spec.is_none_or(|spec| known.probed.is_ready(&spec.probes))
+        known.is_running()
+            && self.is_post_started(known)
+            && spec.is_none_or(|spec| known.probed.is_ready(&spec.probes))
     }
 
     /// An agent took the pod over: probes go on.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod claims;
+mod hooks;
 mod order;
 mod probes;
 mod storm;
@@ -118,6 +119,9 @@ fn show(action: &Action) -> String {
         }
         Action::Probe { uid, sandbox, container, attempt, kind } => {
             format!("probe {} {}{container}#{attempt}", kind.word(), of(uid, *sandbox))
+        }
+        Action::Hook { uid, sandbox, container, attempt, kind } => {
+            format!("{kind:?} {}{container}#{attempt}", of(uid, *sandbox))
         }
         Action::CleanPod { uid, sandbox } => format!("clean pod {}", of(uid, *sandbox)),
         Action::RemovePod { uid, sandbox, keep_logs } => {

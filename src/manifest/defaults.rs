@@ -51,6 +51,11 @@ fn apply_to_container(container: &mut core::Container, host_network: bool) {
     {
         probe.iter_mut().for_each(apply_to_probe);
     }
+    if let Some(lifecycle) = &mut container.lifecycle {
+        for hook in [&mut lifecycle.post_start, &mut lifecycle.pre_stop].into_iter().flatten() {
+            apply_to_get(&mut hook.http_get);
+        }
+    }
     let resources = container.resources.get_or_insert_default();
     for amounts in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
         canonicalize(amounts);
@@ -103,12 +108,16 @@ fn apply_to_probe(probe: &mut core::Probe) {
             *field = Some(value);
         }
     }
-    if let Some(get) = &mut probe.http_get {
-        default(&mut get.path, "/");
-        default(&mut get.scheme, "HTTP");
-    }
+    apply_to_get(&mut probe.http_get);
     if let Some(grpc) = &mut probe.grpc {
         grpc.service.get_or_insert_default();
+    }
+}
+
+fn apply_to_get(get: &mut Option<core::HTTPGetAction>) {
+    if let Some(get) = get {
+        default(&mut get.path, "/");
+        default(&mut get.scheme, "HTTP");
     }
 }
 

@@ -203,6 +203,7 @@ fn container(
     let env = sources::env(pod, &container, &path.key("env"), problems);
     let env_from = sources::env_from(&container, &path.key("envFrom"), problems);
     let probes = probe::all(&mut container);
+    let hooks = lifecycle::hooks(&mut container);
     let last_words = lifecycle::last_words(&mut container);
     let mount = |mount: core::VolumeMount| spec::VolumeMount {
         volume: mount.name,
@@ -231,6 +232,7 @@ fn container(
         stdin_once: container.stdin_once.unwrap_or_default(),
         tty: container.tty.unwrap_or_default(),
         probes,
+        hooks,
         last_words,
         stop_signal: container.lifecycle.and_then(|lifecycle| lifecycle.stop_signal),
     }

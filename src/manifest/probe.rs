@@ -43,7 +43,8 @@ fn one(probe: core::Probe, ports: &[core::ContainerPort]) -> Option<Probe> {
     })
 }
 
-fn check(
+/// What a probe or a hook asks, of the three that ask something.
+pub fn check(
     exec: Option<core::ExecAction>,
     get: Option<core::HTTPGetAction>,
     socket: Option<core::TCPSocketAction>,

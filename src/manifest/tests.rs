@@ -342,7 +342,7 @@ fn a_wrong_probe_is_refused_with_its_field() {
         (
             live,
             get("host", json!("example.com")),
-            "httpGet.host: not supported yet: names of hosts in probes",
+            "httpGet.host: not supported yet: names of hosts in probes and hooks",
         ),
         (
             live,
@@ -440,4 +440,53 @@ fn last_words_are_said_where_the_manifest_says() {
         let words = &pod.containers[0].last_words;
         assert_eq!((words.path.as_str(), words.or_log), (path, or_log));
     }
+}
+
+/// The API server's rules for hooks, and its defaults.
+#[test]
+fn a_wrong_hook_is_refused_with_its_field_6_07() {
+    let wrong = |hook: Value| {
+        let lifecycle = json!({"preStop": hook});
+        let ports = json!([{"name": "http", "containerPort": 8080}]);
+        let container = json!({"name": "c", "image": "a:1", "ports": ports, "lifecycle": lifecycle});
+        let spec = json!({"terminationGracePeriodSeconds": 20, "containers": [container]});
+        let manifest = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": spec});
+        let problems = read("x.json", manifest.to_string().as_bytes(), &context()).problems;
+        let path = "spec.containers[0].lifecycle.preStop";
+        let short = |of: &str| of.strip_prefix(path).unwrap().trim_start_matches('.').to_owned();
+        let told = problems.iter().map(|problem| format!("{}: {}", short(&problem.path), problem.message));
+        told.collect::<Vec<_>>().join("\n")
+    };
+    let late = "sleep.seconds: must be between 0 and terminationGracePeriodSeconds, which is 20";
+    for (hook, expected) in [
+        (json!({"exec": {"command": ["a"]}}), ""),
+        (json!({"sleep": {"seconds": 0}}), ""),
+        (json!({"sleep": {"seconds": 20}}), ""),
+        (json!({"httpGet": {"port": "http"}}), ""),
+        (json!({}), ": does nothing"),
+        (json!({"exec": {"command": ["a"]}, "sleep": {"seconds": 1}}), ": must not do more than one thing"),
+        (json!({"exec": {}}), "exec.command: must not be empty"),
+        (json!({"sleep": {"seconds": 21}}), late),
+        (json!({"sleep": {"seconds": -1}}), late),
+        (json!({"httpGet": {"port": "https"}}), "httpGet.port: no port of the container is called \"https\""),
+        (
+            json!({"httpGet": {"port": 1, "scheme": "HTTPS"}}),
+            "httpGet.scheme: not supported yet: HTTPS in hooks",
+        ),
+        (json!({"tcpSocket": {"port": 1}}), "tcpSocket: not possible here: Kubernetes never built it"),
+    ] {
+        let told = hook.to_string();
+        assert_eq!(wrong(hook), expected, "{told}");
+    }
+    let lifecycle = json!({"postStart": {"httpGet": {"port": "http", "path": "a?b=c"}}, "preStop": {"sleep": {"seconds": 5}}});
+    let ports = json!([{"name": "http", "containerPort": 8080}]);
+    let container = json!({"name": "c", "image": "a:1", "ports": ports, "lifecycle": lifecycle});
+    let pod = pod("web", json!({"containers": [container]}));
+    let hooks = &pod.containers[0].hooks;
+    let get = spec::HttpGet { host: None, port: 8080, path: "/a?b=c".into(), headers: Vec::new() };
+    assert_eq!(hooks.post_start, Some(spec::Hook::Http(get)));
+    assert_eq!(hooks.pre_stop, Some(spec::Hook::Sleep(std::time::Duration::from_secs(5))));
+    let object: Value = serde_json::from_str(&pod.object).unwrap();
+    let shown = &object["spec"]["containers"][0]["lifecycle"]["postStart"]["httpGet"];
+    assert_eq!(shown["scheme"], json!("HTTP"));
 }

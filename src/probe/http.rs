@@ -14,33 +14,46 @@ const MOST_REDIRECTS: usize = 10;
 /// Who asks, unless the manifest says otherwise: servers tell probes from visitors by it.
 pub const USER_AGENT: &str = "kube-probe/1.36";
 
-/// Gets what `wanted` says.
-pub fn get(wanted: &HttpGet, deadline: Deadline) -> Answer {
+/// Who asks for a hook.
+const HOOK_AGENT: &str = "kube-lifecycle/1.36";
+
+/// Gets what the probe `wanted` says.
+pub fn get(wanted: &HttpGet, deadline: Deadline<'_>) -> Answer {
+    match fetch(wanted, USER_AGENT, deadline) {
+        Ok(head) => head.judged(),
+        Err((url, message)) => (Outcome::Failure, format!("Get \"{url}\": {message}")),
+    }
+}
+
+/// Gets what the hook `wanted` says, whatever status comes of it. Why not is told without its address, which may have a
+/// secret in it.
+pub fn hook(wanted: &HttpGet, deadline: Deadline<'_>) -> Result<(), String> {
+    fetch(wanted, HOOK_AGENT, deadline).map(drop).map_err(|(_, message)| message)
+}
+
+/// The last answer of a request that follows redirects; else where it went wrong, and why.
+fn fetch(wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> Result<Head, (String, String)> {
     let mut place = Place {
         host: wanted.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
         port: wanted.port,
         target: target(&wanted.path),
     };
     for redirects in 0..=MOST_REDIRECTS {
-        let head = match ask(&place, wanted, deadline) {
-            Ok(head) => head,
-            Err(message) => return (Outcome::Failure, format!("Get \"{}\": {message}", place.url())),
-        };
+        let head = ask(&place, wanted, agent, deadline).map_err(|message| (place.url(), message))?;
         let redirected = matches!(head.status, 301 | 302 | 303 | 307 | 308);
         match head.location.as_deref() {
             None if redirected => {
-                let message = format!("{} response missing Location header", head.status);
-                return (Outcome::Failure, format!("Get \"{}\": {message}", place.url()));
+                return Err((place.url(), format!("{} response missing Location header", head.status)));
             }
             Some(location) if redirected => match place.follow(location) {
                 Some(_) if redirects == MOST_REDIRECTS => break,
                 Some(next) => place = next,
-                None => return head.judged(),
+                None => return Ok(head),
             },
-            _ => return head.judged(),
+            _ => return Ok(head),
         }
     }
-    (Outcome::Failure, format!("Get \"{}\": stopped after {MOST_REDIRECTS} redirects", place.url()))
+    Err((place.url(), format!("stopped after {MOST_REDIRECTS} redirects")))
 }
 
 /// What is asked for, and where.
@@ -126,13 +139,13 @@ impl Head {
     }
 }
 
-fn request(place: &Place, wanted: &HttpGet) -> String {
+fn request(place: &Place, wanted: &HttpGet, agent: &str) -> String {
     let given = |name: &str| wanted.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     let host =
         wanted.headers.iter().rfind(|(name, value)| name.eq_ignore_ascii_case("host") && !value.is_empty());
     let host = host.map_or_else(|| place.authority(), |(_, value)| value.clone());
     let mut request = format!("GET {} HTTP/1.1\r\nHost: {host}\r\n", place.target);
-    let defaults = [("User-Agent", USER_AGENT), ("Accept", "*/*")].into_iter();
+    let defaults = [("User-Agent", agent), ("Accept", "*/*")].into_iter();
     let defaults = defaults.filter(|(name, _)| !given(name));
     let given = wanted.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     // An empty one says that the default is not wanted either. Ours is the last word on whether the connection stays.
@@ -148,7 +161,7 @@ fn request(place: &Place, wanted: &HttpGet) -> String {
 }
 
 /// Asks, and reads what is needed of the answer.
-fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, String> {
+fn ask(place: &Place, wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> Result<Head, String> {
     let literal = Some(place.host.as_str()).filter(|host| *host != "localhost");
     let mut stream = Stream::connect(address(literal, place.port), deadline)?;
     let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();
@@ -156,7 +169,7 @@ fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, Stri
         ErrorKind::WouldBlock | ErrorKind::TimedOut => late.clone(),
         _ => error.to_string(),
     };
-    stream.write_all(request(place, wanted).as_bytes()).map_err(wrong)?;
+    stream.write_all(request(place, wanted, agent).as_bytes()).map_err(wrong)?;
     let mut read = Vec::new();
     loop {
         if let Some(end) = end_of_head(&read) {
@@ -186,7 +199,7 @@ fn ask(place: &Place, wanted: &HttpGet, deadline: Deadline) -> Result<Head, Stri
     }
 }
 
-fn more(stream: &mut Stream, into: &mut Vec<u8>) -> std::io::Result<usize> {
+fn more(stream: &mut Stream<'_>, into: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut chunk = [0; 4096];
     let count = stream.read(&mut chunk)?;
     into.extend_from_slice(&chunk[..count]);

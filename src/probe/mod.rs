@@ -18,31 +18,53 @@ use crate::lifecycle::Outcome;
 use crate::spec::HttpGet;
 
 pub use grpc::check as grpc;
-pub use http::get;
+pub use http::{get, hook};
 
 /// What came of a check: what it means, and a sentence.
 pub type Answer = (Outcome, String);
 
 /// When a check must be over.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline(Instant);
+#[derive(Clone, Copy)]
+pub struct Deadline<'u> {
+    at: Instant,
+    /// Whether the answer is still of use to anybody.
+    of_use: Option<&'u dyn Fn() -> bool>,
+}
 
-impl Deadline {
+/// The kernel's own patience with somebody who does not answer at all is about two minutes.
+const LONGEST_CONNECT: Duration = Duration::from_secs(120);
+/// How often it is asked whether an answer is still of use.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl<'u> Deadline<'u> {
     /// After `timeout` from now.
-    pub fn after(timeout: Duration) -> Deadline {
+    pub fn after(timeout: Duration) -> Deadline<'u> {
         let now = Instant::now();
         // A deadline beyond what the clock can tell is none for anybody alive.
-        Deadline(now.checked_add(timeout).unwrap_or(now + Duration::from_secs(u32::MAX.into())))
+        let at = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(u32::MAX.into()));
+        Deadline { at, of_use: None }
+    }
+
+    /// For as long as the answer is `of_use`.
+    pub fn while_it_is(of_use: &'u dyn Fn() -> bool) -> Deadline<'u> {
+        Deadline { of_use: Some(of_use), ..Deadline::after(Duration::MAX) }
     }
 
     /// What is left of the time; `None` when it is over.
     pub fn left(&self) -> Option<Duration> {
-        Some(self.0.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+        let left = self.at.saturating_duration_since(Instant::now());
+        Some(left).filter(|left| !left.is_zero() && self.of_use.is_none_or(|of_use| of_use()))
+    }
+
+    /// How long to wait before [`Deadline::left`] is asked again; `None` when it is over.
+    fn wait(&self) -> Option<Duration> {
+        let longest = if self.of_use.is_some() { LOOK_AGAIN } else { Duration::MAX };
+        self.left().map(|left| left.min(longest))
     }
 }
 
 /// Whether somebody takes connections there.
-pub fn tcp(host: Option<&str>, port: u16, deadline: Deadline) -> Answer {
+pub fn tcp(host: Option<&str>, port: u16, deadline: Deadline<'_>) -> Answer {
     match connect(address(host, port), deadline) {
         Ok(_) => (Outcome::Success, String::new()),
         Err(message) => (Outcome::Failure, message),
@@ -56,9 +78,9 @@ fn address(host: Option<&str>, port: u16) -> SocketAddr {
 }
 
 /// A connection, or why there is none, in Go's words, for which people search.
-fn connect(to: SocketAddr, deadline: Deadline) -> Result<TcpStream, String> {
+fn connect(to: SocketAddr, deadline: Deadline<'_>) -> Result<TcpStream, String> {
     let timeout = || format!("dial tcp {to}: i/o timeout");
-    let left = deadline.left().ok_or_else(timeout)?;
+    let left = deadline.left().ok_or_else(timeout)?.min(LONGEST_CONNECT);
     TcpStream::connect_timeout(&to, left).map_err(|error| match error.raw_os_error() {
         Some(code) => format!("dial tcp {to}: connect: {}", nix::Error::from_raw(code).desc().to_lowercase()),
         None => timeout(),

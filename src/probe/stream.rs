@@ -6,34 +6,47 @@ use std::net::{SocketAddr, TcpStream};
 use super::{Deadline, connect};
 
 /// A connection of which no call lasts beyond the deadline: neither one, nor many of a byte each.
-pub struct Stream {
+pub struct Stream<'u> {
     stream: TcpStream,
-    deadline: Deadline,
+    deadline: Deadline<'u>,
 }
 
-impl Stream {
+impl<'u> Stream<'u> {
     /// A connection to `to`.
-    pub fn connect(to: SocketAddr, deadline: Deadline) -> Result<Stream, String> {
+    pub fn connect(to: SocketAddr, deadline: Deadline<'u>) -> Result<Stream<'u>, String> {
         Ok(Stream { stream: connect(to, deadline)?, deadline })
     }
 }
 
-impl Read for Stream {
+impl Read for Stream<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.left().ok_or(ErrorKind::TimedOut)?;
-        self.stream.set_read_timeout(Some(left))?;
-        self.stream.read(into)
+        loop {
+            self.stream.set_read_timeout(Some(self.deadline.wait().ok_or(ErrorKind::TimedOut)?))?;
+            match self.stream.read(into) {
+                Err(error) if is_early(&error) => {}
+                done => return done,
+            }
+        }
     }
 }
 
-impl Write for Stream {
+impl Write for Stream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let left = self.deadline.left().ok_or(ErrorKind::TimedOut)?;
-        self.stream.set_write_timeout(Some(left))?;
-        self.stream.write(bytes)
+        loop {
+            self.stream.set_write_timeout(Some(self.deadline.wait().ok_or(ErrorKind::TimedOut)?))?;
+            match self.stream.write(bytes) {
+                Err(error) if is_early(&error) => {}
+                done => return done,
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
+}
+
+/// Whether a call ended with its wait, and the deadline tells whether that was all of it.
+fn is_early(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -174,3 +174,36 @@ fn who_says_nothing_is_a_failure_when_the_time_is_over() {
     let late = tcp(None, port, Deadline::after(Duration::ZERO));
     assert_eq!(late, (Outcome::Failure, format!("dial tcp 127.0.0.1:{port}: i/o timeout")));
 }
+
+/// Reference B.8: a hook is content with any status, and does not tell what it asked.
+#[test]
+fn a_hook_takes_any_answer_and_gives_up_what_is_of_no_use() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let wanted = HttpGet { host: None, port, path: "/?token=secret".to_owned(), headers: Vec::new() };
+    std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            let mut stream = listener.accept().unwrap().0;
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            stream.write_all(b"HTTP/1.1 500 Broken\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        assert_eq!(hook(&wanted, Deadline::after(LONG)), Ok(()));
+        let asked = server.join().unwrap();
+        assert!(
+            asked.starts_with("GET /?token=secret ") && asked.contains("User-Agent: kube-lifecycle/1.36")
+        );
+    });
+    // Somebody takes the connection and never answers.
+    let looks = std::cell::Cell::new(0);
+    let of_use = || {
+        looks.set(looks.get() + 1);
+        looks.get() < 4
+    };
+    let message = hook(&wanted, Deadline::while_it_is(&of_use)).unwrap_err();
+    assert!(message.contains("deadline exceeded"), "{message}");
+    drop(listener);
+    let message = hook(&wanted, Deadline::after(LONG)).unwrap_err();
+    assert!(message.ends_with("connection refused") && !message.contains("secret"), "{message}");
+}

@@ -17,7 +17,7 @@ mod source;
 mod volume;
 
 pub use document::{Document, DocumentName, Documents, Kind, Value};
-pub use lifecycle::TerminationMessage;
+pub use lifecycle::{Hook, HookKind, Hooks, TerminationMessage};
 pub use network::{DnsConfig, DnsPolicy, HostAlias, HostPort, Protocol};
 pub use pod::{Container, EnvVar, Pod, PullPolicy, Role, Uid, VolumeMount};
 pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DnsConfig, DnsPolicy, EnvFrom, HostAlias, HostPort, Probes, Qos, Resources, RestartPolicy, RestartRule,
-    TerminationMessage, ValueSource, Volume,
+    DnsConfig, DnsPolicy, EnvFrom, Hooks, HostAlias, HostPort, Probes, Qos, Resources, RestartPolicy,
+    RestartRule, TerminationMessage, ValueSource, Volume,
 };
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
@@ -180,6 +180,9 @@ pub struct Container {
     /// `startupProbe`, `livenessProbe`, `readinessProbe`.
     #[serde(default)]
     pub probes: Probes,
+    /// `lifecycle.postStart`, `lifecycle.preStop`.
+    #[serde(default)]
+    pub hooks: Hooks,
     /// `terminationMessagePath`, `terminationMessagePolicy`.
     #[serde(default)]
     pub last_words: TerminationMessage,

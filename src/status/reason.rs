@@ -46,6 +46,8 @@ pub enum Reason {
     ProbeWarning,
     SandboxChanged,
     FailedKillPod,
+    FailedPostStartHook,
+    FailedPreStopHook,
     FailedCreatePodSandBox,
     OutOfcpu,
     OutOfmemory,

@@ -50,6 +50,8 @@ const USAGE: &str = "usage: workload COMMAND
   status-to FILE stay         the same, then as trap-term
   cat FILE…                   print files
   write FILE TEXT             write TEXT to FILE, then as trap-term
+  until FILE                  say FILE.begun, wait for FILE
+  mute PORT                   take every TCP connection and never answer; SIGTERM ends it
   say CODE FILE TEXT          write TEXT to FILE, exit with CODE
   say-much FILE               try to put another file in FILE's place, grow it to 1 GiB and a word, exit with 3
   first-instruction FILE      append the clocks (boottime, monotonic, in ns) to FILE, then as trap-term";
@@ -104,6 +106,18 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
         ["write", file, text] => {
             term_signals().thread_block().unwrap();
             fs::write(file, text).unwrap();
+            trap_term(0);
+        }
+        ["until", file] => {
+            fs::write(format!("{file}.begun"), "").unwrap();
+            while !fs::exists(file).unwrap() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        ["mute", port] => {
+            term_signals().thread_block().unwrap();
+            let listener = TcpListener::bind(("0.0.0.0", port.parse().unwrap())).unwrap();
+            std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
             trap_term(0);
         }
         ["say", code, file, text] => {

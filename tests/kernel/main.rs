@@ -18,6 +18,7 @@ mod directory;
 mod doctor;
 mod get;
 mod harness_itself;
+mod hooks;
 mod host_ports;
 mod images_by_hand;
 mod isolation;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{end, learnt, now, pod};
 use crate::lifecycle::{Action, BackOff, Event, Facts, Learnt, Node, Outcome};
-use crate::spec::{Check, Pod, Probe, Probes, RestartPolicy, Uid};
+use crate::spec::{Check, Hook, Hooks, Pod, Probe, Probes, RestartPolicy, Uid};
 use crate::status::{Failure, Reason};
 
 const DAY: u64 = 24 * 3600;
@@ -94,6 +94,12 @@ impl World {
             })
         };
         pod.containers[0].probes = Probes { startup: probe(), liveness: probe(), readiness: probe() };
+        let mut hook = || match self.roll(4) {
+            0 => Some(Hook::Exec(Vec::new())),
+            1 => Some(Hook::Sleep(Duration::from_secs(self.roll(30)))),
+            _ => None,
+        };
+        pod.containers[0].hooks = Hooks { post_start: hook(), pre_stop: hook() };
         Arc::new(pod)
     }
 
@@ -183,6 +189,13 @@ impl World {
                 let failure = Failure::new(Reason::Unhealthy, "no luck");
                 let result = if bad && self.roll(4) == 0 { Err(failure) } else { Ok(answer) };
                 return self.tell(done, Event::Done { action, result });
+            }
+            Action::Hook { sandbox, attempt, .. } if self.up.get(&uid) == Some(sandbox) && luck_turned => {
+                assert_eq!(
+                    self.running.get(&uid),
+                    Some(attempt),
+                    "{uid} {sandbox} {attempt} has a hook and does not run"
+                );
             }
             _ => (),
         }

@@ -20,7 +20,8 @@ pub static ROWS: &[Row] = &[
     never("spec.os.name", other_than_linux, "this node runs Linux", "set it to linux, or remove spec.os"),
     // When it runs, and for how long.
     not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet.scheme", https, HTTPS, OTHER_PROBE),
-    not_yet("spec.containers[].lifecycle.preStop|postStart", given, "hooks of the container", REMOVE),
+    not_yet("spec.containers[].lifecycle.postStart|preStop.httpGet.scheme", https, "HTTPS in hooks", OTHER_HOOK),
+    never("spec.containers[].lifecycle.postStart|preStop.tcpSocket", there, "Kubernetes never built it", OTHER_HOOK),
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),
     never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE),
     not_yet("spec.nodeSelector|affinity", given, "labels of the node", "remove it: the pod runs where its file is"),
@@ -65,6 +66,7 @@ pub static ROWS: &[Row] = &[
 
 const HTTPS: &str = "HTTPS in probes";
 const OTHER_PROBE: &str = "use tcpSocket on the same port, or an exec probe";
+const OTHER_HOOK: &str = "use an exec hook";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";
 const GONE: &str = "Kubernetes itself has given up this kind of volume";

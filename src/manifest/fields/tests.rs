@@ -97,7 +97,13 @@ const USED: &[(&str, &[&str])] = &[
         "spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet",
         &["host", "httpHeaders", "path", "port", "scheme"],
     ),
-    ("spec.containers[].lifecycle", &["stopSignal"]),
+    ("spec.containers[].lifecycle", &["postStart", "preStop", "stopSignal"]),
+    ("spec.containers[].lifecycle.postStart|preStop", &["exec", "httpGet", "sleep"]),
+    (
+        "spec.containers[].lifecycle.postStart|preStop.httpGet",
+        &["host", "httpHeaders", "path", "port", "scheme"],
+    ),
+    ("spec.containers[].lifecycle.postStart|preStop.sleep", &["seconds"]),
     ("spec.containers[].ports[]", &["containerPort", "name", "protocol"]),
     ("spec.containers[].resources", &["limits", "requests"]),
     ("spec.containers[].restartPolicyRules[]", &["action", "exitCodes"]),
@@ -137,6 +143,9 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
             names::<core::HTTPGetAction>(),
         ),
         ("spec.containers[].lifecycle", names::<core::Lifecycle>()),
+        ("spec.containers[].lifecycle.postStart|preStop", names::<core::LifecycleHandler>()),
+        ("spec.containers[].lifecycle.postStart|preStop.httpGet", names::<core::HTTPGetAction>()),
+        ("spec.containers[].lifecycle.postStart|preStop.sleep", names::<core::SleepAction>()),
         ("spec.containers[].ports[]", names::<core::ContainerPort>()),
         ("spec.containers[].resources", names::<core::ResourceRequirements>()),
         ("spec.containers[].restartPolicyRules[]", names::<core::ContainerRestartRule>()),
@@ -182,6 +191,14 @@ fn each_row_finds_its_field() {
         (
             json!({"containers": [{"startupProbe": {"httpGet": {"scheme": "HTTPS"}}}]}),
             "spec.containers[0].startupProbe.httpGet.scheme",
+        ),
+        (
+            json!({"containers": [{"lifecycle": {"preStop": {"httpGet": {"scheme": "HTTPS"}}}}]}),
+            "spec.containers[0].lifecycle.preStop.httpGet.scheme",
+        ),
+        (
+            json!({"containers": [{"lifecycle": {"postStart": {"tcpSocket": {}}}}]}),
+            "spec.containers[0].lifecycle.postStart.tcpSocket",
         ),
         (
             json!({"containers": [{"securityContext": {"privileged": true}}]}),

@@ -1,8 +1,8 @@
-//! How a container is asked to stop, and where it says its last words.
+//! The hooks of a container, how it is asked to stop, and where it says its last words.
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{one_of, without_nul};
+use super::{one_of, probe, without_nul};
 use crate::manifest::problems::Problems;
 use crate::yaml::tree::Path;
 
@@ -20,9 +20,44 @@ const SIGNALS: &[&str] = &[
 /// Checks how `container` of `spec` ends.
 pub fn check(container: &core::Container, spec: &core::PodSpec, path: &Path, problems: &mut Problems<'_>) {
     last_words(container, path, problems);
-    let lifecycle = container.lifecycle.as_ref();
-    if let Some(signal) = lifecycle.and_then(|lifecycle| lifecycle.stop_signal.as_deref()) {
-        stop_signal(signal, spec, &path.key("lifecycle").key("stopSignal"), problems);
+    let Some(lifecycle) = &container.lifecycle else { return };
+    let path = path.key("lifecycle");
+    if let Some(signal) = &lifecycle.stop_signal {
+        stop_signal(signal, spec, &path.key("stopSignal"), problems);
+    }
+    for (field, given) in [("postStart", &lifecycle.post_start), ("preStop", &lifecycle.pre_stop)] {
+        if let Some(given) = given {
+            hook(given, container, spec, &path.key(field), problems);
+        }
+    }
+}
+
+fn hook(
+    hook: &core::LifecycleHandler,
+    container: &core::Container,
+    spec: &core::PodSpec,
+    path: &Path,
+    problems: &mut Problems<'_>,
+) {
+    let handlers =
+        [hook.exec.is_some(), hook.http_get.is_some(), hook.sleep.is_some(), hook.tcp_socket.is_some()];
+    match handlers.iter().filter(|there| **there).count() {
+        1 => {}
+        0 => problems.error(path, "does nothing", "add one of exec, httpGet, sleep"),
+        _ => problems.error(path, "must not do more than one thing", "keep one of exec, httpGet, sleep"),
+    }
+    if let Some(exec) = &hook.exec {
+        probe::command(exec, &path.key("exec").key("command"), problems);
+    }
+    if let Some(get) = &hook.http_get {
+        probe::http_get(get, container, &path.key("httpGet"), problems);
+    }
+    if let Some(sleep) = &hook.sleep {
+        let grace = spec.termination_grace_period_seconds.unwrap_or_default();
+        if !(0..=grace).contains(&sleep.seconds) {
+            let message = format!("must be between 0 and terminationGracePeriodSeconds, which is {grace}");
+            problems.error(&path.key("sleep").key("seconds"), message, "");
+        }
     }
 }
 

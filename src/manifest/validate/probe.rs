@@ -44,14 +44,7 @@ fn check(
         ),
     }
     if let Some(exec) = &probe.exec {
-        let path = path.key("exec").key("command");
-        let command = exec.command.as_deref().unwrap_or_default();
-        if command.is_empty() {
-            problems.error(&path, "must not be empty", "name a program of the container");
-        }
-        for (index, word) in command.iter().enumerate() {
-            without_nul(&path.index(index), word, problems);
-        }
+        command(exec, &path.key("exec").key("command"), problems);
     }
     if let Some(get) = &probe.http_get {
         http_get(get, container, &path.key("httpGet"), problems);
@@ -79,6 +72,17 @@ fn grpc(grpc: &core::GRPCAction, path: &Path, problems: &mut Problems<'_>) {
 
 /// Longest name of a service. Kubernetes has no limit.
 const LONGEST_SERVICE: usize = 8 * 1024;
+
+/// Checks the command of a probe or a hook.
+pub fn command(exec: &core::ExecAction, path: &Path, problems: &mut Problems<'_>) {
+    let command = exec.command.as_deref().unwrap_or_default();
+    if command.is_empty() {
+        problems.error(path, "must not be empty", "name a program of the container");
+    }
+    for (index, word) in command.iter().enumerate() {
+        without_nul(&path.index(index), word, problems);
+    }
+}
 
 fn numbers(probe: &core::Probe, kind: ProbeKind, path: &Path, problems: &mut Problems<'_>) {
     for (field, value) in [
@@ -109,7 +113,8 @@ fn numbers(probe: &core::Probe, kind: ProbeKind, path: &Path, problems: &mut Pro
     }
 }
 
-fn http_get(
+/// Checks the request of a probe or a hook.
+pub fn http_get(
     get: &core::HTTPGetAction,
     container: &core::Container,
     path: &Path,
@@ -136,7 +141,7 @@ fn host(host: Option<&str>, path: &Path, problems: &mut Problems<'_>) {
     let host = host.unwrap_or_default();
     if !host.is_empty() && host != "localhost" && host.parse::<IpAddr>().is_err() {
         let fix = "write an address, or remove it to ask the pod; a name goes into an httpHeader called Host";
-        problems.error(path, "not supported yet: names of hosts in probes", fix);
+        problems.error(path, "not supported yet: names of hosts in probes and hooks", fix);
     }
 }
 

@@ -81,7 +81,7 @@ const PRIORITY: u8 = 0x20;
 const SETTINGS: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
 
 /// Sends a request with `headers` and `body`, which fits into a frame, and takes the answer.
-pub fn call(mut stream: Stream, headers: &[(&str, &str)], body: &[u8]) -> Result<Call, Wrong> {
+pub fn call(mut stream: Stream<'_>, headers: &[(&str, &str)], body: &[u8]) -> Result<Call, Wrong> {
     let mut block = Vec::new();
     for (name, value) in headers {
         hpack::write(name, value, &mut block);
@@ -131,7 +131,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 impl Frame {
-    fn read(stream: &mut Stream) -> Result<Frame, Wrong> {
+    fn read(stream: &mut Stream<'_>) -> Result<Frame, Wrong> {
         let mut head = [0; HEAD];
         stream.read_exact(&mut head)?;
         let [a, b, c, kind, flags, number @ ..] = head;

@@ -50,7 +50,7 @@ const UNIMPLEMENTED: usize = 12;
 
 /// Whether `service` of the server at `port` says that it serves; the server as a whole where the name is empty. `timeout` is
 /// what the deadline was made of, to show.
-pub fn check(port: u16, service: &str, timeout: Duration, deadline: Deadline) -> Answer {
+pub fn check(port: u16, service: &str, timeout: Duration, deadline: Deadline<'_>) -> Answer {
     let to = address(None, port);
     let stream = match Stream::connect(to, deadline) {
         Ok(stream) => stream,
@@ -86,7 +86,7 @@ fn late(timeout: Duration) -> String {
 }
 
 /// At most eight digits, by the protocol.
-fn milliseconds(deadline: Deadline) -> String {
+fn milliseconds(deadline: Deadline<'_>) -> String {
     let left = deadline.left().unwrap_or_default().as_millis().clamp(1, 99_999_999);
     format!("{left}m")
 }
