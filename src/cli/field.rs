@@ -35,3 +35,19 @@ pub fn pairs<'v>(value: &'v Value, pointer: &str) -> Vec<(&'v str, String)> {
 pub fn named<'v>(items: &'v [Value], name: &str) -> Option<&'v Value> {
     items.iter().find(|item| text(item, "/name") == name)
 }
+
+/// The containers of the core/v1 Pod `object`: init containers first.
+pub fn containers(object: &Value) -> impl Iterator<Item = &Value> + Clone {
+    ["/spec/initContainers", "/spec/containers"].into_iter().flat_map(|pointer| list(object, pointer))
+}
+
+/// What is the case with them, in the same order.
+pub fn statuses(object: &Value) -> impl Iterator<Item = &Value> + Clone {
+    let pointers = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    pointers.into_iter().flat_map(|pointer| list(object, pointer))
+}
+
+/// The one of a pod's containers or statuses that has `name`.
+pub fn called<'v>(mut items: impl Iterator<Item = &'v Value>, name: &str) -> Option<&'v Value> {
+    items.find(|item| text(item, "/name") == name)
+}

@@ -5,16 +5,23 @@
 
 use serde_json::{Value, json};
 
-use super::field::{holds, list, named, number, text};
+use super::field::{containers, holds, named, number, text};
 use crate::api::seconds;
 use crate::protocol::{Exited, RunState, State};
 
 /// Corrects the core/v1 Pod `object` by what its pod process says; `None` is a pod process that is gone.
 pub fn correct(object: &mut Value, state: Option<&State>) {
-    let wanted: Vec<Value> = list(object, "/spec/containers").to_vec();
-    let statuses = object.pointer_mut("/status/containerStatuses").and_then(Value::as_array_mut);
+    let wanted: Vec<Value> = containers(object).cloned().collect();
     let mut ready = true;
-    for status in statuses.into_iter().flatten() {
+    let Some(all) = object.get_mut("status").and_then(Value::as_object_mut) else { return };
+    let lists = all
+        .iter_mut()
+        .filter(|(key, _)| matches!(key.as_str(), "initContainerStatuses" | "containerStatuses"));
+    for status in lists.filter_map(|(_, list)| list.as_array_mut()).flatten() {
+        // One that came to its good end before the others began did not end with them.
+        if status.pointer("/state/terminated").is_some() && holds(status, "/ready") {
+            continue;
+        }
         match state {
             None => lose(status),
             Some(state) => {

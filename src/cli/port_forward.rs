@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CloneFlags, setns};
 
 use super::exec::connect;
-use super::field::{list, number, text};
+use super::field::{containers, list, number, text};
 use super::read::{self, Found};
 use super::{args, print, say};
 use crate::host::Runtime;
@@ -147,8 +147,7 @@ fn parse_address(text: &str) -> Result<Vec<IpAddr>> {
 
 /// The number of the port that a container of the pod calls `name`.
 fn named(name: &str, found: &Found) -> Result<u16> {
-    let containers = list(&found.pod.object, "/spec/containers").iter();
-    let mut ports = containers.flat_map(|container| list(container, "/ports"));
+    let mut ports = containers(&found.pod.object).flat_map(|container| list(container, "/ports"));
     let Some(port) = ports.find(|port| text(port, "/name") == name) else {
         bail!("pod {} has no port {name:?}: give its number", found.name());
     };

@@ -217,3 +217,130 @@ fn what_an_init_container_wrote_is_a_variable_of_the_next() {
     world.once("web", "has succeeded", |pod| pod.phase() == "Succeeded");
     assert!(world.log("web").contains("env.CONFIG_1: value1"), "{}", world.log("web"));
 }
+
+/// 4.03, and the word of kubectl for it.
+#[test]
+fn an_init_container_that_fails_is_tried_again_and_holds_up_the_others() {
+    let mut world = World::without_agent();
+    world.kubelet_config = Some("crashLoopBackOff: {maxContainerRestartPeriod: 1s}\n".to_owned());
+    world.start_agent();
+    let inits = json!([container("one", &["exit", "1"]), writes("two", "0")]);
+    world.write("web.yaml", &pod_of(&world, "Always", inits, json!([writes("main", "run")])));
+    let seen = world.once("web", "has tried it four times", |pod| {
+        pod.container("one")["restartCount"].as_u64() >= Some(3)
+    });
+    assert_eq!((seen.phase().as_str(), seen.is("Initialized")), ("Pending", false));
+    for name in ["two", "main"] {
+        assert_eq!(seen.container(name)["state"]["waiting"]["reason"], "PodInitializing", "{name}");
+    }
+    eventually(SOON, "get pods says what it waits for", || {
+        (word(&world) == "Init:CrashLoopBackOff").then_some(())
+    });
+    assert_eq!(diary(&world), [""; 0]);
+}
+
+/// 1.11, 1.12: what is left of an init container goes, and a sidecar ends, while no agent is there. The one is not run
+/// again, the other is, and the regular container is left alone.
+#[test]
+fn only_the_sidecar_that_is_gone_is_started_again_by_the_next_agent() {
+    let mut world = World::new();
+    let inits = json!([writes("one", "0"), sidecar("s1")]);
+    world.write("web.yaml", &pod_of(&world, "Always", inits, json!([writes("main", "run")])));
+    let seen = world.running("web");
+    eventually(SOON, "all have written", || (diary(&world).len() == 3).then_some(()));
+    world.kill_agent();
+    kill(&world, &seen, "s1-0");
+    let logs = format!("{}_{}/one", seen.full_name().replace('/', "_"), seen.uid());
+    fs::remove_dir_all(world.logs().join(logs)).unwrap();
+    world.start_agent();
+    let now = world.once("web", "has its sidecar again", |pod| {
+        pod.container("s1")["restartCount"] == 1 && pod.is("Ready")
+    });
+    assert_ne!(now.container("s1")["containerID"], seen.container("s1")["containerID"]);
+    assert_eq!((now.main(), now.container("one")), (seen.main(), seen.container("one")));
+    eventually(SOON, "it has written again", || (diary(&world).len() == 4).then_some(()));
+    assert_eq!(diary(&world).iter().filter(|line| *line == "one").count(), 1);
+}
+
+/// 5.08, 5.22: a startup probe holds the next back, and its answer outlives the agent.
+#[test]
+fn a_sidecar_that_has_started_has_for_the_next_agent_too() {
+    let mut world = World::new();
+    let mut gate = sidecar("s1");
+    let command = json!({"command": ["/workload", "there", "/shared/go"]});
+    gate["startupProbe"] = json!({"exec": command, "periodSeconds": 1, "failureThreshold": 300});
+    world.write("web.yaml", &pod_of(&world, "Always", json!([gate]), json!([writes("main", "run")])));
+    let waits =
+        |pod: &Seen| pod.container("s1")["state"]["running"].is_object() && pod.reason() == "PodInitializing";
+    world.once("web", "runs its sidecar alone", waits);
+    stays_true_for(A_WHILE, "main waits", || world.pod("web").is_some_and(|pod| waits(&pod)));
+    fs::write(world.shared().join("go"), "").unwrap();
+    let seen = world.running("web");
+    world.kill_agent();
+    fs::remove_file(world.shared().join("go")).unwrap();
+    world.start_agent();
+    kill(&world, &seen, "main-0");
+    let now = world.once("web", "main has restarted", |pod| pod.restarts() == 1 && pod.is("Ready"));
+    let sidecar = now.container("s1");
+    assert_eq!((&sidecar["started"], &sidecar["restartCount"]), (&json!(true), &json!(0)));
+}
+
+/// 5.16, 5.17
+#[test]
+fn a_pod_that_goes_while_its_init_containers_run_does_not_hang() {
+    let world = World::new();
+    let inits = json!([sidecar("s1"), writes("two", "run"), sidecar("s2")]);
+    world.write("web.yaml", &pod_of(&world, "Always", inits, json!([writes("main", "run")])));
+    eventually(SOON, "two have written", || (diary(&world).len() == 2).then_some(()));
+    world.remove("web.yaml");
+    world.gone("web");
+    assert_eq!(diary(&world)[2..], ["two-ends", "s1-ends"]);
+}
+
+/// The command line finds init containers and sidecars like any other, and means none of them where none is named.
+#[test]
+fn the_command_line_finds_containers_of_every_kind() {
+    let world = World::new();
+    let mut beside = sidecar("s1");
+    beside["ports"] = json!([{"name": "beside", "containerPort": 7}]);
+    let inits = json!([container("one", &["echo", "of one"]), beside]);
+    let main = container("main", &["write-lines", "1", "10"]);
+    world.write("web.yaml", &pod_of(&world, "Always", inits, json!([main])));
+    world.running("web");
+    let name = world.pod_name("web");
+    assert_eq!(world.says(&["logs", &name, "-c", "one"]), "of one\n");
+    let output = world.cli(&["exec", &name, "-c", "s1", "--", "/workload", "echo", "alive"]);
+    assert_eq!(output.stdout, b"alive\n", "{output:?}");
+    let told = String::from_utf8(world.exec("web", &["echo", "alive"]).stderr).unwrap();
+    assert!(told.contains("Defaulted container \"main\" out of: main, one (init), s1 (init)"), "{told}");
+    let told = String::from_utf8(world.cli(&["logs", &name, "-c", "none"]).stderr).unwrap();
+    assert!(told.contains("choose one of: main, one (init), s1 (init)"), "{told}");
+    assert!(world.says(&["logs", &name, "--all-containers"]).starts_with("of one\n"));
+    assert!(world.says(&["top", "pods", "--containers"]).contains(" s1 "));
+    assert!(world.says(&["describe", "pod", &name]).contains("Init Containers:"));
+}
+
+/// Nobody keeps the status up to date while no agent is there: what ended well before is not what ended now.
+#[test]
+fn without_an_agent_a_finished_init_container_stays_finished() {
+    let mut world = World::new();
+    let inits = json!([writes("one", "0"), sidecar("s1")]);
+    world.write("web.yaml", &pod_of(&world, "Always", inits, json!([writes("main", "run")])));
+    let seen = world.running("web");
+    world.kill_agent();
+    assert!(world.pod("web").is_some_and(|pod| pod.is("Ready") && pod.is("Initialized")));
+    kill(&world, &seen, "s1-0");
+    let now = world.once("web", "shows its sidecar's end", |pod| {
+        pod.container("s1")["state"]["terminated"]["exitCode"] == 137
+    });
+    assert!(!now.is("Ready"));
+    assert_eq!(now.container("one"), seen.container("one"));
+    let process = world.place().pod_process(&seen.uid()).unwrap();
+    signal(process, Signal::SIGKILL);
+    let lost = world.once("web", "shows that all is lost", |pod| {
+        pod.main()["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    });
+    assert_eq!(lost.container("one"), seen.container("one"));
+    world.start_agent();
+    world.once("web", "runs again", |pod| pod.restarts() == 1 && pod.is("Ready"));
+}

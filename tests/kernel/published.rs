@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::harness::pod::{pod, with, with_main};
+use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{SOON, Seen, World, eventually};
 
 /// What the document says of one file: kinds by field.
@@ -154,10 +154,10 @@ fn published_files_are_what_their_document_says() {
     let mut rich = with_main(pod("rich", &["trap-term"]), rich);
     rich["metadata"]["labels"] = json!({"app": "web"});
     let volumes = json!([{"name": "tmp", "emptyDir": {}}]);
-    world.write(
-        "rich.yaml",
-        &with(rich, json!({"volumes": volumes, "hostNetwork": true, "os": {"name": "linux"}})),
-    );
+    let inits = json!([container("first", &["exit", "0"])]);
+    let os = json!({"name": "linux"});
+    let fields = json!({"volumes": volumes, "hostNetwork": true, "os": os, "initContainers": inits});
+    world.write("rich.yaml", &with(rich, fields));
     world.running("rich");
     let late = with(pod("late", &["trap-term"]), json!({"hostNetwork": true}));
     world.write("late.yaml", &with_main(late, json!({"ports": ports})));

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::grammar::Asked;
-use crate::cli::field::{list, text};
+use crate::cli::field::{self, list, text};
 use crate::cli::read::{self, Found};
 use crate::config;
 use crate::host::Runtime;
@@ -55,9 +55,8 @@ fn containers(pods: &[Found], pod: Option<&str>) -> BTreeSet<String> {
     let pod = pod.map(|pod| pod.split_once('/').map_or(pod, |(_, name)| name));
     let meant = pods.iter().filter(|found| pod.is_none_or(|pod| found.is_called(pod)));
     let named = |found: &Found| {
-        let object = &found.pod.object;
-        let all = [list(object, "/spec/containers"), list(object, "/spec/initContainers")].concat();
-        all.iter().map(|container| text(container, "/name").to_string()).collect::<Vec<_>>()
+        let all = field::containers(&found.pod.object);
+        all.map(|container| text(container, "/name").to_string()).collect::<Vec<_>>()
     };
     meant.flat_map(named).collect()
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::page::Page;
-use crate::cli::field::{holds, list, named, pairs, text};
+use crate::cli::field::{called, containers, holds, list, pairs, text};
 use crate::manifest::Quantity;
 
 /// `envFrom`.
@@ -91,7 +91,7 @@ fn of_resources(object: &Value, wanted: &Value, reference: &Value) -> String {
     let what = text(reference, "/resource");
     let container = match text(reference, "/containerName") {
         "" => wanted,
-        name => named(list(object, "/spec/containers"), name).unwrap_or(wanted),
+        name => called(containers(object), name).unwrap_or(wanted),
     };
     let Some((kind, resource)) = what.split_once('.') else { return String::new() };
     let amounts = pairs(container, &format!("/resources/{kind}"));

@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::files::Directory;
 use super::gone;
-use crate::cli::field::{list, named, text};
+use crate::cli::field::{called, statuses, text};
 use crate::cli::read::{self, Found, Selection};
 use crate::cli::select::Labels;
 use crate::cli::{args, choose, say};
@@ -80,7 +80,7 @@ impl Wanted {
     /// The run that is asked for: the latest, or the one before it.
     pub fn run(&self, previous: bool) -> Result<Run> {
         let directory = self.directory()?;
-        let status = named(list(&self.found.pod.object, "/status/containerStatuses"), &self.container);
+        let status = called(statuses(&self.found.pod.object), &self.container);
         let waiting = status.map(|status| text(status, "/state/waiting/reason")).unwrap_or_default();
         let mut attempts: Vec<u32> = match &directory {
             Some(directory) => directory.logs()?.iter().map(|log| log.attempt).collect(),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{Top, TopNode, TopPods};
-use super::field::{list, named, number, text};
+use super::field::{called, containers, number, statuses, text};
 use super::read::{self, Found, Selection};
 use super::select::Labels;
 use super::{node, print, say};
@@ -119,10 +119,9 @@ fn measure(found: &[Found], hierarchy: &Hierarchy) -> Result<Vec<Row>> {
     for found in found {
         let Some(group) = groups.get(&found.uid) else { continue };
         let object = &found.pod.object;
-        let statuses = list(object, "/status/containerStatuses");
-        for container in list(object, "/spec/containers") {
+        for container in containers(object) {
             let name = text(container, "/name");
-            let Some(status) = named(statuses, name) else { continue };
+            let Some(status) = called(statuses(object), name) else { continue };
             let attempt = u32::try_from(number(status, "/restartCount")).unwrap_or(0);
             let path = cgroup::container_path(group, name, attempt);
             let used = hierarchy.usage(&path);
