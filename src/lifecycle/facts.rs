@@ -37,6 +37,9 @@ pub struct Facts {
     /// Why it came to its end by itself, and when.
     #[serde(default)]
     pub over: Option<(Over, Stamp)>,
+    /// That came about: nothing of it runs or is being started, and its phase is final.
+    #[serde(default)]
+    pub ended: bool,
     /// All containers are being killed, to begin anew.
     #[serde(default)]
     pub restarting_all: bool,
@@ -117,6 +120,7 @@ impl Facts {
             start: None,
             began: None,
             over: None,
+            ended: false,
             restarting_all: false,
             sandbox: Sandbox::new(0),
             containers,

@@ -47,6 +47,8 @@ impl Facts {
             let over = if late { Some(Over::Deadline) } else { self.is_done().then_some(Over::Done) };
             self.over = over.map(|over| (over, now.stamp()));
         }
+        // A start that is under way may still bring a run, which is stopped then.
+        self.ended |= self.over.is_some() && !starting && !self.containers.iter().any(Container::is_running);
     }
 
     /// Until when it must be done.

@@ -34,8 +34,8 @@ pub fn container_id(pod: &Pod, container: &str, attempt: u32) -> String {
 pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodStatus {
     let phase = phase(facts);
     let host_ip = host_ip.map(str::to_owned);
-    let late =
-        matches!(facts.over, Some((Over::Deadline, _))).then(|| (Reason::DeadlineExceeded, LATE.to_owned()));
+    let late = matches!(facts.over, Some((Over::Deadline, _))) && phase == Phase::Failed;
+    let late = late.then(|| (Reason::DeadlineExceeded, LATE.to_owned()));
     let rejected = facts.sandbox.failure.as_ref().filter(|_| facts.waits_for_port());
     let why = late.or(rejected.map(|failure| (failure.reason, failure.message.clone()))).unzip();
     let containers = |inits: bool| {
@@ -89,20 +89,22 @@ pub fn next(facts: &Facts) -> Option<(Time, String)> {
 }
 
 fn phase(facts: &Facts) -> Phase {
-    if matches!(facts.over, Some((Over::Deadline, _))) || facts.has_failed_init() {
-        return Phase::Failed;
-    }
     let regular = || facts.containers.iter().filter(|known| facts.role(known) == Role::Regular);
     let waits = |known: &Container| matches!(known.state, State::Waiting { .. });
-    let serves = |known: &Container| known.is_running() && facts.role(known) == Role::Sidecar;
-    if !facts.is_initialized() || regular().any(waits) {
+    let failed = |known: &Container| matches!(&known.state, State::Terminated { exit, .. } if exit.code != 0);
+    let runs = facts.containers.iter().any(Container::is_running);
+    let over = facts.over.map(|(over, _)| over);
+    if facts.ended && (over == Some(Over::Deadline) || facts.has_failed_init()) {
+        Phase::Failed
+    } else if !facts.is_initialized() || regular().any(waits) {
         Phase::Pending
-    } else if regular().any(|known| known.is_running() || (facts.over.is_none() && facts.will_run(known)))
-        || facts.containers.iter().any(serves)
+    } else if runs
+        || over.is_some() && !facts.ended
+        || over.is_none() && regular().any(|it| facts.will_run(it))
     {
+        // Also where it is over but for what is still being stopped (`mergePodStatus`).
         Phase::Running
-    } else if regular().any(|known| matches!(&known.state, State::Terminated { exit, .. } if exit.code != 0))
-    {
+    } else if regular().any(failed) {
         Phase::Failed
     } else {
         Phase::Succeeded

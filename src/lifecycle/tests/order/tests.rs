@@ -437,11 +437,36 @@ fn acceptance_3_18_a_pod_that_takes_too_long_fails() {
         "0s: start pod, pull, start s1#0, pull, start c#0, [wake at 60s]
          10s: pull, start c#1, [wake at 60s]
          60s: stop c#1 until 90s, [wake at 90s]
-         60s: Failed (DeadlineExceeded): s1 running ready restarts 0; c running after Error 1 ready restarts 1, [wake at 90s]
+         60s: Running: s1 running ready restarts 0; c running after Error 1 ready restarts 1, [wake at 90s]
          61s: stop s1#0 until 90s, [wake at 100s]
          62s:
          63s: Failed (DeadlineExceeded): s1 terminated Error 143 restarts 0; c terminated Error 143 after Error 1 restarts 1
          600s:
          601s: remove pod",
+    );
+}
+
+#[test]
+fn a_pod_is_not_called_over_while_a_start_of_it_is_under_way() {
+    let mut pod = of(NEVER, &["c"]);
+    pod.active_deadline = Some(Duration::from_secs(60));
+    let (at, Happens(begun)) = set(pod) else { unreachable!() };
+    check(
+        vec![
+            (at, Hangs(begun, &["start c#0"])),
+            tick(60),
+            (60, Shown),
+            (61, Ends("start c#0", Ok(()))),
+            (61, Shown),
+            exited(62, "c", 0, 0),
+            (62, Shown),
+        ],
+        "0s: start pod, pull, start c#0, [wake at 60s]
+         60s:
+         60s: Pending: c waiting ContainerCreating restarts 0
+         61s: stop c#0 until 90s, [wake at 100s]
+         61s: Running: c running ready restarts 0, [wake at 100s]
+         62s:
+         62s: Failed (DeadlineExceeded): c terminated Completed 0 restarts 0",
     );
 }
