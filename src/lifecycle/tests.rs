@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod claims;
+mod every_kind;
 mod hooks;
 mod order;
 mod probes;
