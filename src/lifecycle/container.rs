@@ -216,6 +216,16 @@ impl Container {
         self.hooked = Hooked::default();
     }
 
+    /// The log of run `attempt` is there. Where nobody heard of that one, both its agent and its pod process died while it was
+    /// being started: its number is spent.
+    pub fn ran_unseen(&mut self, attempt: u32, now: Now) {
+        if self.attempt < attempt && !self.is_running() {
+            self.prepare_next(attempt);
+            self.state = State::Running { started: now.wall, stopping: false };
+            self.lost(now);
+        }
+    }
+
     /// Its sandbox is gone: if it ran, it ended unseen.
     pub fn lost(&mut self, now: Now) {
         if let State::Running { started, .. } = self.state {

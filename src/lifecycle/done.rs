@@ -51,9 +51,10 @@ impl Node {
                 facts.sandbox.failure = None;
                 facts.sandbox.ip = ip;
                 for known in &mut facts.containers {
-                    let fresh = matches!(known.state, State::Waiting { .. });
-                    if let (true, Some(attempt)) = (fresh, attempts.get(&known.name)) {
-                        known.attempt = known.attempt.max(*attempt);
+                    let Some(attempt) = attempts.get(&known.name) else { continue };
+                    match known.state {
+                        State::Waiting { .. } => known.attempt = known.attempt.max(*attempt),
+                        _ => known.ran_unseen(attempt.saturating_sub(1), now),
                     }
                 }
             }),

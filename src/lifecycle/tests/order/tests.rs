@@ -1,4 +1,8 @@
+use std::collections::{BTreeMap, VecDeque};
+
 use super::*;
+use crate::lifecycle::tests::{learnt, now, show};
+use crate::lifecycle::{Action, BackOff, Found, Learnt, Node};
 
 #[test]
 fn acceptance_4_01_and_4_05_init_containers_run_one_after_the_other_and_the_others_last() {
@@ -469,4 +473,36 @@ fn a_pod_is_not_called_over_while_a_start_of_it_is_under_way() {
          62s:
          62s: Failed (DeadlineExceeded): c terminated Completed 0 restarts 0",
     );
+}
+
+/// Both agent and pod process died while run 1 was being started: only its log tells of it.
+#[test]
+fn the_number_of_a_run_that_nobody_heard_of_is_spent() {
+    let play = |node: &mut Node, at: u64, event: Event| {
+        let (mut queue, mut begun) = (VecDeque::from([event]), Vec::new());
+        while let Some(event) = queue.pop_front() {
+            for action in node.step(now(at), event).actions {
+                begun.push(show(&action));
+                let result = match &action {
+                    Action::StartContainer { attempt: 1, .. } => continue,
+                    Action::StartPod { sandbox: 1, .. } => {
+                        Learnt::Pod { ip: None, attempts: BTreeMap::from([("c".to_owned(), 2)]) }
+                    }
+                    _ => learnt(&action, at),
+                };
+                queue.push_back(Event::Done { action, result: Ok(result) });
+            }
+        }
+        begun
+    };
+    let mut node = Node::new(BackOff::default(), 0);
+    play(&mut node, 0, Event::ManifestSet(Arc::new(of(ALWAYS, &["c"]))));
+    let (at, Happens(exit)) = exited(1, "c", 0, 1) else { unreachable!() };
+    assert_eq!(play(&mut node, at, exit), ["pull", "start c#1"]);
+    let facts = node.all().next().cloned().unwrap();
+    let (running, ended) = (Vec::new(), Vec::new());
+    let found = Found { facts, alive: None, running, ended, wanted: true, jitter: 0 };
+    let mut next = Node::new(BackOff::default(), 0);
+    let begun = play(&mut next, 2, Event::Found(Box::new(found)));
+    assert_eq!(begun, ["clean pod", "start pod '", "pull '", "start 'c#2"]);
 }
