@@ -7,7 +7,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::container::Container;
 use super::facts::Facts;
 use super::{Node, Now};
 use crate::api::Amounts;
@@ -38,16 +37,11 @@ impl Facts {
     /// those that it inherits. What ends has them until it is gone.
     pub(super) fn claims(&self) -> &[HostPort] {
         match self.start {
-            Some(_) if self.wanted && self.is_over() => &[],
+            Some(_) if self.wanted && self.ended => &[],
             // What never got them may be ended too.
             Some(_) if !self.waits_for_port() => &self.pod.host_ports,
             _ => &self.claimed.inherits,
         }
-    }
-
-    /// Whether nothing of it runs, and nothing will.
-    fn is_over(&self) -> bool {
-        !self.wants_any() && !self.containers.iter().any(Container::is_running)
     }
 
     /// Whether it has not begun and wants to, with ports of the node.
@@ -127,7 +121,7 @@ impl Node {
         let Some(allocatable) = self.allocatable else { return Vec::new() };
         let mut used = Amounts::default();
         let mut told = Vec::new();
-        for facts in self.in_order().into_iter().filter(|facts| facts.wanted && !facts.is_over()) {
+        for facts in self.in_order().into_iter().filter(|facts| facts.wanted && !facts.ended) {
             let asked = requests(&facts.pod);
             for (reason, resource, asked, used, capacity) in [
                 (Reason::OutOfcpu, "cpu", asked.cpu_milli, used.cpu_milli, allocatable.cpu_milli),

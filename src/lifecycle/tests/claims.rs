@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ALWAYS, Happens, Shown, Told, check, end, gone, learnt, now, pod};
+use super::{ALWAYS, Ends, Hangs, Happens, Shown, Told, check, end, gone, learnt, now, pod};
 use crate::api::Amounts;
 use crate::lifecycle::{Action, BackOff, Event, Facts, Found, Node, status};
 use crate::spec::{Bytes, HostPort, Millicores, Pod, Protocol, Resources, RestartPolicy, Uid};
@@ -92,6 +92,27 @@ fn an_edit_that_wants_another_pods_port_comes_before_nobody() {
          3s: remove pod a
          4s: stop c#0 until 34s, [wake at 44s]
          5s: remove pod, start pod z, pull z, start z c#0",
+    );
+}
+
+/// Its process may come up yet, and would find another on its port.
+#[test]
+fn a_pod_that_is_over_has_its_ports_while_a_start_of_it_is_under_way() {
+    let mut late = Pod::clone(&on_80("web", "web", 0));
+    late.active_deadline = Some(Duration::from_secs(60));
+    check(
+        vec![
+            (0, Hangs(Event::ManifestSet(Arc::new(late)), &["start c#0"])),
+            (1, set("b", "b", 0)),
+            (60, Happens(Event::Tick)),
+            (61, Ends("start c#0", Ok(()))),
+            (62, exit_of("web", 62)),
+        ],
+        "0s: start pod, pull, start c#0, [wake at 60s]
+         1s: [wake at 60s]
+         60s:
+         61s: stop c#0 until 90s, [wake at 100s]
+         62s: start pod b, pull b, start b c#0",
     );
 }
 
