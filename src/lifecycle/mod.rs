@@ -224,7 +224,7 @@ impl Node {
     /// Whether another incarnation of the same namespace/name is still there, and was there first.
     fn name_is_taken(&self, facts: &Facts) -> bool {
         let mut same = self.pods.values().filter(|other| claims::same_name(&other.pod, &facts.pod));
-        same.any(|other| !other.wanted || other.start.is_some())
+        same.any(|other| other.start.is_some())
     }
 
     fn end_the_least_important(&mut self, now: Now) {

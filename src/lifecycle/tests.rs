@@ -5,6 +5,7 @@ mod claims;
 mod every_kind;
 mod hooks;
 mod order;
+mod past;
 mod probes;
 mod storm;
 
@@ -13,6 +14,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::container::State;
+use super::facts::SandboxState;
 use super::{Action, BackOff, Event, Facts, Found, Learnt, Node, Now, Outcome, RunEnd, Running, status};
 use crate::spec::{Container, Pod, RestartPolicy, Uid};
 use crate::status::{ContainerState, Exit, Failure, Reason, Wall};
@@ -27,10 +30,16 @@ enum Told {
     Hangs(Event, &'static [&'static str]),
     /// An action that hung ends now.
     Ends(&'static str, Result<(), Reason>),
+    /// An action that hung ends now, and that is learnt by it.
+    Teaches(&'static str, Learnt),
+    /// The agent dies, whatever it does, and the next one finds what it wrote down, and what runs: all but for this.
+    Dies(fn(&mut Found)),
     /// The status of the pod, to be shown.
     Shown,
+    /// What happened to the pod, as `describe` tells it.
+    Events,
 }
-use Told::{Ends, Fails, Hangs, Happens, Shown};
+use Told::{Dies, Ends, Events, Fails, Hangs, Happens, Shown, Teaches};
 
 /// The only place that knows the API: feeds `told` to a fresh node and compares the story.
 #[track_caller]
@@ -46,22 +55,38 @@ fn check_with(back_off: BackOff, told: Vec<(u64, Told)>, expected: &str) {
     for (at, told) in told {
         let now = now(at);
         let mut line: Vec<String> = Vec::new();
-        let (event, fails, hangs): (Option<Event>, &[(&str, Reason)], &[&str]) = match told {
-            Happens(event) => (Some(event), &[], &[]),
-            Fails(event, fails) => (Some(event), fails, &[]),
-            Hangs(event, hangs) => (Some(event), &[], hangs),
+        let (events, fails, hangs): (Vec<Event>, &[(&str, Reason)], &[&str]) = match told {
+            Happens(event) => (vec![event], &[], &[]),
+            Fails(event, fails) => (vec![event], fails, &[]),
+            Hangs(event, hangs) => (vec![event], &[], hangs),
             Ends(name, result) => {
                 let action = hanging.remove(name).unwrap_or_else(|| panic!("{name} does not hang"));
                 let result =
                     result.map(|()| learnt(&action, at)).map_err(|reason| Failure::new(reason, "no luck"));
-                (Some(Event::Done { action, result }), &[], &[])
+                (vec![Event::Done { action, result }], &[], &[])
+            }
+            Teaches(name, learnt) => {
+                let action = hanging.remove(name).unwrap_or_else(|| panic!("{name} does not hang"));
+                (vec![Event::Done { action, result: Ok(learnt) }], &[], &[])
+            }
+            Dies(change) => {
+                hanging.clear();
+                let found =
+                    node.all().filter(|facts| facts.start.is_some()).map(|facts| adopted(facts, change));
+                let found = found.map(|found| Event::Found(Box::new(found))).collect();
+                node = Node::new(back_off, 0);
+                (found, &[], &[])
             }
             Shown => {
                 line.extend(node.all().map(|facts| shown(facts, &back_off)));
-                (None, &[], &[])
+                (Vec::new(), &[], &[])
+            }
+            Events => {
+                line.extend(node.all().flat_map(happened));
+                (Vec::new(), &[], &[])
             }
         };
-        let mut queue: VecDeque<Event> = event.into_iter().collect();
+        let mut queue = VecDeque::from(events);
         let mut begun = BTreeSet::new();
         while let Some(event) = queue.pop_front() {
             for action in node.step(now, event).actions {
@@ -87,6 +112,29 @@ fn check_with(back_off: BackOff, told: Vec<(u64, Told)>, expected: &str) {
     let story: Vec<&str> = story.lines().map(str::trim).collect();
     let expected: Vec<&str> = expected.trim().lines().map(str::trim).collect();
     assert_eq!(story, expected);
+}
+
+/// Feeds `event` to `node`, and every action that it calls for succeeds at once: those actions.
+fn settle(node: &mut Node, at: u64, event: Event) -> Vec<Action> {
+    settle_as(node, at, event, |action| Some(Ok(learnt(action, at))))
+}
+
+/// The same, but each action comes to the end that `ends` tells; none where it does not end yet.
+fn settle_as(
+    node: &mut Node,
+    at: u64,
+    event: Event,
+    ends: impl Fn(&Action) -> Option<Result<Learnt, Failure>>,
+) -> Vec<Action> {
+    let (mut begun, mut queue) = (Vec::new(), VecDeque::from([event]));
+    while let Some(event) = queue.pop_front() {
+        for action in node.step(now(at), event).actions {
+            assert!(!begun.contains(&action), "no progress: {action:?} again");
+            begun.push(action.clone());
+            queue.extend(ends(&action).map(|result| Event::Done { action, result }));
+        }
+    }
+    begun
 }
 
 fn now(at: u64) -> Now {
@@ -152,6 +200,38 @@ fn shown(facts: &Facts, back_off: &BackOff) -> String {
     let states: Vec<String> = states.collect();
     let reason = status.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     format!("{:?}{reason}: {}", status.phase, states.join("; "))
+}
+
+fn happened(facts: &Facts) -> impl Iterator<Item = String> {
+    facts.history.all().iter().map(|event| {
+        let times = if event.count == 1 { String::new() } else { format!(" x{}", event.count) };
+        format!("{}: {}{times}", event.reason, event.message)
+    })
+}
+
+/// What the next agent finds of a pod that was left at `facts`.
+fn adopted(facts: &Facts, change: fn(&mut Found)) -> Found {
+    let running = facts.containers.iter().filter_map(|known| match known.state {
+        State::Running { started, stopping } => Some(Running {
+            container: known.name.clone(),
+            attempt: known.attempt,
+            started,
+            since: known.probed.began,
+            stopping,
+        }),
+        _ => None,
+    });
+    let written = serde_json::to_string(facts).unwrap();
+    let mut found = Found {
+        facts: Facts { pod: facts.pod.clone(), ..serde_json::from_str(&written).unwrap() },
+        alive: (facts.sandbox.state == SandboxState::Up).then_some(facts.sandbox.number),
+        running: running.collect(),
+        ended: Vec::new(),
+        wanted: facts.wanted || facts.again,
+        jitter: 0,
+    };
+    change(&mut found);
+    found
 }
 
 fn pod(uid: &str, name: &str, restart_policy: RestartPolicy) -> Arc<Pod> {
@@ -340,13 +420,7 @@ fn acceptance_3_06_two_delays_in_a_long_crash_loop_are_five_minutes_each() {
     let mut last = None;
     for (at, told) in told {
         let Happens(event) = told else { continue };
-        let mut queue = VecDeque::from([event]);
-        while let Some(event) = queue.pop_front() {
-            for action in node.step(now(at), event).actions {
-                let result = Ok(learnt(&action, at));
-                queue.push_back(Event::Done { action, result });
-            }
-        }
+        settle(&mut node, at, event);
         last = node.next_deadline().map(|deadline| deadline.as_secs());
     }
     assert_eq!(last, Some(910), "the delay stays at 300 s");
@@ -672,6 +746,25 @@ fn who_waits_for_a_config_map_looks_again_at_once_when_one_comes() {
 }
 
 #[test]
+fn an_image_that_is_just_being_imported_worries_nobody() {
+    let comes: &[(&str, Reason)] = &[("pull", Reason::ContainerCreating)];
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), comes)),
+            (10, Fails(Event::Tick, comes)),
+            (10, Shown),
+            (10, Events),
+            (12, Happens(Event::ImagesChanged)),
+        ],
+        "0s: start pod, pull, [wake at 10s]
+         10s: pull, [wake at 20s]
+         10s: Pending: c waiting ContainerCreating restarts 0, [wake at 20s]
+         10s: [wake at 20s]
+         12s: pull, start c#0",
+    );
+}
+
+#[test]
 fn a_process_that_cannot_be_started_is_a_run_that_ended_with_128() {
     let no_such_file: &[(&str, Reason)] =
         &[("start c#0", Reason::StartError), ("start c#1", Reason::StartError)];
@@ -776,6 +869,16 @@ fn of_many_pods_only_some_are_started_at_once_and_the_important_first() {
     assert_eq!(then.iter().map(|action| action.uid().0.as_str()).collect::<Vec<_>>(), ["p4"]);
 }
 
+#[test]
+fn who_is_being_stopped_keeps_nobody_from_being_started() {
+    let mut node = Node::new(BackOff::default(), 1);
+    settle(&mut node, 0, web(ALWAYS));
+    let stops = node.step(now(1), gone("web")).actions;
+    assert!(matches!(&*stops, [Action::StopContainer { .. }]), "{stops:?}");
+    let then = node.step(now(2), Event::ManifestSet(pod("b", "b", ALWAYS))).actions;
+    assert!(matches!(&*then, [Action::StartPod { .. }]), "{then:?}");
+}
+
 /// A pod whose agent died at second 100, found by the next one.
 fn found(
     policy: RestartPolicy,
@@ -785,13 +888,7 @@ fn found(
     wanted: bool,
 ) -> Event {
     let mut node = Node::new(BackOff::default(), 0);
-    let mut queue = VecDeque::from([Event::ManifestSet(pod("web", "web", policy))]);
-    while let Some(event) = queue.pop_front() {
-        for action in node.step(now(0), event).actions {
-            let result = Ok(learnt(&action, 0));
-            queue.push_back(Event::Done { action, result });
-        }
-    }
+    settle(&mut node, 0, web(policy));
     let facts = node.facts(&Uid("web".into())).unwrap().clone();
     let written = serde_json::to_string(&facts).unwrap();
     let facts = Facts { pod: facts.pod, ..serde_json::from_str(&written).unwrap() };

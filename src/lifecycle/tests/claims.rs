@@ -1,10 +1,9 @@
 //! Stories of pods that want the same port, and of nodes that are too small.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ALWAYS, Ends, Hangs, Happens, Shown, Told, check, end, gone, learnt, now, pod};
+use super::{ALWAYS, Ends, Fails, Hangs, Happens, Shown, Told, check, end, gone, now, pod, settle};
 use crate::api::Amounts;
 use crate::lifecycle::{Action, BackOff, Event, Facts, Found, Node, status};
 use crate::spec::{Bytes, HostPort, Millicores, Pod, Protocol, Resources, RestartPolicy, Uid};
@@ -178,18 +177,15 @@ fn orders_to_restart_give_nobody_a_port_and_take_none_away() {
     );
 }
 
-/// Feeds `event` to `node`, and every action it calls for succeeds at once: those actions.
-fn play(node: &mut Node, at: u64, event: Event) -> Vec<Action> {
-    let mut begun = Vec::new();
-    let mut queue = VecDeque::from([event]);
-    while let Some(event) = queue.pop_front() {
-        for action in node.step(now(at), event).actions {
-            begun.push(action.clone());
-            let result = Ok(learnt(&action, at));
-            queue.push_back(Event::Done { action, result });
-        }
-    }
-    begun
+/// Whoever has its port keeps the reason why it does not come up, and looks again when that is cured.
+#[test]
+fn a_pod_that_has_its_port_and_lacks_a_volume_waits_for_the_volume() {
+    let event = Event::ManifestSet(on_80("web", "web", 0));
+    check(
+        vec![(0, Fails(event, &[("start pod", Reason::FailedMount)])), (0, Happens(Event::DocumentsChanged))],
+        "0s: start pod, [wake at 1s]
+         0s: start pod, pull, start c#0",
+    );
 }
 
 /// What a node knows after `pods` were asked for, one after the other.
@@ -197,7 +193,7 @@ fn after(allocatable: Option<Amounts>, pods: &[Arc<Pod>]) -> Node {
     let mut node = Node::new(BackOff::default(), 0);
     let sets = pods.iter().map(|pod| Event::ManifestSet(pod.clone()));
     for event in allocatable.map(Event::Allocatable).into_iter().chain(sets) {
-        play(&mut node, 0, event);
+        settle(&mut node, 0, event);
     }
     node
 }
@@ -246,9 +242,9 @@ fn the_next_agent_knows_who_has_a_port_and_who_waits() {
     }
     let waits = |node: &Node| node.facts(&Uid("b".into())).unwrap().waits_for_port();
     assert!(waits(&next));
-    play(&mut next, 9, gone("web"));
+    settle(&mut next, 9, gone("web"));
     assert!(waits(&next), "until the other is wholly gone");
-    let actions = play(&mut next, 50, Event::Tick);
+    let actions = settle(&mut next, 50, Event::Tick);
     assert!(
         matches!(&actions[..2], [Action::RemovePod { .. }, Action::StartPod { uid, .. }] if uid.0 == "b"),
         "{actions:?}"

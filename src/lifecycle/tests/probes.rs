@@ -2,12 +2,12 @@
 
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{end, learnt, now, pod, show, shown};
+use super::{end, learnt, now, pod, settle_as, show, shown};
 use crate::lifecycle::{Action, BackOff, Event, Facts, Found, Learnt, Node, Outcome, Running};
 use crate::spec::{Check, Pod, Probe, ProbeKind, Probes, RestartPolicy, Uid};
 use crate::status::{Failure, Reason};
@@ -75,12 +75,14 @@ fn check_from(told: impl IntoIterator<Item = (u64, Told)>, expected: &str) {
             }
         };
         let mut queue: VecDeque<Event> = event.into_iter().collect();
+        let mut begun = BTreeSet::new();
         while let Some(event) = queue.pop_front() {
             let step = node.step(now(at), event);
             if !step.changed.is_empty() && step.actions.is_empty() {
                 line.push("written".to_owned());
             }
             for action in step.actions {
+                assert!(begun.insert(action.clone()), "no progress: {} again", show(&action));
                 line.push(show(&action));
                 match &action {
                     Action::Probe { kind, .. } => drop(asked.insert(*kind, action.clone())),

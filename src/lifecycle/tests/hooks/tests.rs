@@ -359,20 +359,17 @@ fn a_hook_counts_for_its_own_run_only() {
 
 fn events(pod: Pod, told: Vec<(u64, Event)>, fails: &[Reason]) -> Vec<String> {
     let mut node = Node::new(BackOff::default(), 0);
-    let mut queue: VecDeque<(u64, Event)> = std::iter::once((0, set(pod))).chain(told).collect();
-    while let Some((at, event)) = queue.pop_front() {
-        for action in node.step(now(at), event).actions.into_iter().rev() {
-            let result = match &action {
-                Action::Hook { kind, .. } => {
-                    match fails.iter().find(|it| it.to_string().contains(&format!("{kind:?}"))) {
-                        Some(reason) => Err(Failure::new(*reason, "exit code 3")),
-                        None => Ok(Learnt::Done),
-                    }
-                }
-                _ => Ok(learnt(&action, at)),
-            };
-            queue.push_front((at, Event::Done { action, result }));
+    let ends = |action: &Action| match action {
+        Action::Hook { kind, .. } => {
+            match fails.iter().find(|it| it.to_string().contains(&format!("{kind:?}"))) {
+                Some(reason) => Some(Err(Failure::new(*reason, "exit code 3"))),
+                None => Some(Ok(Learnt::Done)),
+            }
         }
+        _ => Some(Ok(learnt(action, 0))),
+    };
+    for (at, event) in std::iter::once((0, set(pod))).chain(told) {
+        settle_as(&mut node, at, event, ends);
     }
     let known = node.all().next().unwrap();
     let of_interest = [Reason::Killing, Reason::FailedPostStartHook, Reason::FailedPreStopHook];

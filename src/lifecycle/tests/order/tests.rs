@@ -1,7 +1,7 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::*;
-use crate::lifecycle::tests::{learnt, now, show};
+use crate::lifecycle::tests::{learnt, settle_as, show};
 use crate::lifecycle::{Action, BackOff, Found, Learnt, Node};
 
 #[test]
@@ -479,21 +479,14 @@ fn a_pod_is_not_called_over_while_a_start_of_it_is_under_way() {
 #[test]
 fn the_number_of_a_run_that_nobody_heard_of_is_spent() {
     let play = |node: &mut Node, at: u64, event: Event| {
-        let (mut queue, mut begun) = (VecDeque::from([event]), Vec::new());
-        while let Some(event) = queue.pop_front() {
-            for action in node.step(now(at), event).actions {
-                begun.push(show(&action));
-                let result = match &action {
-                    Action::StartContainer { attempt: 1, .. } => continue,
-                    Action::StartPod { sandbox: 1, .. } => {
-                        Learnt::Pod { ip: None, attempts: BTreeMap::from([("c".to_owned(), 2)]) }
-                    }
-                    _ => learnt(&action, at),
-                };
-                queue.push_back(Event::Done { action, result: Ok(result) });
+        let begun = settle_as(node, at, event, |action| match action {
+            Action::StartContainer { attempt: 1, .. } => None,
+            Action::StartPod { sandbox: 1, .. } => {
+                Some(Ok(Learnt::Pod { ip: None, attempts: BTreeMap::from([("c".to_owned(), 2)]) }))
             }
-        }
-        begun
+            _ => Some(Ok(learnt(action, at))),
+        });
+        begun.iter().map(show).collect::<Vec<_>>()
     };
     let mut node = Node::new(BackOff::default(), 0);
     play(&mut node, 0, Event::ManifestSet(Arc::new(of(ALWAYS, &["c"]))));

@@ -369,19 +369,10 @@ fn who_fails_its_liveness_is_restarted_whatever_its_exit_code_but_not_with_never
 /// What an agent wrote down of a pod that came up at 0 s, was asked, and answered well.
 fn found(probes: Probes, answers: &[ProbeKind]) -> Found {
     let mut node = Node::new(BackOff::default(), 0);
-    let mut queue = VecDeque::from([Event::ManifestSet(with(ALWAYS, probes))]);
-    while let Some(event) = queue.pop_front() {
-        for action in node.step(now(0), event).actions {
-            let result = match &action {
-                Action::Probe { kind, .. } if !answers.contains(kind) => continue,
-                Action::Probe { .. } => {
-                    Ok(Learnt::Probed { outcome: Outcome::Success, message: String::new() })
-                }
-                _ => Ok(learnt(&action, 0)),
-            };
-            queue.push_back(Event::Done { action, result });
-        }
-    }
+    settle_as(&mut node, 0, Event::ManifestSet(with(ALWAYS, probes)), |action| match action {
+        Action::Probe { kind, .. } if !answers.contains(kind) => None,
+        _ => Some(Ok(learnt(action, 0))),
+    });
     let facts = node.facts(&Uid("web".into())).unwrap().clone();
     let written = serde_json::to_string(&facts).unwrap();
     let facts = Facts { pod: facts.pod, ..serde_json::from_str(&written).unwrap() };
