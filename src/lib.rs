@@ -9,6 +9,7 @@ pub mod yaml;
 pub mod api;
 pub mod config;
 pub mod sys;
+pub mod tls;
 
 pub mod bundle;
 pub mod host;

@@ -12,11 +12,11 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 debian=${HOLDFAST_DEBIAN:-$here/target/debian}
 root=$debian/root
-tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4 systemd-analyze shellcheck etcd'
+tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4 systemd-analyze shellcheck etcd openssl'
 
 # The tools, and the libraries that a small installation may lack. libc is the machine's own: it fits its loader.
 packages='skopeo umoci podman buildah conmon crun runc busybox-static redis-server redis-tools bzip2 lz4
-systemd libsystemd-shared openrc libeinfo1 librc1 shellcheck etcd-server
+systemd libsystemd-shared openrc libeinfo1 librc1 shellcheck etcd-server openssl
 golang-github-containers-common golang-github-containers-image
 libacl1 libapparmor1 libassuan0 libatomic1 libaudit1 libblkid1 libbz2-1.0 libcap-ng0 libcap2 libcrypt1
 libdevmapper1.02.1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 libhiredis0.14 libip4tc2 libjemalloc2 libkmod2
@@ -87,7 +87,7 @@ END
 #!/bin/sh
 export LD_LIBRARY_PATH='$libraries' HOME='$debian/home'
 export CONTAINERS_CONF='$debian/home/containers.conf' CONTAINERS_STORAGE_CONF='$debian/home/storage.conf'
-export CONTAINERS_REGISTRIES_CONF='$debian/home/registries.conf'
+export CONTAINERS_REGISTRIES_CONF='$debian/home/registries.conf' OPENSSL_CONF='$root/etc/ssl/openssl.cnf'
 exec '$program' "\$@"
 END
         chmod +x "$debian/bin/$tool.new"
@@ -99,6 +99,7 @@ check() {
     for tool in $tools; do
         case $tool in
         busybox) set -- true ;;
+        openssl) set -- version ;;
         *) set -- --version ;;
         esac
         "$debian/bin/$tool" "$@" >"$debian/check" 2>&1 || fail "$tool does not run: $(cat "$debian/check")"

@@ -11,7 +11,7 @@ const MAX_LINES: usize = 400;
 /// Equal rank means mutual ignorance, on purpose: `image` does not know that there are networks.
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["spec", "status", "yaml"]),
-    (1, &["api", "sys"]),
+    (1, &["api", "sys", "tls"]),
     (2, &["host", "manifest", "lifecycle", "bundle", "protocol"]),
     (3, &["image", "network", "volume", "cgroup", "probe", "config"]),
     (4, &["agent", "pod"]),
@@ -39,6 +39,7 @@ const EFFECTS: &[&str] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("libcontainer::", &["pod"]),
     ("unsafe ", &["sys"]),
+    ("rustls::", &["tls"]),
     ("smol::", &["agent", "image", "network", "volume", "probe", "protocol"]),
 ];
 
