@@ -17,6 +17,9 @@ build() {
         RUSTFLAGS='-Crelocation-model=static -Cforce-unwind-tables=no' \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER="$toolchain/bin/ld.lld" \
         CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER="$toolchain/bin/ld.lld" \
+        CC_aarch64_unknown_linux_musl="$toolchain/bin/aarch64-unknown-linux-musl-cc" \
+        CC_x86_64_unknown_linux_musl="$toolchain/bin/x86_64-unknown-linux-musl-cc" \
+        AR_aarch64_unknown_linux_musl=ar AR_x86_64_unknown_linux_musl=ar \
         "$toolchain/bin/cargo" build --frozen --release --target-dir target/dist "$@"
 }
 

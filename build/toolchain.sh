@@ -1,12 +1,12 @@
 #!/bin/sh
-# A Rust that makes static musl programs, below target/toolchain: Debian's compiler, linker and C library, unpacked, not
+# A Rust that makes static musl programs, below target/toolchain: Debian's compilers, linker and C library, unpacked, not
 # installed, and a standard library built once from Debian's sources for programs that abort. Debian has no such library
 # compiled, and rustup's comes from a server of its own. A second run needs no network and does nothing.
 #
 #   build/toolchain.sh TARGET...    aarch64-unknown-linux-musl, x86_64-unknown-linux-musl
 #
 # Prints the folder. In it: bin/{cargo,rustc,ld.lld}, whose rustc has each target where rustup would put it, so that builds
-# are ordinary ones; bin/qemu-ARCHITECTURE-static; versions, what of it is linked into every program.
+# are ordinary ones; bin/TARGET-cc, for the C of ring; bin/qemu-ARCHITECTURE-static; versions, what of it is linked into every program.
 # Needs apt with Debian 12 behind it, on x86-64 or ARM64, and a C compiler (Debian's rustc links build scripts with it).
 # HOLDFAST_TOOLCHAIN is another folder.
 set -eu
@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 toolchain=${HOLDFAST_TOOLCHAIN:-$here/target/toolchain}
 root=$toolchain/root
 sources=$root/usr/lib/rustlib/src/rust
-packages='rustc-web cargo-web rust-web-src lld-22'
+packages='rustc-web cargo-web rust-web-src lld-22 clang-22'
 
 fail() {
     echo "build/toolchain.sh: $*" >&2
@@ -72,7 +72,7 @@ fetch() {
 # one of them is a link.
 wrap() {
     libraries=$(find "$root/usr/lib" -name 'libLLVM*.so.*' -printf '%h\n' | head -n 1)
-    for tool in cargo rustc ld.lld; do
+    for tool in cargo rustc ld.lld clang; do
         program=$(find "$root/usr/bin" -name "$tool" -o -name "$tool-[0-9]*" | head -n 1)
         [ -n "$program" ] || fail "no $tool in the packages"
         last=
@@ -83,6 +83,16 @@ wrap() {
         chmod +x "$toolchain/bin/$tool"
         "$toolchain/bin/$tool" --version >/dev/null || fail "$tool does not run"
     done
+}
+
+# A C compiler for the target $1, with Debian's musl for $2. Without debug information, which has folders in it: ring asks
+# for it, and what is said last counts.
+c_compiler() {
+    headers=$(dirname "$(find "$toolchain/$2" -path '*-musl/stdint.h')")
+    printf '#!/bin/sh\nexec %s --target=%s -nostdlibinc -isystem %s "$@" -g0\n' "'$toolchain/bin/clang'" "$1" "'$headers'" \
+        >"$toolchain/bin/$1-cc"
+    chmod +x "$toolchain/bin/$1-cc"
+    echo 'int main(void) { return 0; }' | "$toolchain/bin/$1-cc" -x c -c -o /dev/null - || fail "$1-cc does not run"
 }
 
 # The standard library, from the sources and crates that Debian has in one package. Nothing unwinds, so there are no tables.
@@ -124,7 +134,7 @@ exec 9>"$toolchain.lock"
 flock 9
 recipe=$(cat "$0" "$here/build/unwind.rs" | cksum)
 if [ "$(cat "$toolchain/ready" 2>/dev/null)" != "$recipe" ]; then
-    echo 'build/toolchain.sh: fetching a compiler (160 MB, 560 MB unpacked below target/)' >&2
+    echo 'build/toolchain.sh: fetching compilers (180 MB, 640 MB unpacked below target/)' >&2
     fetch
     wrap
     echo "$recipe" >"$toolchain/ready"
@@ -142,6 +152,7 @@ for target; do
         mkdir -p "$folder"
         library "$target" "$folder"
         frame "$target" "$folder" "$architecture"
+        c_compiler "$target" "$architecture"
         touch "$folder/ready"
     fi
 done

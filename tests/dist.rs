@@ -108,7 +108,7 @@ fn make_cross_asks_for_which_machine() {
 
 /// The library of `build/toolchain.sh` lies where rustup's would, and the linker has rustup's name here.
 #[test]
-fn a_plain_build_needs_no_c_compiler_for_arm_and_is_static_at_a_fixed_address() {
+fn a_plain_build_needs_no_linker_for_arm_and_is_static_at_a_fixed_address() {
     // The second one would be at no fixed address by itself.
     let machines = ["aarch64", std::env::consts::ARCH];
     let targets = machines.map(|machine| format!("{machine}-unknown-linux-musl"));
