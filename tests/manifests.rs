@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast::manifest::verdict::FileState;
 use holdfast::manifest::{self, Context, Directory, FileContent, Reading};
-use holdfast::spec::{Container, Pod, Role};
+use holdfast::spec::{Container, Pod, Role, SubPath};
 
 #[test]
 fn manifests_mean_what_their_txt_says() {
@@ -219,7 +219,12 @@ fn write_container(container: &Container, text: &mut String) {
     }
     for mount in &container.mounts {
         let mode = if mount.read_only { "read-only" } else { "writable" };
-        writeln!(text, "    mount {} at {} {mode}", mount.volume, mount.path).unwrap();
+        let part = match &mount.sub_path {
+            SubPath::Whole => String::new(),
+            SubPath::Path(path) => format!(", of it {path}"),
+            SubPath::Expression(expression) => format!(", of it {expression} expanded"),
+        };
+        writeln!(text, "    mount {} at {} {mode}{part}", mount.volume, mount.path).unwrap();
     }
 }
 

@@ -19,12 +19,14 @@ use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
-use crate::protocol::{LogFile, Overlay, Reply, Request, RunState, StartContainer, State, Stdin, TERMINALS};
-use crate::spec::{Container, Pod};
+use crate::protocol::{
+    LogFile, Overlay, Reply, Request, RunState, SUB_PATHS, StartContainer, State, Stdin, TERMINALS, VOLUMES,
+};
+use crate::spec::{Container, Pod, SubPath};
 use crate::status::{Failure, Reason, Wall};
 use crate::sys::atomic;
 use crate::sys::beneath::Root;
-use crate::volume::{self, Etc, Volumes};
+use crate::volume::{self, Binds, Etc, Volumes};
 
 /// A start takes some ten milliseconds. A worker that takes longer than this hangs, for instance on a dead NFS server.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -57,13 +59,7 @@ pub fn start_container(
     if let Some(at) = runs_since(&state, &container.name, attempt) {
         return Ok(Learnt::Started { at });
     }
-    // Only where an agent that was replaced by an older one comes back: that one started the pod's process.
-    if (container.stdin || container.tty) && state.hello.version < TERMINALS {
-        return Err(create(anyhow!(
-            "the pod's process is of an older holdfast, which knows neither stdin nor tty; change the manifest, be it a \
-             label, and the pod gets a new one"
-        )));
-    }
+    known_to(state.hello.version, container).map_err(create)?;
     let run = Run {
         world,
         pod,
@@ -85,6 +81,23 @@ pub fn start_container(
         warn!("pod {}: link the log of container {}: {error:#}", pod.full_name(), container.name);
     }
     Ok(started)
+}
+
+/// Whether a pod process of `version` can do what `container` asks for. It cannot only where an agent that was replaced by
+/// an older one comes back: that one started the pod's process.
+fn known_to(version: u32, container: &Container) -> Result<()> {
+    let terminal = container.stdin || container.tty;
+    let part = container.mounts.iter().any(|mount| mount.sub_path != SubPath::Whole);
+    for (asked, since, what) in
+        [(terminal, TERMINALS, "neither stdin nor tty"), (part, SUB_PATHS, "no subPath")]
+    {
+        ensure!(
+            !asked || since <= version,
+            "the pod's process is of an older holdfast, which knows {what}; change the manifest, be it a label, and the \
+             pod gets a new one"
+        );
+    }
+    Ok(())
 }
 
 /// What the pod process knows, once the container is not between two states: whoever asked for its start may have died, or
@@ -136,17 +149,20 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
     let image = image(world, container)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
+    let variables = values::variables(world, pod, container)?;
+    let volumes = Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?;
+    let Binds { binds, sub_paths } = volumes.binds(container, &variables, &run.bundle.join(VOLUMES))?;
     let inputs = Inputs {
         pod,
         container,
         hostname: &hostname,
-        variables: values::variables(world, pod, container)?,
+        variables,
         image: &image.config,
         node: &world.node,
         cgroup: cgroup.clone(),
         files: files(world, pod, &hostname).map_err(create)?,
         last_words: text(&last_words(run).map_err(create)?).map_err(create)?,
-        binds: Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?.binds(container)?,
+        binds,
         pause_pid,
     };
     let config = bundle::config(&inputs)?;
@@ -157,7 +173,7 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
         atomic::replace(&path, &text, 0o600).with_context(|| format!("write {}", path.display()))?;
         let signal = bundle::stop_signal(container, &image.config).to_string();
         fs::write(run.bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
-        Ok(Request::StartContainer(Box::new(StartContainer { cgroup, ..request })))
+        Ok(Request::StartContainer(Box::new(StartContainer { cgroup, sub_paths, ..request })))
     });
     let socket = world.runtime.pod(&pod.uid.0).socket();
     let ask = |request| Client::connect(&socket)?.ask(&request, DEADLINE + PATIENCE);
@@ -168,7 +184,7 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
     }
 }
 
-/// The directories of the run, and the request but for its cgroup.
+/// The directories of the run, and the request but for its cgroup and parts of volumes.
 fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
     let Run { world, pod, container, attempt, bundle, writable } = run;
     let (upper, work) = (writable.join("upper"), writable.join("work"));
@@ -192,6 +208,7 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
             work: text(&work)?,
             no_devices: world.cgroups.unified(),
         },
+        sub_paths: Vec::new(),
         user: image.config.user.clone(),
         cgroup: String::new(),
         log: LogFile {

@@ -19,6 +19,7 @@ mod process;
 mod resolv_conf;
 mod resources;
 mod signal;
+mod sub_path;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use process::CAPABILITIES;
 pub use resolv_conf::{ASK_THE_NODE, Cluster, resolv_conf};
 pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
 pub use signal::stop_signal;
+pub use sub_path::sub_path;
 
 use crate::spec::{Bytes, Container, Pod};
 use crate::status::{Failure, Reason};

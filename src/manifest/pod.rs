@@ -209,6 +209,11 @@ fn container(
         volume: mount.name,
         path: mount.mount_path,
         read_only: mount.read_only.unwrap_or_default(),
+        sub_path: match (mount.sub_path.unwrap_or_default(), mount.sub_path_expr.unwrap_or_default()) {
+            (path, expression) if path.is_empty() && expression.is_empty() => spec::SubPath::Whole,
+            (path, expression) if expression.is_empty() => spec::SubPath::Path(path),
+            (_, expression) => spec::SubPath::Expression(expression),
+        },
     };
     spec::Container {
         name: container.name,

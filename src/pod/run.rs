@@ -17,7 +17,7 @@ use super::log_file::Log;
 use super::readers::Reader;
 use super::spawn::Worker;
 use crate::cgroup::{Hierarchy, worker_path};
-use crate::protocol::{Exited, RunState};
+use crate::protocol::{Exited, RunState, VOLUMES};
 use crate::status::{Failure, Wall};
 use crate::sys::clock;
 
@@ -280,11 +280,9 @@ impl Run {
     }
 
     fn remove(&self, cgroups: &Hierarchy, runtime: &Path) -> Result<()> {
-        let unmounted = match umount2(&self.bundle.join("rootfs"), MntFlags::MNT_DETACH) {
-            // Not mounted, or not even made.
-            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
+        let parts = std::fs::read_dir(self.bundle.join(VOLUMES)).into_iter().flatten().flatten();
+        let mounted = parts.map(|entry| entry.path()).chain([self.bundle.join("rootfs")]);
+        let unmounted = mounted.map(|path| unmount(&path)).fold(Ok(()), Result::and);
         let state = remove_state(runtime, &self.id()).map_err(anyhow::Error::from);
         let worker = cgroups.remove_now(&worker_path(&self.cgroup));
         unmounted.and(state).and(worker).and(cgroups.remove_now(&self.cgroup))
@@ -335,6 +333,14 @@ impl Run {
         let kill = self.stop.filter(|_| running).map(|stop| stop.kill_at);
         let spent = self.spent.iter().filter_map(|spent| Some(spent.retry?.0));
         spent.chain([start, kill, self.retry.map(|(at, _)| at)].into_iter().flatten()).min()
+    }
+}
+
+fn unmount(path: &Path) -> Result<()> {
+    match umount2(path, MntFlags::MNT_DETACH) {
+        // Not mounted, or not even made.
+        Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

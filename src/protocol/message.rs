@@ -41,6 +41,9 @@ pub struct StartContainer {
     pub bundle: String,
     /// The root file system to mount on `<bundle>/rootfs` first.
     pub overlay: Overlay,
+    /// Parts of volumes to mount where the OCI configuration has them as sources. Since version 3.
+    #[serde(default)]
+    pub sub_paths: Vec<SubPath>,
     /// The image's USER as written (`redis`, `1000:1000`, empty): looked up in the mounted root file system, written into
     /// the bundle's `process.user`.
     pub user: String,
@@ -57,6 +60,25 @@ pub struct StartContainer {
     #[serde(default)]
     pub terminal: bool,
 }
+
+/// A part of a volume, in which containers may change under our hands what they like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubPath {
+    /// The volume's name, for messages.
+    pub volume: String,
+    /// The volume on the node.
+    pub root: String,
+    /// The part of it: relative, without `..`.
+    pub path: String,
+    /// Whether what is missing is made, as directories with the volume's mode.
+    pub make: bool,
+    /// Where it is mounted, in the pod's mount namespace, for as long as the run goes on: a name to be made in
+    /// `<bundle>/`[`VOLUMES`].
+    pub place: String,
+}
+
+/// The folder of a bundle in which parts of volumes are mounted.
+pub const VOLUMES: &str = "volumes";
 
 /// What a container reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

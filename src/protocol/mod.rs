@@ -17,7 +17,7 @@ mod sandbox;
 
 pub use message::{
     Attach, Exec, Exited, Hello, LogFile, Notice, Overlay, Reply, Request, RunState, Size, StartContainer,
-    State, Stdin, Stop,
+    State, Stdin, Stop, SubPath, VOLUMES,
 };
 pub use record::log_record;
 pub use sandbox::{Sandbox, Tmpfs};
@@ -25,10 +25,14 @@ pub use sandbox::{Sandbox, Tmpfs};
 /// Version of the protocol that this build speaks. Raised when a peer must know the difference.
 ///
 /// 2: [`Request::Attach`], terminals and stdin of containers, and terminals of commands made in the container.
-pub const VERSION: u32 = 2;
+/// 3: [`SubPath`].
+pub const VERSION: u32 = 3;
 
 /// The first version whose pod processes know terminals, stdin and [`Request::Attach`].
 pub const TERMINALS: u32 = 2;
+
+/// The first version whose pod processes mount parts of volumes.
+pub const SUB_PATHS: u32 = 3;
 
 /// Longest packet, in bytes: far above any message, far below the default socket buffer (212,992).
 pub const MAX_PACKET: usize = 128 * 1024;

@@ -212,6 +212,21 @@ pub struct VolumeMount {
     pub path: String,
     /// `readOnly`.
     pub read_only: bool,
+    /// How much of the volume.
+    #[serde(default)]
+    pub sub_path: SubPath,
+}
+
+/// Which part of a volume is mounted: a path in it, relative and without `..`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub enum SubPath {
+    /// All of it.
+    #[default]
+    Whole,
+    /// `subPath`, as written.
+    Path(String),
+    /// `subPathExpr`; `$(VAR)` not yet expanded.
+    Expression(String),
 }
 
 /// `imagePullPolicy`.

@@ -108,6 +108,15 @@ impl Root {
         self.resolve(path, ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS)
     }
 
+    /// Opens whatever is at `path`, to be mounted elsewhere and not to be read; what is mounted within the root belongs to
+    /// it. A symbolic link anywhere in it is ELOOP.
+    pub fn handle_without_links(&self, path: &Path) -> io::Result<OwnedFd> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let strict = ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
+        open(&self.0, path, how.resolve(strict | ResolveFlag::RESOLVE_BENEATH))
+    }
+
     fn resolve(&self, path: &Path, how: ResolveFlag) -> io::Result<Folder> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

@@ -7,6 +7,7 @@
 //! Invariant: what containers wrote is never trusted: no symbolic link of theirs is followed, no mount is crossed.
 //! Invariant: preparing twice changes nothing; a running container's files stay as they are.
 
+mod binds;
 mod host_path;
 mod payload;
 mod projected;
@@ -22,12 +23,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use binds::Binds;
 pub use payload::Contents;
 pub use remove::{remove, remove_tree};
 
-use crate::bundle::{Bind, Files};
+use crate::bundle::Files;
 use crate::host::{Data, PodDir};
-use crate::spec::{Container, Pod, Volume, VolumeSource};
+use crate::spec::{Pod, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
 
 /// Where each volume of a pod is on the node, and whether containers may write to it, by its name.
@@ -66,27 +68,6 @@ impl Volumes {
             done.map_err(|cause| failure(&volume.name, &format!("{cause:#}")))?;
         }
         Ok(())
-    }
-
-    /// What `container` mounts of them.
-    pub fn binds(&self, container: &Container) -> Result<Vec<Bind>, Failure> {
-        let mounts = container.mounts.iter();
-        let binds = mounts.map(|mount| match self.0.get(&mount.volume) {
-            Some((source, writable)) => Ok(Bind {
-                source: source.clone(),
-                path: mount.path.clone(),
-                read_only: mount.read_only || !writable,
-                of_values: !writable,
-            }),
-            None => {
-                let message = format!(
-                    "container {} mounts volume {:?}, which the pod lacks",
-                    container.name, mount.volume
-                );
-                Err(Failure::new(Reason::CreateContainerConfigError, message))
-            }
-        });
-        binds.collect()
     }
 }
 

@@ -12,8 +12,10 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
 use rustix::fs::{IFlags, OFlags};
 
 use super::*;
+use crate::bundle::{Bind, Variables};
 use crate::host::Runtime;
-use crate::spec::{HostPathType, Uid, Volume, VolumeMount};
+use crate::protocol;
+use crate::spec::{Container, HostPathType, SubPath, Uid, Volume, VolumeMount};
 
 const UID: &str = "0a1b";
 
@@ -202,6 +204,7 @@ fn containers_get_the_volumes_they_name() {
         volume: volume.into(),
         path: path.into(),
         read_only,
+        sub_path: SubPath::Whole,
     };
     let mut container = Container {
         name: "web".into(),
@@ -218,12 +221,72 @@ fn containers_get_the_volumes_they_name() {
         of_values: false,
     };
     let expected = vec![bind("/etc", "/h", true), bind(&data, "/d", false), bind(&data, "/again", true)];
-    assert_eq!(volumes.binds(&container).unwrap(), expected);
+    let variables = Variables::default();
+    let binds = |container: &Container| volumes.binds(container, &variables, Path::new("/bundle/volumes"));
+    assert_eq!(binds(&container).unwrap(), Binds { binds: expected, sub_paths: Vec::new() });
     Volumes::prepare(&world.data, &pod).unwrap();
     assert_eq!(Volumes::resolve(&world.data, &world.directory(), &pod).unwrap(), volumes);
 
     container.mounts.push(mount("other", "/o", false));
-    assert_eq!(volumes.binds(&container).unwrap_err().reason, Reason::CreateContainerConfigError);
+    assert_eq!(binds(&container).unwrap_err().reason, Reason::CreateContainerConfigError);
+}
+
+#[test]
+fn parts_of_volumes_are_mounted_from_places_of_our_own() {
+    let world = world();
+    let host = VolumeSource::HostPath { path: "/srv".into(), kind: HostPathType::Unset };
+    let pod = pod(&[("host", host), ("values", VolumeSource::Projected(Vec::new()))]);
+    let mount = |volume: &str, sub_path| VolumeMount {
+        volume: volume.into(),
+        path: "/m".into(),
+        read_only: false,
+        sub_path,
+    };
+    let mounts = vec![
+        mount("host", SubPath::Whole),
+        mount("host", SubPath::Expression("logs/$(POD)".into())),
+        mount("values", SubPath::Path("app.conf".into())),
+    ];
+    let mut container = Container { name: "web".into(), mounts, ..Container::default() };
+    let volumes = Volumes::resolve(&world.data, &world.directory(), &pod).unwrap();
+    let mut variables = Variables::default();
+    let places = Path::new("/bundle/volumes");
+    let error = volumes.binds(&container, &variables, places).unwrap_err();
+    let expected = Failure::new(Reason::CreateContainerConfigError, "missing value for POD");
+    assert_eq!(error, expected);
+
+    variables.set("POD", "web-1".into());
+    let found = volumes.binds(&container, &variables, places).unwrap();
+    let sources: Vec<_> = found.binds.iter().map(|bind| (&*bind.source, bind.read_only)).collect();
+    assert_eq!(sources, [("/srv", false), ("/bundle/volumes/1", false), ("/bundle/volumes/2", true)]);
+    let values = world.directory().volume("values").to_str().unwrap().to_owned();
+    let part = |volume: &str, root: &str, path: &str, make, place: &str| protocol::SubPath {
+        volume: volume.into(),
+        root: root.into(),
+        path: path.into(),
+        make,
+        place: place.into(),
+    };
+    let expected = [
+        part("host", "/srv", "logs/web-1", true, "/bundle/volumes/1"),
+        part("values", &values, "app.conf", false, "/bundle/volumes/2"),
+    ];
+    assert_eq!(found.sub_paths, expected);
+
+    for (value, message) in [
+        ("..", "unable to provision SubPath `logs/..`: must not contain '..'"),
+        ("", "missing value for POD"),
+    ] {
+        variables.set("POD", value.into());
+        assert_eq!(volumes.binds(&container, &variables, places).unwrap_err().message, message);
+    }
+    container.mounts = vec![mount("host", SubPath::Expression("$(POD)$(B)$(A)".into()))];
+    variables.set("POD", "/tmp".into());
+    let missing = volumes.binds(&container, &variables, places).unwrap_err();
+    assert_eq!(missing.message, "missing value for A, B");
+    container.mounts = vec![mount("host", SubPath::Expression("$(POD)".into()))];
+    let absolute = volumes.binds(&container, &variables, places).unwrap_err();
+    assert_eq!(absolute.message, "error SubPath `/tmp` must not be an absolute path");
 }
 
 #[test]

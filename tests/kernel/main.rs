@@ -38,6 +38,7 @@ mod refusals;
 mod resources;
 mod service;
 mod soak;
+mod sub_paths;
 mod survival;
 mod terminal;
 mod termination;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use holdfast::protocol::{Reply, Request};
+use holdfast::protocol::{Reply, Request, StartContainer, SubPath, VOLUMES};
 use holdfast::status::Reason;
 use serde_json::{Value, json};
 
@@ -120,4 +120,64 @@ fn a_link_of_an_image_leads_to_nothing_that_is_the_nodes() {
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(outside.to_str().unwrap()), "{mounts}");
+}
+
+/// Threat 7: a part of a volume that somebody swaps for a link while containers start. What is mounted is in the volume, or
+/// the container does not start; and with a run go its mounts.
+#[test]
+fn a_part_of_a_volume_that_is_swapped_meanwhile_shows_nothing_else() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    let (volume, outside) = (world.directory.join("volume"), world.directory.join("outside"));
+    fs::create_dir_all(volume.join("part")).unwrap();
+    fs::write(volume.join("part/right"), "").unwrap();
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("wrong"), "").unwrap();
+    symlink(&outside, volume.join("link")).unwrap();
+    let request = |attempt| {
+        let mut config = config(&["/bin/ls", "/mnt"]);
+        let place = world.pod().join(format!("containers/c-{attempt}/{VOLUMES}/0"));
+        config["mounts"].as_array_mut().unwrap().push(bind(&place, "/mnt", &["rbind"]));
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let (root, place) = (text(&volume), text(&place));
+        let part = SubPath { volume: "v".into(), root, path: "part".into(), make: true, place };
+        StartContainer { sub_paths: vec![part], ..world.request("c", attempt, &config) }
+    };
+    let over = AtomicBool::new(false);
+    let mut refused = 0;
+    let mut shown = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            use nix::fcntl::{RenameFlags, renameat2};
+            let (part, link) = (volume.join("part"), volume.join("link"));
+            while !over.load(Ordering::Relaxed) {
+                renameat2(None, &part, None, &link, RenameFlags::RENAME_EXCHANGE).unwrap();
+            }
+        });
+        let mut watcher = world.watch();
+        let starts = (0..30).filter_map(|attempt| {
+            let request = request(attempt);
+            let log = request.log.path.clone();
+            match world.client().ask(&Request::StartContainer(Box::new(request))) {
+                Reply::Started { .. } => {
+                    watcher.exited("c", attempt);
+                    Some(text_of(&fs::read_to_string(log).unwrap()))
+                }
+                Reply::Failed(failure) => {
+                    refused += 1;
+                    let start = "failed to prepare subPath for volumeMount \"v\" of container \"c\": ";
+                    assert_eq!(failure.reason, Reason::CreateContainerConfigError);
+                    assert!(failure.message.starts_with(start), "{failure}");
+                    None
+                }
+                other => panic!("{other:?}"),
+            }
+        });
+        let shown: Vec<String> = starts.collect();
+        over.store(true, Ordering::Relaxed);
+        shown
+    });
+    shown.dedup();
+    assert_eq!(shown, ["right\n"], "{refused} were refused");
+    assert!(refused > 0, "nobody was in the way");
+    eventually("nothing is left", || world.left_over().is_empty());
 }

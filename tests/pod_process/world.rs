@@ -142,6 +142,7 @@ impl World {
                 upper: place(writable.join("upper")),
                 work: place(writable.join("work")),
             },
+            sub_paths: Vec::new(),
             user: String::new(),
             cgroup,
             log: LogFile {

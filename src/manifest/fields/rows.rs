@@ -40,7 +40,6 @@ pub static ROWS: &[Row] = &[
     never("spec.volumes[].portworxVolume|quobyte|scaleIO|storageos|vsphereVolume", there, GONE, USE_VOLUMES),
     not_yet("spec.volumes[].emptyDir.medium", given, "emptyDir in memory or huge pages", "remove it to use the disk"),
     not_yet("spec.volumes[].emptyDir.sizeLimit", given, "a limit to the size of a volume", REMOVE),
-    not_yet("spec.containers[].volumeMounts[].subPath|subPathExpr", given, "mounting a part of a volume", WHOLE),
     not_yet("spec.containers[].volumeMounts[].mountPropagation", propagates, "mount propagation", REMOVE),
     not_yet("spec.containers[].volumeMounts[].recursiveReadOnly", recursive, "recursive read-only mounts", REMOVE),
     not_yet("spec.containers[].volumeDevices", given, "block devices", REMOVE),
@@ -72,7 +71,6 @@ const VOLUMES: &str = "volumes of this kind";
 const GONE: &str = "Kubernetes itself has given up this kind of volume";
 const USE_VOLUMES: &str = "use an emptyDir or hostPath volume";
 const MOUNT_ON_NODE: &str = "mount it on the node and use a hostPath volume";
-const WHOLE: &str = "mount the whole volume, or a hostPath of the part";
 
 type When = fn(&Found<'_>) -> bool;
 

@@ -108,7 +108,7 @@ const USED: &[(&str, &[&str])] = &[
     ("spec.containers[].resources", &["limits", "requests"]),
     ("spec.containers[].restartPolicyRules[]", &["action", "exitCodes"]),
     ("spec.containers[].restartPolicyRules[].exitCodes", &["operator", "values"]),
-    ("spec.containers[].volumeMounts[]", &["mountPath", "name", "readOnly"]),
+    ("spec.containers[].volumeMounts[]", &["mountPath", "name", "readOnly", "subPath", "subPathExpr"]),
     ("spec.volumes[]", &["configMap", "downwardAPI", "emptyDir", "hostPath", "name", "projected", "secret"]),
     ("spec.volumes[].configMap", &["defaultMode", "items", "name", "optional"]),
     ("spec.volumes[].downwardAPI", &["defaultMode", "items"]),

@@ -47,6 +47,7 @@ pub fn mounts(container: &core::Container, spec: &core::PodSpec, root: &Path, pr
             let message = format!("no volume of the pod is called {:?}", mount.name);
             problems.error(&path.key("name"), message, "add it under spec.volumes, or check the name");
         }
+        sub_path(mount, &path, problems);
         let (path, target) = (path.key("mountPath"), mount.mount_path.as_str());
         let place = target.trim_end_matches('/');
         if !target.starts_with('/') {
@@ -61,5 +62,25 @@ pub fn mounts(container: &core::Container, spec: &core::PodSpec, root: &Path, pr
             problems.error(&path, format!("another volume is mounted at {place:?} already"), "");
         }
         without_nul(&path, target, problems);
+    }
+}
+
+/// Checks which part of its volume `mount` names.
+fn sub_path(mount: &core::VolumeMount, root: &Path, problems: &mut Problems<'_>) {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let (plain, expression) = (given(&mount.sub_path), given(&mount.sub_path_expr));
+    if plain.is_some() && expression.is_some() {
+        let path = root.key("subPathExpr");
+        problems.error(&path, "must not be there together with subPath", "keep one of them");
+    }
+    for (field, text) in [("subPath", plain), ("subPathExpr", expression)] {
+        let (path, text) = (root.key(field), text.unwrap_or_default());
+        if text.starts_with('/') {
+            problems.error(&path, "must be a relative path", "write it as seen from the volume");
+        }
+        if text.split('/').any(|part| part == "..") {
+            problems.error(&path, "must not contain '..'", "");
+        }
+        without_nul(&path, &text, problems);
     }
 }

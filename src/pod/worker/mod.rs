@@ -15,6 +15,7 @@ mod pause;
 mod rootfs;
 mod runtime;
 mod start;
+mod sub_path;
 mod user;
 
 use std::os::fd::AsFd;

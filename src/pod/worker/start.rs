@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::runtime::Streams;
-use super::{config, failure, rootfs, runtime, user};
+use super::{config, failure, rootfs, runtime, sub_path, user};
 use crate::cgroup::{Hierarchy, worker_path};
 use crate::pod::job::{MORE, container_id};
 use crate::pod::program::Started;
@@ -18,6 +18,7 @@ pub fn start(runtime: &Path, request: &StartContainer) -> Result<Started, Failur
     let id = container_id(&request.name, request.attempt);
     let bundle = Path::new(&request.bundle);
     let streams = prepare(request).map_err(|error| failure(Reason::CreateContainerError, &error))?;
+    sub_path::mount_all(request)?;
     let root = bundle.join("rootfs");
     let identity = user::resolve_in(&root, &request.user)
         .map_err(|error| failure(Reason::CreateContainerConfigError, &error))?;

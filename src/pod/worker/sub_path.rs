@@ -1,0 +1,123 @@
+//! Parts of volumes (`subPath`), mounted where nobody else has his hands, before libcontainer mounts them in the container.
+//!
+//! Other containers may write to the volume: what is a directory when it is looked at may be a symbolic link to `/` when it is
+//! mounted (CVE-2017-1002101, CVE-2021-25741). So links are resolved first, as a kubelet does: those that stay in the volume
+//! are good. What they lead to is then opened without any, and it is the open descriptor that is mounted.
+//!
+//! Invariant: nothing outside of the volume is opened, made or mounted, whatever is swapped meanwhile.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, umask};
+
+use crate::protocol::{StartContainer, SubPath};
+use crate::status::{Failure, Reason};
+use crate::sys::beneath::Root;
+
+/// Mounts every part that `request` names. Fails with `CreateContainerConfigError`, in the kubelet's words and with the cause.
+pub fn mount_all(request: &StartContainer) -> Result<(), Failure> {
+    for part in &request.sub_paths {
+        mount_one(part).map_err(|(doing, cause)| {
+            let (volume, container) = (&part.volume, &request.name);
+            let message =
+                format!("failed to {doing} for volumeMount {volume:?} of container {container:?}: {cause:#}");
+            Failure::new(Reason::CreateContainerConfigError, message)
+        })?;
+    }
+    Ok(())
+}
+
+fn mount_one(part: &SubPath) -> Result<(), (&'static str, anyhow::Error)> {
+    let (root, path) = (Path::new(&part.root), Path::new(&part.path));
+    let prepare = |cause| ("prepare subPath", cause);
+    match fs::metadata(root.join(path)) {
+        Err(error) if error.kind() == ErrorKind::NotFound && part.make => {
+            make(root, path).map_err(|cause| ("create subPath directory", cause))?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let cause = anyhow::anyhow!("the volume has no {path:?}; add that key to what it is made of");
+            return Err(prepare(cause));
+        }
+        _ => {}
+    }
+    let found = open(root, path).map_err(prepare)?;
+    mount_at(&found, Path::new(&part.place)).map_err(prepare)
+}
+
+/// What `path` leads to in the volume at `root`, which is trusted and may be reached by links.
+pub(super) fn open(root: &Path, path: &Path) -> Result<OwnedFd> {
+    let root = fs::canonicalize(root).with_context(|| format!("look at {}", root.display()))?;
+    let found = fs::canonicalize(root.join(path)).with_context(|| format!("look at {path:?}"))?;
+    let Ok(inside) = found.strip_prefix(&root) else { bail!("{path:?} leads out of the volume") };
+    let opened = Root::open(&root).and_then(|root| root.handle_without_links(inside));
+    opened.with_context(|| format!("open {path:?}, which somebody may be changing"))
+}
+
+/// Makes what is missing of `path`, with the mode of the volume, by which a group that the volume passes on is passed on.
+pub(super) fn make(root: &Path, path: &Path) -> Result<()> {
+    let mode = fs::metadata(root).with_context(|| format!("look at {}", root.display()))?.mode();
+    let names: Vec<&OsStr> = path.components().filter_map(name).collect();
+    let there = |count: &usize| root.join(names[..*count].iter().collect::<PathBuf>()).exists();
+    let there = (0..names.len()).rev().find(there).context("the volume is gone")?;
+    let mut at = names[..there].iter().collect::<PathBuf>();
+    let mut above = open(root, &at)?;
+    // Nothing but the mode itself, since whatever is set afterwards may be set to something else.
+    let before = umask(Mode::empty());
+    let made = names[there..].iter().try_for_each(|name| {
+        at.push(name);
+        match mkdirat(Some(above.as_raw_fd()), *name, Mode::from_bits_truncate(mode & 0o777)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(error) => return Err(error).with_context(|| format!("make {at:?}")),
+        }
+        above = enter(&above, name).with_context(|| format!("make {at:?}"))?;
+        Ok(())
+    });
+    umask(before);
+    made
+}
+
+fn name(component: Component<'_>) -> Option<&OsStr> {
+    match component {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn enter(above: &OwnedFd, name: &OsStr) -> std::io::Result<OwnedFd> {
+    Root::open(&handle(above))?.handle_without_links(Path::new(name))
+}
+
+/// A path for what is open, which leads nowhere else.
+fn handle(open: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()))
+}
+
+/// Mounts `found`, with what is mounted in it, at `place`, which is made.
+fn mount_at(found: &OwnedFd, place: &Path) -> Result<()> {
+    let kind = SFlag::from_bits_truncate(
+        fstat(found.as_raw_fd()).context("look at it")?.st_mode & SFlag::S_IFMT.bits(),
+    );
+    let doing = || format!("make {}", place.display());
+    let parent = place.parent().context("a place has a parent")?;
+    DirBuilder::new().recursive(true).mode(0o700).create(parent).with_context(doing)?;
+    if kind == SFlag::S_IFDIR {
+        DirBuilder::new().mode(0o700).create(place).with_context(doing)?;
+    } else {
+        let new = File::options().write(true).create_new(true).mode(0o600).open(place);
+        new.with_context(doing)?;
+    }
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some(&handle(found)), place, None::<&str>, flags, None::<&str>)
+        .with_context(|| format!("mount it at {}", place.display()))
+}
+
+#[cfg(test)]
+mod tests;
