@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::hooks::Hooked;
 use super::probes::Probed;
+use super::report::container_id;
 use super::restart::BackOff;
 use super::{Now, Running, Time};
+use crate::spec::Pod;
 use crate::status::{Exit, Failure, Reason, Wall};
 
 /// Exit code of a run whose end nobody saw, as the kubelet reports it.
@@ -218,16 +220,16 @@ impl Container {
 
     /// The log of run `attempt` is there. Where nobody heard of that one, both its agent and its pod process died while it was
     /// being started: its number is spent.
-    pub fn ran_unseen(&mut self, attempt: u32, now: Now) {
+    pub fn ran_unseen(&mut self, pod: &Pod, attempt: u32, now: Now) {
         if self.attempt < attempt && !self.is_running() {
             self.prepare_next(attempt);
             self.state = State::Running { started: now.wall, stopping: false };
-            self.lost(now);
+            self.lost(pod, now);
         }
     }
 
-    /// Its sandbox is gone: if it ran, it ended unseen.
-    pub fn lost(&mut self, now: Now) {
+    /// Its sandbox, of `pod`, is gone: if it ran, it ended unseen.
+    pub fn lost(&mut self, pod: &Pod, now: Now) {
         if let State::Running { started, .. } = self.state {
             let exit = Exit {
                 code: EXIT_UNKNOWN,
@@ -236,7 +238,7 @@ impl Container {
                 message: "The pod process was lost, and with it the end of the container.".to_owned(),
                 started,
                 finished: now.wall,
-                container_id: String::new(),
+                container_id: container_id(pod, &self.name, self.attempt),
             };
             self.state = State::Terminated { exit, due: Time::ZERO };
         }

@@ -50,11 +50,12 @@ impl Node {
                 facts.sandbox.up_since = now.boot;
                 facts.sandbox.failure = None;
                 facts.sandbox.ip = ip;
+                let pod = facts.pod.clone();
                 for known in &mut facts.containers {
                     let Some(attempt) = attempts.get(&known.name) else { continue };
                     match known.state {
                         State::Waiting { .. } => known.attempt = known.attempt.max(*attempt),
-                        _ => known.ran_unseen(attempt.saturating_sub(1), now),
+                        _ => known.ran_unseen(&pod, attempt.saturating_sub(1), now),
                     }
                 }
             }),
@@ -108,9 +109,10 @@ impl Node {
         self.of(uid, |facts| {
             if !facts.is_up(sandbox) {
                 // It began in a sandbox that was lost meanwhile: its number is spent.
+                let pod = facts.pod.clone();
                 if let (Ok(Learnt::Started { at }), Some(known)) = (result, facts.container(container)) {
                     known.started(attempt, at, now.boot);
-                    known.lost(now);
+                    known.lost(&pod, now);
                 }
                 return;
             }

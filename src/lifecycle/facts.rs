@@ -173,7 +173,7 @@ impl Facts {
         self.sandbox.state = SandboxState::Lost;
         self.sandbox.due = Time::ZERO;
         for container in &mut self.containers {
-            container.lost(now);
+            container.lost(&self.pod, now);
         }
     }
 

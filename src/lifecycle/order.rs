@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::{Container, RunEnd, State};
 use super::facts::{Facts, Stamp};
+use super::report::container_id;
 use super::restart::BackOff;
 use super::{Now, Time};
 use crate::spec::{self, RestartAction, RestartPolicy, Role};
@@ -116,6 +117,9 @@ impl Facts {
         let goes_on = self.goes_on();
         let rule = self.pod.container(&end.container).and_then(|spec| rule(spec, &end.exit));
         let killed = self.restarting_all;
+        // The pod process knows no pods.
+        let container_id = container_id(&self.pod, &end.container, end.attempt);
+        let end = &RunEnd { exit: Exit { container_id, ..end.exit.clone() }, ..end.clone() };
         let Some(known) = self.container(&end.container) else { return false };
         let streak = known.streak;
         if !known.exited(end, back_off) {
@@ -156,16 +160,14 @@ impl Facts {
         self.deletion.or(self.over.map(|(_, at)| at))
     }
 
-    /// Whether `known`, which runs while the pod ends, is to be stopped now: a sidecar serves the others to their end, and
-    /// those that began after it.
+    /// Whether `known`, which runs while the pod ends, is to be stopped now: a sidecar serves those that began after it to
+    /// their end. No other init container runs beside it that it comes after: that one was done before.
     pub(super) fn may_stop(&self, known: &Container) -> bool {
         if self.role(known) != Role::Sidecar {
             return true;
         }
         let behind = self.containers.iter().skip_while(|other| other.name != known.name).skip(1);
-        let before = self.containers.iter().take_while(|other| other.name != known.name);
-        let serves = |other: &Container| other.is_running() && self.role(other) != Role::Sidecar;
-        !behind.into_iter().any(Container::is_running) && !before.into_iter().any(serves)
+        !behind.into_iter().any(Container::is_running)
     }
 }
 

@@ -14,7 +14,7 @@ use super::order::Over;
 use super::restart::BackOff;
 use crate::spec::{Pod, Role};
 use crate::status::{
-    Condition, ConditionKind, ContainerState, ContainerStatus, Exit, Phase, PodStatus, Reason, Wall,
+    Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus, Reason, Wall,
 };
 
 /// The kubelet's sentence (reference B.9).
@@ -162,8 +162,7 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
         State::Running { started, .. } => ContainerState::Running { started: *started },
         State::Waiting { .. } => waiting(facts, known),
         State::Terminated { exit, .. } => {
-            let exit =
-                Exit { container_id: container_id(&facts.pod, &known.name, known.attempt), ..exit.clone() };
+            let exit = exit.clone();
             let again = facts.goes_on() && facts.will_run(known);
             if again && known.failure.is_some() {
                 last_state = Some(exit);

@@ -7,6 +7,7 @@ mod hooks;
 mod order;
 mod past;
 mod probes;
+mod published;
 mod storm;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,10 +37,13 @@ enum Told {
     Dies(fn(&mut Found)),
     /// The status of the pod, to be shown.
     Shown,
-    /// What happened to the pod, as `describe` tells it.
-    Events,
+    /// What else somebody sees of each pod.
+    Seen(fn(&Facts) -> Vec<String>),
 }
-use Told::{Dies, Ends, Events, Fails, Hangs, Happens, Shown, Teaches};
+use Told::{Dies, Ends, Fails, Hangs, Happens, Seen, Shown, Teaches};
+
+/// More actions than this at once, or one of them twice: nothing comes of it.
+const ENDLESS: usize = 100;
 
 /// The only place that knows the API: feeds `told` to a fresh node and compares the story.
 #[track_caller]
@@ -81,8 +85,8 @@ fn check_with(back_off: BackOff, told: Vec<(u64, Told)>, expected: &str) {
                 line.extend(node.all().map(|facts| shown(facts, &back_off)));
                 (Vec::new(), &[], &[])
             }
-            Events => {
-                line.extend(node.all().flat_map(happened));
+            Seen(seen) => {
+                line.extend(node.all().flat_map(seen));
                 (Vec::new(), &[], &[])
             }
         };
@@ -91,7 +95,7 @@ fn check_with(back_off: BackOff, told: Vec<(u64, Told)>, expected: &str) {
         while let Some(event) = queue.pop_front() {
             for action in node.step(now, event).actions {
                 let name = show(&action);
-                assert!(begun.insert(action.clone()), "no progress: {name} again");
+                assert!(begun.insert(action.clone()) && begun.len() < ENDLESS, "no end of {name}");
                 line.push(name.clone());
                 if hangs.contains(&name.as_str()) {
                     hanging.insert(name, action);
@@ -129,7 +133,7 @@ fn settle_as(
     let (mut begun, mut queue) = (Vec::new(), VecDeque::from([event]));
     while let Some(event) = queue.pop_front() {
         for action in node.step(now(at), event).actions {
-            assert!(!begun.contains(&action), "no progress: {action:?} again");
+            assert!(!begun.contains(&action) && begun.len() < ENDLESS, "no end of {action:?}");
             begun.push(action.clone());
             queue.extend(ends(&action).map(|result| Event::Done { action, result }));
         }
@@ -202,11 +206,13 @@ fn shown(facts: &Facts, back_off: &BackOff) -> String {
     format!("{:?}{reason}: {}", status.phase, states.join("; "))
 }
 
-fn happened(facts: &Facts) -> impl Iterator<Item = String> {
-    facts.history.all().iter().map(|event| {
-        let times = if event.count == 1 { String::new() } else { format!(" x{}", event.count) };
-        format!("{}: {}{times}", event.reason, event.message)
-    })
+/// What happened, as `describe` tells it.
+fn events(facts: &Facts) -> Vec<String> {
+    let event = |it: &crate::status::Event| {
+        let times = if it.count == 1 { String::new() } else { format!(" x{}", it.count) };
+        format!("{}: {}{times}", it.reason, it.message)
+    };
+    facts.history.all().iter().map(event).collect()
 }
 
 /// What the next agent finds of a pod that was left at `facts`.
@@ -753,7 +759,7 @@ fn an_image_that_is_just_being_imported_worries_nobody() {
             (0, Fails(web(ALWAYS), comes)),
             (10, Fails(Event::Tick, comes)),
             (10, Shown),
-            (10, Events),
+            (10, Seen(events)),
             (12, Happens(Event::ImagesChanged)),
         ],
         "0s: start pod, pull, [wake at 10s]

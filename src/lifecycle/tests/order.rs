@@ -17,7 +17,7 @@ const NEVER: RestartPolicy = RestartPolicy::Never;
 const ON_FAILURE: RestartPolicy = RestartPolicy::OnFailure;
 
 /// A pod of these containers: `i…` are init containers, `s…` sidecars, others regular.
-fn of(policy: RestartPolicy, names: &[&str]) -> Pod {
+pub(super) fn of(policy: RestartPolicy, names: &[&str]) -> Pod {
     let mut pod = Pod::clone(&pod("web", "web", policy));
     pod.containers = names.iter().map(|name| container(name)).collect();
     pod

@@ -142,7 +142,13 @@ fn back_off_is_told_of_a_crash_loop_and_of_nothing_else() {
     let back_off = "BackOff: Back-off restarting failed container c in pod web_default(web)";
     let both = told(2);
     check(
-        vec![(0, Happens(web(ALWAYS))), exited(1, 0, 1), (1, Events), exited(2, 1, 1), (2, Events)],
+        vec![
+            (0, Happens(web(ALWAYS))),
+            exited(1, 0, 1),
+            (1, Seen(events)),
+            exited(2, 1, 1),
+            (2, Seen(events)),
+        ],
         &format!(
             "{BEGUN}
              1s: pull, start c#1
@@ -160,7 +166,7 @@ fn back_off_is_told_of_a_crash_loop_and_of_nothing_else() {
             exited(2, 1, 1),
             tick(12),
             exited(13, 2, 1),
-            (13, Events),
+            (13, Seen(events)),
         ],
         &format!(
             "{BEGUN}
@@ -175,7 +181,12 @@ fn back_off_is_told_of_a_crash_loop_and_of_nothing_else() {
     );
     // It does not run again, by its policy.
     check(
-        vec![(0, Happens(web(RestartPolicy::OnFailure))), exited(1, 0, 1), exited(2, 1, 0), (2, Events)],
+        vec![
+            (0, Happens(web(RestartPolicy::OnFailure))),
+            exited(1, 0, 1),
+            exited(2, 1, 0),
+            (2, Seen(events)),
+        ],
         &format!("{BEGUN}\n1s: pull, start c#1\n2s:\n2s: {both}"),
     );
     // Nor does a pod that ends.
@@ -185,7 +196,7 @@ fn back_off_is_told_of_a_crash_loop_and_of_nothing_else() {
             exited(1, 0, 1),
             (2, Happens(gone("web"))),
             (3, Hangs(exit_in(0, 3, 1, 1, 1), &["remove pod"])),
-            (3, Events),
+            (3, Seen(events)),
         ],
         &format!(
             "{BEGUN}
@@ -201,7 +212,7 @@ fn back_off_is_told_of_a_crash_loop_and_of_nothing_else() {
             (0, Happens(web(ALWAYS))),
             exited(1, 0, 1),
             (700, Happens(exit_in(0, 700, 1, 1, 699))),
-            (700, Events),
+            (700, Seen(events)),
         ],
         &format!("{BEGUN}\n1s: pull, start c#1\n700s: pull, start c#2\n700s: {}", told(3)),
     );
