@@ -307,8 +307,7 @@ impl Node {
         }
         self.changed.insert(pod.uid.clone());
         match self.pods.get_mut(&pod.uid) {
-            Some(facts) if facts.deletion.is_some() => facts.again = true,
-            Some(_) => (),
+            Some(facts) => facts.again |= facts.deletion.is_some(),
             None => {
                 let mut facts = Facts::new(pod.clone(), now.wall);
                 facts.claimed.inherits = self.inheritance(&pod);

@@ -3,12 +3,14 @@
 
 mod claims;
 mod every_kind;
+mod failures;
 mod hooks;
 mod order;
 mod past;
 mod probes;
 mod published;
 mod storm;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;
@@ -760,13 +762,15 @@ fn an_image_that_is_just_being_imported_worries_nobody() {
             (10, Fails(Event::Tick, comes)),
             (10, Shown),
             (10, Seen(events)),
-            (12, Happens(Event::ImagesChanged)),
+            (12, Fails(Event::ImagesChanged, &[("pull", Reason::ErrImagePull)])),
+            (22, Happens(Event::Tick)),
         ],
         "0s: start pod, pull, [wake at 10s]
          10s: pull, [wake at 20s]
          10s: Pending: c waiting ContainerCreating restarts 0, [wake at 20s]
          10s: [wake at 20s]
-         12s: pull, start c#0",
+         12s: pull, [wake at 22s]
+         22s: pull, start c#0",
     );
 }
 

@@ -288,3 +288,25 @@ fn of_what_does_not_fit_the_least_important_are_told_once_and_all_run() {
     assert!(node.next_deadline().is_some_and(|at| Duration::from_secs(3) < at));
     assert!(warnings(&after(None, &pods), "b").is_empty(), "where nobody knows what there is");
 }
+
+#[test]
+fn what_is_told_of_ports_and_amounts_is_published() {
+    let mut node = after(None, &[on_80("web", "web", 0), on_80("a", "a", 7), on_80("b", "b", 0)]);
+    let changed = |node: &mut Node, at: u64, event: Event| {
+        node.step(now(at), event).changed.into_iter().map(|uid| uid.0).collect::<Vec<_>>()
+    };
+    let why = |node: &Node| warnings(node, "b").pop().unwrap().message;
+    assert!(why(&node).ends_with("TCP 80 is taken by pod default/web"), "{}", why(&node));
+    settle(&mut node, 1, gone("web"));
+    let end = end(2, 0, 0, 2);
+    let exited = Event::Exited { uid: Uid("web".into()), sandbox: 0, end };
+    let action = node.step(now(2), exited).actions.remove(0);
+    let removed = Event::Done { action, result: Ok(crate::lifecycle::Learnt::Done) };
+    assert_eq!(changed(&mut node, 3, removed), ["a", "b"]);
+    assert!(why(&node).ends_with("TCP 80 is taken by pod default/a"), "{}", why(&node));
+
+    let mut node = after(None, &[large("a", 0, 500, 0), large("b", 0, 600, 0)]);
+    let small = || Event::Allocatable(Amounts { cpu_milli: 1000, memory: 1000, storage: 0 });
+    assert_eq!(changed(&mut node, 1, small()), ["b"]);
+    assert!(changed(&mut node, 2, small()).is_empty());
+}

@@ -1,7 +1,8 @@
 //! Stories of what is late, of another sandbox, of an earlier run or of a dead agent; and of what is told of all that.
 
+use super::published::probe;
 use super::*;
-use crate::spec::{RestartAction, RestartRule};
+use crate::spec::{Probe, RestartAction, RestartRule};
 
 fn tick(at: u64) -> (u64, Told) {
     (at, Happens(Event::Tick))
@@ -53,6 +54,7 @@ fn who_is_killed_for_a_round_has_no_back_off_of_it() {
             tick(13),
             exited(14, 2, 42),
             d_exited(15, 2),
+            d_exited(16, 3),
         ],
         "0s: start pod, pull, pull, start c#0, start d#0
          1s: stop d#0 until 0s
@@ -61,7 +63,8 @@ fn who_is_killed_for_a_round_has_no_back_off_of_it() {
          4s: pull, start d#2, [wake at 13s]
          13s: pull, start c#2
          14s: stop d#2 until 0s
-         15s: pull, start d#3, [wake at 34s]",
+         15s: pull, start d#3, [wake at 34s]
+         16s: pull, start d#4, [wake at 34s]",
     );
 }
 
@@ -220,9 +223,12 @@ fn back_off_is_told_of_a_crash_loop_and_of_nothing_else() {
 
 /// Of a run whose start the dead agent did not hear the end of.
 #[test]
-fn a_run_is_adopted_with_the_image_that_it_was_to_have() {
+fn a_run_is_adopted_with_its_image_and_its_age() {
     let mut node = Node::new(BackOff::default(), 0);
-    let mut event = web(ALWAYS);
+    let mut asked = Pod::clone(&pod("web", "web", ALWAYS));
+    asked.containers[0].probes.readiness =
+        probe().map(|probe| Probe { initial_delay: Duration::from_secs(30), ..probe });
+    let mut event = Event::ManifestSet(Arc::new(asked));
     for _ in ["start pod", "pull"] {
         let action = node.step(now(0), event).actions.remove(0);
         event = Event::Done { result: Ok(learnt(&action, 0)), action };
@@ -234,6 +240,7 @@ fn a_run_is_adopted_with_the_image_that_it_was_to_have() {
     found.running = vec![Running { container: "c".into(), attempt: 0, started, since, stopping: false }];
     let mut next = Node::new(BackOff::default(), 0);
     next.step(now(2), Event::Found(Box::new(found)));
+    assert_eq!(next.next_deadline(), Some(since + Duration::from_secs(30)), "it is asked in its time");
     let facts = next.all().next().unwrap();
     let status = status(facts, &BackOff::default(), None);
     assert_eq!(status.containers[0].image_id, "sha256:1");
@@ -274,5 +281,69 @@ fn how_a_run_ended_is_still_told_in_another_sandbox() {
          4s: [wake at 12s]
          12s: pull ', start 'c#2
          12s: Running: c running after Error 3 ready restarts 2",
+    );
+}
+
+#[test]
+fn of_a_run_that_only_its_log_tells_of_the_end_is_unknown() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            exited(1, 0, 1),
+            (2, Hangs(lost(0), &["start pod '"])),
+            (3, Teaches("start pod '", logs(3))),
+            (3, Shown),
+        ],
+        "0s: start pod, pull, start c#0
+         1s: pull, start c#1
+         2s: clean pod, start pod '
+         3s: pull ', start 'c#3
+         3s: Running: c running after ContainerStatusUnknown 137 ready restarts 3",
+    );
+}
+
+#[test]
+fn what_was_known_of_a_run_is_not_held_of_the_next() {
+    let mut asked = Pod::clone(&pod("web", "web", ALWAYS));
+    asked.containers[0].probes.readiness = probe();
+    check(
+        vec![
+            (0, Happens(Event::ManifestSet(Arc::new(asked)))),
+            (1, Shown),
+            (
+                2,
+                Dies(|found| {
+                    found.running[0].attempt = 1;
+                    found.ended = vec![end(1, 0, 1, 1)];
+                }),
+            ),
+            (2, Shown),
+        ],
+        "0s: start pod, pull, start c#0, probe readiness c#0, [wake at 10s]
+         1s: Running: c running ready restarts 0, [wake at 10s]
+         2s: probe readiness c#1, [wake at 12s]
+         2s: Running: c running after Error 1 ready restarts 1, [wake at 12s]",
+    );
+}
+
+#[test]
+fn a_sandbox_that_lived_long_ends_the_back_off_of_its_pod() {
+    check(
+        vec![
+            (1000, Happens(web(ALWAYS))),
+            (1001, Happens(lost(0))),
+            (1002, Happens(lost(1))),
+            (1012, Happens(Event::Tick)),
+            (1611, Happens(lost(2))),
+            (1621, Happens(Event::Tick)),
+            (2300, Happens(lost(3))),
+        ],
+        "1000s: start pod, pull, start c#0
+         1001s: clean pod, start pod ', pull ', start 'c#1
+         1002s: clean pod ', [wake at 1012s]
+         1012s: start pod '', pull '', start ''c#2
+         1611s: clean pod '', [wake at 1631s]
+         1621s: [wake at 1631s]
+         2300s: start pod ''', pull ''', start '''c#3",
     );
 }

@@ -2,20 +2,20 @@
 
 use super::order::of;
 use super::*;
-use crate::lifecycle::{container_id, next};
+use crate::lifecycle::container_id;
 use crate::spec::{Check, Hook, Probe, RestartAction, RestartRule};
 use crate::status::Condition;
 
-fn tick(at: u64) -> (u64, Told) {
+pub(super) fn tick(at: u64) -> (u64, Told) {
     (at, Happens(Event::Tick))
 }
 
-fn set(pod: Pod) -> Event {
+pub(super) fn set(pod: Pod) -> Event {
     Event::ManifestSet(Arc::new(pod))
 }
 
 /// Asked at once, then every ten seconds; the first bad answer counts.
-fn probe() -> Option<Probe> {
+pub(super) fn probe() -> Option<Probe> {
     Some(Probe {
         check: Check::Tcp { host: None, port: 1 },
         initial_delay: Duration::ZERO,
@@ -27,12 +27,12 @@ fn probe() -> Option<Probe> {
     })
 }
 
-fn end_of(at: u64, container: &str, attempt: u32, code: i32) -> Event {
+pub(super) fn end_of(at: u64, container: &str, attempt: u32, code: i32) -> Event {
     let end = RunEnd { container: container.into(), ..end(at, attempt, code, 1) };
     Event::Exited { uid: Uid("web".into()), sandbox: 0, end }
 }
 
-fn ends(at: u64, container: &str, attempt: u32, code: i32) -> (u64, Told) {
+pub(super) fn ends(at: u64, container: &str, attempt: u32, code: i32) -> (u64, Told) {
     (at, Happens(end_of(at, container, attempt, code)))
 }
 
@@ -229,123 +229,6 @@ fn whose_probe_or_hook_fails_when_the_pods_time_is_up_is_not_said_to_be_restarte
     );
 }
 
-/// What it waits for, as `describe` tells it.
-fn waits(facts: &Facts) -> Vec<String> {
-    next(facts).into_iter().map(|(at, what)| format!("{}s: {what}", at.as_secs())).collect()
-}
-
-#[test]
-fn what_a_pod_waits_for_is_told_and_until_when() {
-    // A crash loop, and another container's, of which the earlier is told; a removal then.
-    check(
-        vec![
-            (0, Happens(set(of(ALWAYS, &["c", "d"])))),
-            (1, Seen(waits)),
-            ends(1, "c", 0, 1),
-            ends(2, "d", 0, 1),
-            ends(3, "d", 1, 1),
-            ends(4, "c", 1, 1),
-            (5, Seen(waits)),
-            tick(13),
-            (13, Seen(waits)),
-            (13, Happens(gone("web"))),
-            (13, Seen(waits)),
-        ],
-        "0s: start pod, pull, pull, start c#0, start d#0
-         1s:
-         1s: pull, start c#1
-         2s: pull, start d#1
-         3s: [wake at 13s]
-         4s: [wake at 13s]
-         5s: 13s: container d is restarted, [wake at 13s]
-         13s: pull, start d#2, [wake at 14s]
-         13s: 14s: container c is restarted, [wake at 14s]
-         13s: stop d#2 until 43s, [wake at 53s]
-         13s: 43s: whatever still runs is killed, [wake at 53s]",
-    );
-    // An image, and a sandbox.
-    check(
-        vec![
-            (1, Fails(web(ALWAYS), &[("start pod", Reason::FailedMount)])),
-            (1, Seen(waits)),
-            (2, Fails(Event::Tick, &[("pull", Reason::ErrImagePull)])),
-            (2, Seen(waits)),
-        ],
-        "1s: start pod, [wake at 2s]
-         1s: 2s: the pod is started again, [wake at 2s]
-         2s: start pod, pull, [wake at 12s]
-         2s: 12s: container c is tried again, [wake at 12s]",
-    );
-    // Nothing at all, since it waits for another.
-    check(
-        vec![
-            (1, Happens(web(ALWAYS))),
-            (1, Happens(Event::ManifestSet(pod("a2", "web", ALWAYS)))),
-            (1, Seen(waits)),
-        ],
-        "1s: start pod, pull, start c#0
-         1s:
-         1s:",
-    );
-}
-
-#[test]
-fn what_does_not_come_is_not_told_as_what_is_waited_for() {
-    // It is done, while the other runs.
-    check(
-        vec![
-            (0, Happens(set(of(RestartPolicy::OnFailure, &["c", "d"])))),
-            ends(1, "c", 0, 1),
-            ends(2, "c", 1, 0),
-            (2, Seen(waits)),
-        ],
-        "0s: start pod, pull, pull, start c#0, start d#0
-         1s: pull, start c#1
-         2s:
-         2s:",
-    );
-    // Its init container is first, in another sandbox.
-    check(
-        vec![
-            (0, Happens(set(of(ALWAYS, &["i1", "c"])))),
-            ends(1, "i1", 0, 0),
-            ends(2, "c", 0, 1),
-            ends(3, "c", 1, 1),
-            (3, Seen(waits)),
-            (4, Happens(lost(0))),
-            (4, Seen(waits)),
-        ],
-        "0s: start pod, pull, start i1#0
-         1s: pull, start c#0
-         2s: pull, start c#1
-         3s: [wake at 13s]
-         3s: 13s: container c is restarted, [wake at 13s]
-         4s: clean pod, start pod ', pull ', start 'i1#1
-         4s:",
-    );
-    // Its time is up: while something runs, and then.
-    let mut late = of(ALWAYS, &["c", "d"]);
-    late.active_deadline = Some(Duration::from_secs(60));
-    check(
-        vec![
-            (0, Happens(set(late))),
-            ends(50, "c", 0, 1),
-            ends(59, "c", 1, 1),
-            tick(60),
-            (60, Seen(waits)),
-            ends(61, "d", 0, 143),
-            (61, Seen(waits)),
-        ],
-        "0s: start pod, pull, pull, start c#0, start d#0, [wake at 60s]
-         50s: pull, start c#1, [wake at 60s]
-         59s: [wake at 60s]
-         60s: stop d#0 until 90s, [wake at 100s]
-         60s: 90s: whatever still runs is killed, [wake at 100s]
-         61s:
-         61s:",
-    );
-}
-
 #[test]
 fn a_removed_pod_of_which_nothing_runs_any_more_has_come_to_its_end() {
     check(
@@ -427,52 +310,62 @@ fn the_id_of_a_run_is_told_of_its_end_too_and_none_before_the_first() {
     );
 }
 
-/// Why each container waits.
-fn whys(facts: &Facts) -> Vec<String> {
-    let why = |container| match container {
-        ContainerState::Waiting { message, .. } => message,
-        other => panic!("{other:?}"),
-    };
-    status(facts, &BackOff::default(), None).containers.into_iter().map(|it| why(it.state)).collect()
-}
-
 #[test]
-fn a_crash_loop_tells_its_delay_as_the_kubelet_does() {
-    let mut told = vec![(0, Happens(web(ALWAYS))), exited(0, 0, 1)];
-    for (attempt, at) in [0, 10, 30, 70, 150, 310].into_iter().enumerate() {
-        told.extend([tick(at), exited(at, 1 + attempt as u32, 1), (at, Seen(whys))]);
-    }
+fn a_pods_address_is_its_sandboxs() {
+    let address =
+        |facts: &Facts| vec![status(facts, &BackOff::default(), Some("10.0.0.1")).pod_ip.unwrap_or_default()];
+    let up = || Learnt::Pod { ip: Some("10.1.0.7".into()), attempts: BTreeMap::new() };
     check(
-        told,
-        "0s: start pod, pull, start c#0
-         0s: pull, start c#1
+        vec![
+            (0, Hangs(web(ALWAYS), &["start pod"])),
+            (0, Seen(address)),
+            (1, Teaches("start pod", up())),
+            (1, Seen(address)),
+            (2, Hangs(lost(0), &["start pod '"])),
+            (2, Seen(address)),
+        ],
+        "0s: start pod
          0s:
-         0s: [wake at 10s]
-         0s: back-off 10s restarting failed container=c pod=web_default(web), [wake at 10s]
-         10s: pull, start c#2
-         10s: [wake at 30s]
-         10s: back-off 20s restarting failed container=c pod=web_default(web), [wake at 30s]
-         30s: pull, start c#3
-         30s: [wake at 70s]
-         30s: back-off 40s restarting failed container=c pod=web_default(web), [wake at 70s]
-         70s: pull, start c#4
-         70s: [wake at 150s]
-         70s: back-off 1m20s restarting failed container=c pod=web_default(web), [wake at 150s]
-         150s: pull, start c#5
-         150s: [wake at 310s]
-         150s: back-off 2m40s restarting failed container=c pod=web_default(web), [wake at 310s]
-         310s: pull, start c#6
-         310s: [wake at 610s]
-         310s: back-off 5m0s restarting failed container=c pod=web_default(web), [wake at 610s]",
+         1s: pull, start c#0
+         1s: 10.1.0.7
+         2s: clean pod, start pod '
+         2s:",
+    );
+    let of_node = Pod { host_network: true, ..(*pod("web", "web", ALWAYS)).clone() };
+    check(
+        vec![(0, Happens(set(of_node))), (0, Seen(address))],
+        "0s: start pod, pull, start c#0
+         0s: 10.0.0.1",
     );
 }
 
+/// What is told to whoever publishes.
 #[test]
-fn a_run_of_less_than_twice_the_longest_delay_is_one_of_a_crash_loop() {
-    for (ran, then) in [(599, "[wake at 610s]"), (600, "pull, start c#2")] {
-        check(
-            vec![(0, Happens(web(ALWAYS))), exited(1, 0, 1), (600, Happens(exit_in(0, 600, 1, 1, ran)))],
-            &format!("{BEGUN}\n1s: pull, start c#1\n600s: {then}"),
-        );
-    }
+fn a_pod_is_gone_once_it_is_removed_and_changed_where_it_lives_again() {
+    let remove = |node: &mut Node| {
+        settle(node, 0, web(ALWAYS));
+        settle(node, 1, gone("web"));
+        let action = node.step(now(2), exit_in(0, 2, 0, 143, 2)).actions.remove(0);
+        Event::Done { action, result: Ok(Learnt::Done) }
+    };
+    let web = || Uid("web".into());
+    let mut node = Node::new(BackOff::default(), 0);
+    let removed = remove(&mut node);
+    assert_eq!(node.step(now(3), removed).gone, [web()]);
+    assert!(node.step(now(4), Event::Tick).gone.is_empty(), "once");
+
+    // Put back meanwhile, while no more pods may begin.
+    let mut node = Node::new(BackOff::default(), 1);
+    let removed = remove(&mut node);
+    let first = Pod { priority: 1, ..(*pod("b", "b", ALWAYS)).clone() };
+    node.step(now(2), set(first));
+    node.step(now(2), Event::ManifestSet(pod("web", "web", ALWAYS)));
+    let step = node.step(now(3), removed);
+    assert!(step.gone.is_empty() && step.changed.contains(&web()), "{step:?}");
+
+    // Never begun.
+    let mut node = Node::new(BackOff::default(), 1);
+    node.step(now(0), Event::ManifestSet(pod("b", "b", ALWAYS)));
+    node.step(now(0), Event::ManifestSet(pod("web", "web", ALWAYS)));
+    assert_eq!(node.step(now(1), gone("web")).gone, [web()]);
 }

@@ -1,0 +1,91 @@
+//! Stories of what fails, how it is told, and that nothing is left of it afterwards.
+
+use super::published::tick;
+use super::waits::whys;
+use super::*;
+
+#[test]
+fn each_failure_is_told_and_counted() {
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), &[("start pod", Reason::FailedMount)])),
+            (1, Fails(Event::Tick, &[("pull", Reason::ErrImagePull)])),
+            (11, Fails(Event::Tick, &[("start c#0", Reason::CreateContainerError)])),
+            (13, Fails(Event::Tick, &[("start c#0", Reason::StartError)])),
+            (14, Fails(gone("web"), &[("stop c#1 until 44s", Reason::Failed)])),
+            (14, Seen(events)),
+            tick(15),
+            (16, Fails(exit_in(0, 16, 1, 143, 3), &[("remove pod", Reason::Failed)])),
+            (16, Seen(events)),
+        ],
+        "0s: start pod, [wake at 1s]
+         1s: start pod, pull, [wake at 11s]
+         11s: pull, start c#0, [wake at 13s]
+         13s: pull, start c#0, pull, start c#1
+         14s: stop c#1 until 44s, [wake at 16s]
+         14s: FailedCreatePodSandBox: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck, [wake at 16s]
+         15s: [wake at 16s]
+         16s: remove pod, [wake at 20s]
+         16s: FailedCreatePodSandBox: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck x2, [wake at 20s]",
+    );
+}
+
+#[test]
+fn of_a_failure_that_is_over_nothing_is_told_at_the_next() {
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), &[("pull", Reason::ErrImagePull)])),
+            tick(10),
+            (11, Hangs(exit_in(0, 11, 0, 1, 1), &["pull"])),
+            (11, Shown),
+            (12, Ends("pull", Err(Reason::ErrImagePull))),
+            (12, Shown),
+        ],
+        "0s: start pod, pull, [wake at 10s]
+         10s: pull, start c#0
+         11s: pull
+         11s: Running: c terminated Error 1 restarts 0
+         12s: [wake at 22s]
+         12s: Running: c waiting ErrImagePull after Error 1 restarts 0, [wake at 22s]",
+    );
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), &[("start pod", Reason::FailedMount)])),
+            (0, Seen(whys)),
+            (1, Hangs(Event::Tick, &["pull"])),
+            (1, Seen(whys)),
+        ],
+        "0s: start pod, [wake at 1s]
+         0s: FailedMount: no luck, [wake at 1s]
+         1s: start pod, pull
+         1s:",
+    );
+}
+
+#[test]
+fn an_image_is_looked_for_again_in_another_sandbox() {
+    check(
+        vec![
+            (0, Hangs(web(ALWAYS), &["start c#0"])),
+            (1, Happens(lost(0))),
+            (2, Ends("start c#0", Err(Reason::CreateContainerError))),
+        ],
+        "0s: start pod, pull, start c#0
+         1s:
+         2s: clean pod, start pod ', pull ', start 'c#0",
+    );
+}
+
+#[test]
+fn what_failed_on_a_lost_sandbox_holds_nothing_up() {
+    check(
+        vec![
+            (0, Happens(web(ALWAYS))),
+            (1, Fails(gone("web"), &[("stop c#0 until 31s", Reason::Failed)])),
+            (1, Happens(lost(0))),
+        ],
+        "0s: start pod, pull, start c#0
+         1s: stop c#0 until 31s, [wake at 2s]
+         1s: clean pod, remove pod '",
+    );
+}
