@@ -47,7 +47,8 @@ impl Rules {
             let uid = &facts.pod.uid;
             self.pods.insert(uid.clone(), facts.pod.clone());
             let status = status(facts, &BackOff::default(), None);
-            for container in &status.containers {
+            let all = || status.init_containers.iter().chain(&status.containers);
+            for container in all() {
                 let count = container.restart_count;
                 let before = self.counts.insert((uid.clone(), container.name.clone()), count);
                 let shrinks = before.is_some_and(|before| count < before);
@@ -68,8 +69,7 @@ impl Rules {
                 "{at}s: {uid} was {before:?}: {status:?}"
             );
             let runs = |state: &ContainerState| matches!(state, ContainerState::Running { .. });
-            let regular = status.containers.iter().filter(|it| role(&facts.pod, &it.name) == Role::Regular);
-            let any = regular.into_iter().any(|container| runs(&container.state));
+            let any = all().any(|container| runs(&container.state));
             assert!(!(is_final && any), "{at}s: {uid} is over and runs: {status:?}");
         }
     }
@@ -162,7 +162,10 @@ impl World {
         let expected = pod.containers.iter().filter(|spec| pods::goes_on(pod, spec));
         assert_eq!(running, expected.map(|spec| spec.name.as_str()).collect(), "{tell}");
         let known = facts.containers.iter().filter(|known| matches!(known.state, State::Running { .. }));
-        assert_eq!(running, known.map(|known| known.name.as_str()).collect(), "{tell}");
+        let known: BTreeMap<&str, u32> = known.map(|known| (known.name.as_str(), known.attempt)).collect();
+        let running = sandbox.into_iter().flat_map(|sandbox| &sandbox.running);
+        let running = running.map(|(name, (attempt, ..))| (name.as_str(), *attempt));
+        assert_eq!(known, running.collect(), "{tell}");
         assert!(facts.is_initialized(), "{tell}");
         assert!(
             facts.containers.iter().filter(|known| known.is_running()).all(|known| facts.is_ready(known)),
