@@ -11,6 +11,7 @@ mod probes;
 mod published;
 mod storm;
 mod waits;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write;

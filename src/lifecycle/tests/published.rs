@@ -338,34 +338,3 @@ fn a_pods_address_is_its_sandboxs() {
          0s: 10.0.0.1",
     );
 }
-
-/// What is told to whoever publishes.
-#[test]
-fn a_pod_is_gone_once_it_is_removed_and_changed_where_it_lives_again() {
-    let remove = |node: &mut Node| {
-        settle(node, 0, web(ALWAYS));
-        settle(node, 1, gone("web"));
-        let action = node.step(now(2), exit_in(0, 2, 0, 143, 2)).actions.remove(0);
-        Event::Done { action, result: Ok(Learnt::Done) }
-    };
-    let web = || Uid("web".into());
-    let mut node = Node::new(BackOff::default(), 0);
-    let removed = remove(&mut node);
-    assert_eq!(node.step(now(3), removed).gone, [web()]);
-    assert!(node.step(now(4), Event::Tick).gone.is_empty(), "once");
-
-    // Put back meanwhile, while no more pods may begin.
-    let mut node = Node::new(BackOff::default(), 1);
-    let removed = remove(&mut node);
-    let first = Pod { priority: 1, ..(*pod("b", "b", ALWAYS)).clone() };
-    node.step(now(2), set(first));
-    node.step(now(2), Event::ManifestSet(pod("web", "web", ALWAYS)));
-    let step = node.step(now(3), removed);
-    assert!(step.gone.is_empty() && step.changed.contains(&web()), "{step:?}");
-
-    // Never begun.
-    let mut node = Node::new(BackOff::default(), 1);
-    node.step(now(0), Event::ManifestSet(pod("b", "b", ALWAYS)));
-    node.step(now(0), Event::ManifestSet(pod("web", "web", ALWAYS)));
-    assert_eq!(node.step(now(1), gone("web")).gone, [web()]);
-}

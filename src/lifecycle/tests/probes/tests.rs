@@ -109,6 +109,36 @@ fn failures_count_in_a_row_only() {
     );
 }
 
+/// The third in a row would not be told.
+#[test]
+fn errors_count_in_a_row_only() {
+    for (between, told) in [(Good(Liveness), ""), (Bad(Liveness), "written, ")] {
+        let error = || Error(Liveness);
+        check(
+            liveness(ALWAYS, probe(0, 10, 2)),
+            vec![
+                (0, error()),
+                (10, Tick),
+                (11, error()),
+                (20, Tick),
+                (21, between),
+                (30, Tick),
+                (31, error()),
+            ],
+            &format!(
+                "0s: {BEGUN}, probe liveness c#0
+                 0s: written, [wake at 10s]
+                 10s: probe liveness c#0
+                 11s: written, [wake at 20s]
+                 20s: probe liveness c#0
+                 21s: {told}[wake at 30s]
+                 30s: probe liveness c#0
+                 31s: written, [wake at 40s]"
+            ),
+        );
+    }
+}
+
 #[test]
 fn successes_count_in_a_row_only_and_readiness_flips_both_ways() {
     let two = probe(0, 10, 1).map(|probe| Probe { success_threshold: 2, ..probe });
