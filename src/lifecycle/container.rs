@@ -182,9 +182,12 @@ impl Container {
         }
     }
 
-    /// The coming run did not come about: pause, and tell why.
-    pub fn hold(&mut self, failure: Failure, delay: Duration, now: Now) {
-        self.failures += 1;
+    /// The coming run did not come about: pause as long as `delay` says after so many failures of that kind in a row, and
+    /// tell why.
+    pub fn hold(&mut self, failure: Failure, delay: impl Fn(u32) -> Duration, now: Now) {
+        let again = self.failure.as_ref().is_some_and(|before| before.reason == failure.reason);
+        self.failures = if again { self.failures + 1 } else { 1 };
+        let delay = delay(self.failures);
         self.failure = Some(failure);
         self.image = None;
         match &mut self.state {

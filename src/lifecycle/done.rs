@@ -76,13 +76,10 @@ impl Node {
                 Ok(_) => (),
                 // It comes, or its absence is told in a moment: no reason to worry anybody.
                 Err(failure) if failure.reason == Reason::ContainerCreating => {
-                    let delay = back_off.pull(1);
-                    known.hold(failure, delay, now);
-                    known.failures = 0;
+                    known.hold(failure, |_| back_off.pull(1), now);
                 }
                 Err(failure) => {
-                    let delay = back_off.pull(known.failures + 1);
-                    known.hold(failure.clone(), delay, now);
+                    known.hold(failure.clone(), |failures| back_off.pull(failures), now);
                     let history = &mut facts.history;
                     history.note(
                         now.wall,
@@ -138,7 +135,7 @@ impl Node {
                             let end = RunEnd { container, attempt, exit, finished, ran: Duration::ZERO };
                             known.exited(&end, &back_off);
                         }
-                        _ => known.hold(failure, back_off.hold(known.failures + 1), now),
+                        _ => known.hold(failure, |failures| back_off.hold(failures), now),
                     }
                     facts.history.note(
                         now.wall,

@@ -11,7 +11,7 @@ fn each_failure_is_told_and_counted() {
             (0, Fails(web(ALWAYS), &[("start pod", Reason::FailedMount)])),
             (1, Fails(Event::Tick, &[("pull", Reason::ErrImagePull)])),
             (11, Fails(Event::Tick, &[("start c#0", Reason::CreateContainerError)])),
-            (13, Fails(Event::Tick, &[("start c#0", Reason::StartError)])),
+            (12, Fails(Event::Tick, &[("start c#0", Reason::StartError)])),
             (14, Fails(gone("web"), &[("stop c#1 until 44s", Reason::Failed)])),
             (14, Seen(events)),
             tick(15),
@@ -20,13 +20,37 @@ fn each_failure_is_told_and_counted() {
         ],
         "0s: start pod, [wake at 1s]
          1s: start pod, pull, [wake at 11s]
-         11s: pull, start c#0, [wake at 13s]
-         13s: pull, start c#0, pull, start c#1
+         11s: pull, start c#0, [wake at 12s]
+         12s: pull, start c#0, pull, start c#1
          14s: stop c#1 until 44s, [wake at 16s]
          14s: FailedCreatePodSandBox: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck, [wake at 16s]
          15s: [wake at 16s]
          16s: remove pod, [wake at 20s]
          16s: FailedCreatePodSandBox: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck x2, [wake at 20s]",
+    );
+}
+
+#[test]
+fn failures_are_counted_by_their_kind() {
+    check(
+        vec![
+            (0, Fails(web(ALWAYS), &[("pull", Reason::ErrImagePull)])),
+            (10, Fails(Event::Tick, &[("pull", Reason::ErrImagePull)])),
+            (30, Fails(Event::Tick, &[("start c#0", Reason::CreateContainerError)])),
+            (31, Fails(Event::Tick, &[("start c#0", Reason::CreateContainerError)])),
+            (33, Fails(Event::Tick, &[("pull", Reason::ErrImagePull)])),
+            (33, Shown),
+            (43, Fails(Event::Tick, &[("pull", Reason::ErrImagePull)])),
+            (43, Shown),
+        ],
+        "0s: start pod, pull, [wake at 10s]
+         10s: pull, [wake at 30s]
+         30s: pull, start c#0, [wake at 31s]
+         31s: pull, start c#0, [wake at 33s]
+         33s: pull, [wake at 43s]
+         33s: Pending: c waiting ErrImagePull restarts 0, [wake at 43s]
+         43s: pull, [wake at 63s]
+         43s: Pending: c waiting ImagePullBackOff restarts 0, [wake at 63s]",
     );
 }
 
