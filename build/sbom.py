@@ -36,8 +36,10 @@ def crate(package):
         "bom-ref": reference(package),
         "name": package["name"],
         "version": package["version"],
-        "purl": reference(package),
     }
+    # What stands in for a crate (build/regex) is no package of crates.io.
+    if package["source"] or package["name"] == "holdfast":
+        component["purl"] = reference(package)
     if package["license"]:
         # Older manifests separate choices by a slash, which is no SPDX expression.
         component["licenses"] = [{"expression": package["license"].replace("/", " OR ").replace("  ", " ")}]
