@@ -230,7 +230,6 @@ impl Node {
     fn end_the_least_important(&mut self, now: Now) {
         let least = self.pods.values().map(|facts| facts.pod.priority).min();
         for facts in self.pods.values_mut().filter(|facts| Some(facts.pod.priority) == least) {
-            facts.again = false;
             if facts.deletion.is_none() {
                 facts.ends(now);
                 self.changed.insert(facts.pod.uid.clone());

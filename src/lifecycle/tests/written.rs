@@ -55,6 +55,16 @@ fn what_an_agent_takes_over_and_what_is_to_end_is_written() {
 }
 
 #[test]
+fn that_a_pod_begins_is_written_though_it_waited_for_another() {
+    let mut node = Node::new(BackOff::default(), 1);
+    let action = node.step(now(0), web(ALWAYS)).actions.remove(0);
+    node.step(now(0), Event::ManifestSet(pod("b", "b", ALWAYS)));
+    let step = node.step(now(1), Event::Done { result: Ok(learnt(&action, 1)), action });
+    assert!(matches!(&*step.actions, [Action::StartPod { uid, .. }] if uid.0 == "b"), "{step:?}");
+    assert!(step.changed.contains(&Uid("b".into())), "{step:?}");
+}
+
+#[test]
 fn the_end_of_a_hook_is_written() {
     for hook in [Hook::Exec(Vec::new()), Hook::Sleep(Duration::from_secs(5))] {
         let mut pod = Pod::clone(&pod("web", "web", ALWAYS));
