@@ -31,6 +31,21 @@ fn each_failure_is_told_and_counted() {
 }
 
 #[test]
+fn what_never_succeeds_is_tried_every_few_minutes_in_the_end() {
+    const POD: &[(&str, Reason)] = &[("start pod", Reason::FailedMount)];
+    const IMAGE: &[(&str, Reason)] = &[("pull", Reason::ErrImagePull)];
+    let story = |what: &str, fails, times: &[u64]| {
+        let told = times.iter().skip(1).zip(times);
+        let story = told.clone().map(|(next, at)| format!("{at}s: {what}, [wake at {next}s]"));
+        let story = story.collect::<Vec<_>>().join("\n");
+        let told = told.map(|(_, at)| (*at, Fails(if *at == 0 { web(ALWAYS) } else { Event::Tick }, fails)));
+        check(told.collect(), &story.replacen("0s: pull", "0s: start pod, pull", 1));
+    };
+    story("start pod", POD, &[0, 1, 3, 7, 15, 31, 63, 127, 247, 367]);
+    story("pull", IMAGE, &[0, 10, 30, 70, 150, 310, 610, 910]);
+}
+
+#[test]
 fn failures_are_counted_by_their_kind() {
     check(
         vec![
