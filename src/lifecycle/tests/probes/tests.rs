@@ -109,6 +109,18 @@ fn failures_count_in_a_row_only() {
     );
 }
 
+#[test]
+fn errors_in_a_row_are_told_each_time_that_they_have_doubled() {
+    let (mut told, mut expected) = (Vec::new(), format!("0s: {BEGUN}, probe liveness c#0\n"));
+    for n in 0..5 {
+        told.extend([(n * 10, Error(Liveness)), (n * 10 + 10, Tick)]);
+        let written = if [0, 1, 3].contains(&n) { "written, " } else { "" };
+        writeln!(expected, "{}s: {written}[wake at {}s]", n * 10, n * 10 + 10).unwrap();
+        writeln!(expected, "{}s: probe liveness c#0", n * 10 + 10).unwrap();
+    }
+    check(liveness(ALWAYS, probe(0, 10, 1)), told, &expected);
+}
+
 /// The third in a row would not be told.
 #[test]
 fn errors_count_in_a_row_only() {
