@@ -285,44 +285,29 @@ fn how_a_run_ended_is_still_told_in_another_sandbox() {
 }
 
 #[test]
-fn of_a_run_that_only_its_log_tells_of_the_end_is_unknown() {
-    check(
-        vec![
-            (0, Happens(web(ALWAYS))),
-            exited(1, 0, 1),
-            (2, Hangs(lost(0), &["start pod '"])),
-            (3, Teaches("start pod '", logs(3))),
-            (3, Shown),
-        ],
-        "0s: start pod, pull, start c#0
-         1s: pull, start c#1
-         2s: clean pod, start pod '
-         3s: pull ', start 'c#3
-         3s: Running: c running after ContainerStatusUnknown 137 ready restarts 3",
-    );
-}
-
-#[test]
 fn what_was_known_of_a_run_is_not_held_of_the_next() {
     let mut asked = Pod::clone(&pod("web", "web", ALWAYS));
-    asked.containers[0].probes.readiness = probe();
+    asked.containers[0].probes.readiness =
+        probe().map(|probe| Probe { initial_delay: Duration::from_secs(30), ..probe });
     check(
         vec![
             (0, Happens(Event::ManifestSet(Arc::new(asked)))),
-            (1, Shown),
+            (30, Happens(Event::Tick)),
+            (31, Shown),
             (
-                2,
+                32,
                 Dies(|found| {
-                    found.running[0].attempt = 1;
-                    found.ended = vec![end(1, 0, 1, 1)];
+                    (found.running[0].attempt, found.running[0].since) = (1, now(32).boot);
+                    found.ended = vec![end(32, 0, 1, 1)];
                 }),
             ),
-            (2, Shown),
+            (32, Shown),
         ],
-        "0s: start pod, pull, start c#0, probe readiness c#0, [wake at 10s]
-         1s: Running: c running ready restarts 0, [wake at 10s]
-         2s: probe readiness c#1, [wake at 12s]
-         2s: Running: c running after Error 1 ready restarts 1, [wake at 12s]",
+        "0s: start pod, pull, start c#0, [wake at 30s]
+         30s: probe readiness c#0, [wake at 40s]
+         31s: Running: c running ready restarts 0, [wake at 40s]
+         32s: [wake at 62s]
+         32s: Running: c running after Error 1 restarts 1, [wake at 62s]",
     );
 }
 

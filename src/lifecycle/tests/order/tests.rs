@@ -498,4 +498,6 @@ fn the_number_of_a_run_that_nobody_heard_of_is_spent() {
     let mut next = Node::new(BackOff::default(), 0);
     let begun = play(&mut next, 2, Event::Found(Box::new(found)));
     assert_eq!(begun, ["clean pod", "start pod '", "pull '", "start 'c#2"]);
+    let last = next.all().next().and_then(|facts| facts.containers[0].last.clone());
+    assert_eq!(last.map(|exit| exit.reason), Some(Reason::ContainerStatusUnknown));
 }
