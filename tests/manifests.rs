@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast::manifest::verdict::FileState;
 use holdfast::manifest::{self, Context, Directory, FileContent, Reading};
-use holdfast::spec::{Container, Pod, Role, SubPath};
+use holdfast::spec::{Container, MountPropagation, Pod, Role, SubPath};
 
 #[test]
 fn manifests_mean_what_their_txt_says() {
@@ -218,7 +218,15 @@ fn write_container(container: &Container, text: &mut String) {
         writeln!(text, "    memory {:?} of {:?}", resources.memory_request, resources.memory_limit).unwrap();
     }
     for mount in &container.mounts {
-        let mode = if mount.read_only { "read-only" } else { "writable" };
+        let mode = match (mount.read_only, mount.recursive_read_only) {
+            (true, true) => "read-only with what is mounted below",
+            (true, false) => "read-only",
+            _ => "writable",
+        };
+        let mode = match mount.propagation {
+            MountPropagation::None => mode.to_owned(),
+            MountPropagation::HostToContainer => format!("{mode}, with what the node mounts later"),
+        };
         let part = match &mount.sub_path {
             SubPath::Whole => String::new(),
             SubPath::Path(path) => format!(", of it {path}"),

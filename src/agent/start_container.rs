@@ -20,7 +20,8 @@ use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
-    LogFile, Overlay, Reply, Request, RunState, SUB_PATHS, StartContainer, State, Stdin, TERMINALS, VOLUMES,
+    Hello, LogFile, Overlay, Reply, Request, RunState, SUB_PATHS, StartContainer, State, Stdin, TERMINALS,
+    VOLUMES,
 };
 use crate::spec::{Container, Pod, SubPath};
 use crate::status::{Failure, Reason, Wall};
@@ -71,8 +72,7 @@ pub fn start_container(
     for path in [&run.bundle, &run.writable] {
         volume::remove_tree(path).map_err(create)?;
     }
-    let started =
-        begin(&run, state.hello.pause_pid).map_err(|failure| values::hide(world, pod, container, failure));
+    let started = begin(&run, &state.hello).map_err(|failure| values::hide(world, pod, container, failure));
     // Not before: that would double the time from a crash to the next run. And not only when it began: its disk may be
     // full of them.
     forget_older(world, pod, container, attempt);
@@ -88,9 +88,11 @@ pub fn start_container(
 fn known_to(version: u32, container: &Container) -> Result<()> {
     let terminal = container.stdin || container.tty;
     let part = container.mounts.iter().any(|mount| mount.sub_path != SubPath::Whole);
-    for (asked, since, what) in
-        [(terminal, TERMINALS, "neither stdin nor tty"), (part, SUB_PATHS, "no subPath")]
-    {
+    let part = part || container.receives_mounts();
+    for (asked, since, what) in [
+        (terminal, TERMINALS, "neither stdin nor tty"),
+        (part, SUB_PATHS, "neither subPath nor mountPropagation"),
+    ] {
         ensure!(
             !asked || since <= version,
             "the pod's process is of an older holdfast, which knows {what}; change the manifest, be it a label, and the \
@@ -142,14 +144,14 @@ pub fn stop_signal(bundle: &Path) -> i32 {
 
 const STOP_SIGNAL: &str = "stop-signal";
 
-fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
+fn begin(run: &Run<'_>, process: &Hello) -> Result<Learnt, Failure> {
     let Run { world, pod, container, attempt, .. } = *run;
     // Until it is mounted, whoever removes the image must leave its layers.
     let _hold = world.store.hold().map_err(create)?;
     let image = image(world, container)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
-    let variables = values::variables(world, pod, container)?;
+    let variables = values::variables(world, pod, container, process.pid)?;
     let volumes = Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?;
     let Binds { binds, sub_paths } = volumes.binds(container, &variables, &run.bundle.join(VOLUMES))?;
     let inputs = Inputs {
@@ -163,7 +165,7 @@ fn begin(run: &Run<'_>, pause_pid: Option<i32>) -> Result<Learnt, Failure> {
         files: files(world, pod, &hostname).map_err(create)?,
         last_words: text(&last_words(run).map_err(create)?).map_err(create)?,
         binds,
-        pause_pid,
+        pause_pid: process.pause_pid,
     };
     let config = bundle::config(&inputs)?;
     let request = prepare(run, &image).and_then(|request| {

@@ -21,7 +21,7 @@ use crate::cgroup::PodLimits;
 use crate::host::{PodDir, parse_log_name};
 use crate::lifecycle::Learnt;
 use crate::protocol::{Request, Sandbox, Tmpfs};
-use crate::spec::Pod;
+use crate::spec::{Pod, VolumeSource};
 use crate::status::{Failure, Reason};
 use crate::sys::{atomic, lock};
 use crate::volume::{self, Volumes};
@@ -59,13 +59,16 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| made(&path))?;
     }
     let cgroup = world.cgroups.pod_path(pod);
-    let unmet = world
-        .cgroups
-        .create_pod(&cgroup, &PodLimits::of(pod, world.config.pod_pids_limit))
-        .with_context(|| format!("make cgroup {cgroup}"))?;
+    let limits = PodLimits::of(pod, world.config.pod_pids_limit);
+    let unmet =
+        world.cgroups.create_pod(&cgroup, &limits).with_context(|| format!("make cgroup {cgroup}"))?;
     unmet.iter().for_each(|warning| warn!("pod {}: {warning}", pod.full_name()));
     let options = format!("mode=1777,size={SHM_BYTES}");
     let shm = Tmpfs { path: text(&directory.shm())?, options };
+    let mut tmpfs = memory_volumes(world, pod, directory, &limits)?;
+    if world.shm(pod) == directory.shm() {
+        tmpfs.push(shm);
+    }
     let sandbox = Sandbox {
         uid: pod.uid.0.clone(),
         sandbox,
@@ -76,13 +79,22 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         host_network: pod.host_network,
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,
-        tmpfs: if world.shm(pod) == directory.shm() { vec![shm] } else { Vec::new() },
+        tmpfs,
         oom_score_adj: POD_PROCESS_OOM_SCORE,
         nofile: world.node.nofile,
     };
     let words = serde_json::to_vec(&sandbox).context("write the sandbox")?;
     let path = directory.sandbox();
     atomic::replace(&path, &words, 0o600).with_context(|| format!("write {}", path.display()))
+}
+
+/// The tmpfs of its emptyDir volumes in memory: none is larger than what the pod, or all pods, may use.
+fn memory_volumes(world: &World, pod: &Pod, directory: &PodDir, limits: &PodLimits) -> Result<Vec<Tmpfs>> {
+    if pod.volumes.iter().all(|volume| volume.source != VolumeSource::Memory) {
+        return Ok(Vec::new());
+    }
+    let node = values::allocatable(world).memory;
+    volume::memory(directory, pod, limits.memory.map_or(node, |limit| limit.0.min(node)))
 }
 
 /// Starts the pod process with its lock, and waits until it is ready.

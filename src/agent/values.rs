@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use log::{info, warn};
@@ -11,7 +11,7 @@ use super::world::World;
 use crate::api::Amounts;
 use crate::bundle::{self, Surroundings, Variables};
 use crate::host::machine;
-use crate::spec::{Container, Documents, Kind, Pod, ValueSource, VolumeSource};
+use crate::spec::{Container, Documents, Kind, Pod, ValueSource, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
 use crate::sys::beneath::Root;
 use crate::volume::{self, Contents};
@@ -65,12 +65,19 @@ fn contents<'a>(world: &World, documents: &'a Documents, allocatable: Amounts) -
     Contents { documents, allocatable, in_memory: world.in_memory }
 }
 
-fn allocatable(world: &World) -> Amounts {
+/// What the node has for pods.
+pub fn allocatable(world: &World) -> Amounts {
     machine::machine(&world.config.data_dir).allocatable(world.config.reserved())
 }
 
-/// The variables that its manifest gives `container`. Fails with `CreateContainerConfigError`.
-pub fn variables(world: &World, pod: &Pod, container: &Container) -> Result<Variables, Failure> {
+/// The variables that its manifest gives `container` of a pod whose process is `process`. Fails with
+/// `CreateContainerConfigError`.
+pub fn variables(
+    world: &World,
+    pod: &Pod,
+    container: &Container,
+    process: i32,
+) -> Result<Variables, Failure> {
     let sources = || container.env.iter().filter_map(|variable| variable.from.as_ref());
     let of_secret = |source: &ValueSource| matches!(source, ValueSource::Key { kind: Kind::Secret, .. });
     let secret = sources().any(of_secret) || container.env_from.iter().any(|it| it.kind == Kind::Secret);
@@ -86,7 +93,7 @@ pub fn variables(world: &World, pod: &Pod, container: &Container) -> Result<Vari
             let place = (volume.clone(), path.clone());
             files
                 .entry(place)
-                .or_insert_with(|| file(world, pod, volume, path).map_err(|why| why.to_string()));
+                .or_insert_with(|| file(world, pod, process, volume, path).map_err(|why| why.to_string()));
         }
     }
     let around = Surroundings {
@@ -122,9 +129,17 @@ pub fn hide(world: &World, pod: &Pod, container: &Container, failure: Failure) -
 }
 
 /// The text of a file in an emptyDir volume, which containers may have made anything of.
-fn file(world: &World, pod: &Pod, volume: &str, path: &str) -> std::io::Result<String> {
+fn file(world: &World, pod: &Pod, process: i32, volume: &str, path: &str) -> std::io::Result<String> {
     let invalid = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-    let root = Root::open(&world.data.volume(&pod.uid.0, volume))?;
+    let in_memory = |it: &Volume| it.name == volume && it.source == VolumeSource::Memory;
+    let root = if pod.volumes.iter().any(in_memory) {
+        // It is mounted where the pod process is, and nowhere else.
+        let place = world.runtime.pod(&pod.uid.0).volume(volume).canonicalize()?;
+        PathBuf::from(format!("/proc/{process}/root{}", place.display()))
+    } else {
+        world.data.volume(&pod.uid.0, volume)
+    };
+    let root = Root::open(&root)?;
     let mut text = Vec::new();
     root.file(Path::new(path))?.take(MAX_FILE + 1).read_to_end(&mut text)?;
     if MAX_FILE < text.len() as u64 {

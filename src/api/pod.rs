@@ -127,7 +127,8 @@ fn mount(wanted: &Value) -> Value {
     let mut object = json!({"name": wanted["name"], "mountPath": wanted["mountPath"]});
     if wanted["readOnly"] == true {
         object["readOnly"] = json!(true);
-        object["recursiveReadOnly"] = json!("Disabled");
+        let recursive = ["Enabled", "IfPossible"].iter().any(|word| wanted["recursiveReadOnly"] == *word);
+        object["recursiveReadOnly"] = json!(if recursive { "Enabled" } else { "Disabled" });
     }
     object
 }

@@ -197,6 +197,14 @@ fn resources_and_read_only_mounts_are_repeated_in_the_status() {
     let mount =
         json!({"mountPath": "/out", "name": "out", "readOnly": true, "recursiveReadOnly": "Disabled"});
     assert_eq!(container["volumeMounts"], json!([mount]));
+    // 10.08
+    for (asked, told) in [("Enabled", "Enabled"), ("IfPossible", "Enabled"), ("Disabled", "Disabled")] {
+        let mut object: Value = serde_json::from_str(&spec.object).unwrap();
+        object["spec"]["containers"][0]["volumeMounts"][0]["recursiveReadOnly"] = json!(asked);
+        spec.object = object.to_string();
+        let mount = &check(&spec, &status())["status"]["containerStatuses"][0]["volumeMounts"][0];
+        assert_eq!(mount["recursiveReadOnly"], told);
+    }
 }
 
 #[test]

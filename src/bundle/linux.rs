@@ -42,14 +42,16 @@ const DEVICES: [(i64, Option<i64>); 9] = [
 /// The OCI `linux` object.
 ///
 /// `rootfsPropagation` makes every mount of the container private, which is what Kubernetes means by the default
-/// `mountPropagation: None`. `devices` is absent: the runtime makes null, zero, full, random, urandom, tty and ptmx itself.
+/// `mountPropagation: None`. Where one of them is to see what the node mounts later it does not, and the worker makes the
+/// others private. `devices` is absent: the runtime makes null, zero, full, random, urandom, tty and ptmx itself.
 pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
     let masked: Vec<&str> = MASKED.into_iter().chain(inputs.node.masked.iter().map(String::as_str)).collect();
+    let receives = inputs.container.receives_mounts();
     Ok(json!({
         "cgroupsPath": inputs.cgroup,
         "resources": resources(inputs),
         "namespaces": namespaces(inputs)?,
-        "rootfsPropagation": "private",
+        "rootfsPropagation": if receives { "slave" } else { "private" },
         "maskedPaths": masked,
         "readonlyPaths": READ_ONLY,
     }))

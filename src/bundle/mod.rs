@@ -141,6 +141,8 @@ pub struct Bind {
     /// Whether the container may not write to it. What is mounted below the source stays writable, as in Kubernetes
     /// without `recursiveReadOnly`.
     pub read_only: bool,
+    /// Whether it may not write to what is mounted below either.
+    pub recursive_read_only: bool,
     /// Whether it is made of values: files of the runtime directory, whose mount may forbid to execute what a ConfigMap may
     /// have a script in.
     pub of_values: bool,

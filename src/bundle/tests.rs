@@ -129,7 +129,13 @@ impl World {
     }
 
     fn bind(mut self, source: &str, path: &str, read_only: bool) -> World {
-        self.binds.push(Bind { source: source.into(), path: path.into(), read_only, of_values: false });
+        self.binds.push(Bind {
+            source: source.into(),
+            path: path.into(),
+            read_only,
+            recursive_read_only: false,
+            of_values: false,
+        });
         self
     }
 }

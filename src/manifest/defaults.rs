@@ -1,7 +1,5 @@
 //! What the API server fills in (reference D.0), for what is used here.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
@@ -26,6 +24,9 @@ pub fn apply(pod: &mut core::Pod) {
         // Every other kind has been refused.
         if *volume == (core::Volume { name: volume.name.clone(), ..core::Volume::default() }) {
             volume.empty_dir.get_or_insert_default();
+        }
+        if let Some(limit) = volume.empty_dir.as_mut().and_then(|empty| empty.size_limit.as_mut()) {
+            canonicalize(limit);
         }
         if let Some(path) = &mut volume.host_path {
             path.type_.get_or_insert_default();
@@ -58,7 +59,7 @@ fn apply_to_container(container: &mut core::Container, host_network: bool) {
     }
     let resources = container.resources.get_or_insert_default();
     for amounts in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
-        canonicalize(amounts);
+        amounts.values_mut().for_each(canonicalize);
     }
     if let Some(limits) = resources.limits.clone() {
         let requests = resources.requests.get_or_insert_default();
@@ -121,12 +122,10 @@ fn apply_to_get(get: &mut Option<core::HTTPGetAction>) {
     }
 }
 
-/// As the API server writes them; what is no quantity is left for validation.
-fn canonicalize(amounts: &mut BTreeMap<String, Written>) {
-    for written in amounts.values_mut() {
-        if let Some(quantity) = Quantity::parse(&written.0) {
-            written.0 = quantity.to_string();
-        }
+/// As the API server writes it; what is no quantity is left for validation.
+fn canonicalize(written: &mut Written) {
+    if let Some(quantity) = Quantity::parse(&written.0) {
+        written.0 = quantity.to_string();
     }
 }
 

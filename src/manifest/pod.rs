@@ -209,6 +209,11 @@ fn container(
         volume: mount.name,
         path: mount.mount_path,
         read_only: mount.read_only.unwrap_or_default(),
+        recursive_read_only: matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible")),
+        propagation: match mount.mount_propagation.as_deref() {
+            Some("HostToContainer") => spec::MountPropagation::HostToContainer,
+            _ => spec::MountPropagation::None,
+        },
         sub_path: match (mount.sub_path.unwrap_or_default(), mount.sub_path_expr.unwrap_or_default()) {
             (path, expression) if path.is_empty() && expression.is_empty() => spec::SubPath::Whole,
             (path, expression) if expression.is_empty() => spec::SubPath::Path(path),
@@ -301,6 +306,13 @@ fn volume(pod: &core::Pod, volume: &core::Volume, path: &Path, problems: &mut Pr
             _ => Kind::Unset,
         },
     });
-    let source = projected.or(host_path).unwrap_or(spec::VolumeSource::EmptyDir);
-    spec::Volume { name: volume.name.clone(), source }
+    let empty_dir = volume.empty_dir.clone().unwrap_or_default();
+    let in_memory = empty_dir.medium.is_some_and(|medium| medium == "Memory");
+    let empty = if in_memory { spec::VolumeSource::Memory } else { spec::VolumeSource::EmptyDir };
+    let limit = empty_dir.size_limit.and_then(|limit| Quantity::parse(&limit.0));
+    spec::Volume {
+        name: volume.name.clone(),
+        source: projected.or(host_path).unwrap_or(empty),
+        size_limit: limit.filter(|limit| limit.milli() > 0).map(Quantity::bytes),
+    }
 }

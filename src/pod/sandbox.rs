@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -115,9 +116,18 @@ fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<()> {
         "nosuid" | "nodev" | "rw" => false,
         _ => true,
     });
-    let options = options.collect::<Vec<_>>().join(",");
-    mount(Some("tmpfs"), &*tmpfs.path, Some("tmpfs"), flags, Some(&*options))
-        .with_context(|| format!("mount a tmpfs at {}", tmpfs.path))
+    let options: Vec<_> = options.collect();
+    let mount = |options: &[&str]| {
+        mount(Some("tmpfs"), &*tmpfs.path, Some("tmpfs"), flags, Some(&*options.join(",")))
+    };
+    let mounted = match mount(&options) {
+        // Since Linux 6.4.
+        Err(Errno::EINVAL) if options.contains(&"noswap") => {
+            mount(&options.iter().copied().filter(|option| *option != "noswap").collect::<Vec<_>>())
+        }
+        other => other,
+    };
+    mounted.with_context(|| format!("mount a tmpfs at {}", tmpfs.path))
 }
 
 /// Starts the process that holds the shared PID namespace, and waits for it: nothing else goes on yet.

@@ -61,20 +61,36 @@ pub struct StartContainer {
     pub terminal: bool,
 }
 
-/// A part of a volume, in which containers may change under our hands what they like.
+/// A part of a volume, in which containers may change under our hands what they like; or all of a volume, where more is to be
+/// done than to mount it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubPath {
     /// The volume's name, for messages.
     pub volume: String,
     /// The volume on the node.
     pub root: String,
-    /// The part of it: relative, without `..`.
+    /// The part of it: relative, without `..`; empty for all of it.
     pub path: String,
     /// Whether what is missing is made, as directories with the volume's mode.
     pub make: bool,
     /// Where it is mounted, in the pod's mount namespace, for as long as the run goes on: a name to be made in
     /// `<bundle>/`[`VOLUMES`].
     pub place: String,
+    /// What becomes of it when something is mounted below later.
+    #[serde(default)]
+    pub propagation: Propagation,
+}
+
+/// What becomes of a mount when the node mounts something below its source later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Propagation {
+    /// What the OCI configuration says for all mounts of the container.
+    #[default]
+    AsOthers,
+    /// Nothing.
+    Private,
+    /// It is seen here too; an error where the node's mount does not pass it on.
+    Slave,
 }
 
 /// The folder of a bundle in which parts of volumes are mounted.

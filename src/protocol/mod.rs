@@ -16,8 +16,8 @@ mod record;
 mod sandbox;
 
 pub use message::{
-    Attach, Exec, Exited, Hello, LogFile, Notice, Overlay, Reply, Request, RunState, Size, StartContainer,
-    State, Stdin, Stop, SubPath, VOLUMES,
+    Attach, Exec, Exited, Hello, LogFile, Notice, Overlay, Propagation, Reply, Request, RunState, Size,
+    StartContainer, State, Stdin, Stop, SubPath, VOLUMES,
 };
 pub use record::log_record;
 pub use sandbox::{Sandbox, Tmpfs};

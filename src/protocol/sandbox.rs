@@ -31,11 +31,11 @@ pub struct Sandbox {
     pub nofile: (u64, u64),
 }
 
-/// A tmpfs of the pod: `/dev/shm`, later memory volumes.
+/// A tmpfs of the pod: `/dev/shm`, and each emptyDir in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Where; an existing directory.
     pub path: String,
-    /// Mount options: `mode=1777,size=67108864`.
+    /// Mount options: `mode=1777,size=67108864`. `noswap` is left out where the kernel does not know it.
     pub options: String,
 }

@@ -19,7 +19,7 @@ mod volume;
 pub use document::{Document, DocumentName, Documents, Kind, Value};
 pub use lifecycle::{Hook, HookKind, Hooks, TerminationMessage};
 pub use network::{DnsConfig, DnsPolicy, HostAlias, HostPort, Protocol};
-pub use pod::{Container, EnvVar, Pod, PullPolicy, Role, SubPath, Uid, VolumeMount};
+pub use pod::{Container, EnvVar, MountPropagation, Pod, PullPolicy, Role, SubPath, Uid, VolumeMount};
 pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use restart::{RestartAction, RestartPolicy, RestartRule};

@@ -191,6 +191,13 @@ pub struct Container {
     pub stop_signal: Option<String>,
 }
 
+impl Container {
+    /// Whether one of its volumes is to show what the node mounts below it later.
+    pub fn receives_mounts(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.propagation == MountPropagation::HostToContainer)
+    }
+}
+
 /// One environment variable with its value as written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EnvVar {
@@ -212,9 +219,25 @@ pub struct VolumeMount {
     pub path: String,
     /// `readOnly`.
     pub read_only: bool,
+    /// `recursiveReadOnly` is `Enabled`, or `IfPossible`, as it always is here.
+    #[serde(default)]
+    pub recursive_read_only: bool,
+    /// `mountPropagation`.
+    #[serde(default)]
+    pub propagation: MountPropagation,
     /// How much of the volume.
     #[serde(default)]
     pub sub_path: SubPath,
+}
+
+/// Whether a mount of a volume sees what is mounted later below it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountPropagation {
+    /// No.
+    #[default]
+    None,
+    /// What the node mounts, it does.
+    HostToContainer,
 }
 
 /// Which part of a volume is mounted: a path in it, relative and without `..`.

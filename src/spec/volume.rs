@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Projection};
+use super::{Bytes, Kind, Projection};
 
 /// One of a pod's volumes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,6 +11,9 @@ pub struct Volume {
     pub name: String,
     /// What it is.
     pub source: VolumeSource,
+    /// `emptyDir.sizeLimit`; zero is none.
+    #[serde(default)]
+    pub size_limit: Option<Bytes>,
 }
 
 /// Kinds of volumes that are built so far.
@@ -18,6 +21,8 @@ pub struct Volume {
 pub enum VolumeSource {
     /// A directory on the data disk that lives as long as the pod.
     EmptyDir,
+    /// An emptyDir with the medium Memory: a tmpfs that lives as long as the pod's process.
+    Memory,
     /// Files out of ConfigMaps, Secrets and what the pod tells of itself; in memory, and never written to by containers.
     Projected(Vec<Projection>),
     /// A path of the node.

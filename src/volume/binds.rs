@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Volumes;
 use crate::bundle::{self, Bind, Variables};
-use crate::protocol::SubPath;
-use crate::spec::Container;
+use crate::protocol::{Propagation, SubPath};
+use crate::spec::{Container, MountPropagation};
 use crate::status::{Failure, Reason};
 
 /// The volumes in one container.
@@ -13,7 +13,8 @@ use crate::status::{Failure, Reason};
 pub struct Binds {
     /// Each mount.
     pub binds: Vec<Bind>,
-    /// Parts of volumes, which the worker mounts first where some of the binds have their sources.
+    /// Parts of volumes, and volumes that are to be made private, which the worker mounts first where some of the binds have
+    /// their sources.
     pub sub_paths: Vec<SubPath>,
 }
 
@@ -37,19 +38,31 @@ impl Volumes {
                 )));
             };
             let mut source = root.clone();
-            if let Some(path) = bundle::sub_path(mount, variables)? {
+            let part = bundle::sub_path(mount, variables)?;
+            let propagation = match (container.receives_mounts(), mount.propagation) {
+                (false, _) => Propagation::AsOthers,
+                (true, MountPropagation::None) => Propagation::Private,
+                (true, MountPropagation::HostToContainer) => Propagation::Slave,
+            };
+            if part.is_some() || propagation != Propagation::AsOthers {
                 let place = places.join(index.to_string()).into_os_string().into_string();
                 let place = place.map_err(|place| config(format!("{} is not UTF-8", place.display())))?;
-                let volume = mount.volume.clone();
-                // In a volume of values there is what ConfigMaps and the like say, and nothing else.
-                let part = SubPath { volume, root: source, path, make: *writable, place: place.clone() };
-                all.sub_paths.push(part);
+                all.sub_paths.push(SubPath {
+                    volume: mount.volume.clone(),
+                    root: source,
+                    path: part.unwrap_or_default(),
+                    // In a volume of values there is what ConfigMaps and the like say, and nothing else.
+                    make: *writable,
+                    place: place.clone(),
+                    propagation,
+                });
                 source = place;
             }
             all.binds.push(Bind {
                 source,
                 path: mount.path.clone(),
                 read_only: mount.read_only || !writable,
+                recursive_read_only: mount.recursive_read_only,
                 of_values: !writable,
             });
         }

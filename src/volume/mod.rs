@@ -9,6 +9,7 @@
 
 mod binds;
 mod host_path;
+mod memory;
 mod payload;
 mod projected;
 mod remove;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 pub use binds::Binds;
+pub use memory::memory;
 pub use payload::Contents;
 pub use remove::{remove, remove_tree};
 
@@ -46,7 +48,9 @@ impl Volumes {
                 VolumeSource::EmptyDir => {
                     data.volume(&pod.uid.0, &volume.name).into_os_string().into_string()
                 }
-                VolumeSource::Projected(_) => directory.volume(&volume.name).into_os_string().into_string(),
+                VolumeSource::Projected(_) | VolumeSource::Memory => {
+                    directory.volume(&volume.name).into_os_string().into_string()
+                }
                 VolumeSource::HostPath { path, .. } => Ok(path.clone()),
             };
             let path =
@@ -57,13 +61,13 @@ impl Volumes {
         Ok(Volumes(found))
     }
 
-    /// Makes and checks the volumes of a pod that starts, but for those of values ([`project`]). Fails with `FailedMount`.
+    /// Makes and checks the volumes of a pod that starts, but for those in memory ([`project`], [`memory`]). Fails with `FailedMount`.
     pub fn prepare(data: &Data, pod: &Pod) -> Result<(), Failure> {
         for volume in &pod.volumes {
             let done = match &volume.source {
                 VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name),
                 VolumeSource::HostPath { path, kind } => host_path::prepare(Path::new(path), *kind),
-                VolumeSource::Projected(_) => Ok(()),
+                VolumeSource::Projected(_) | VolumeSource::Memory => Ok(()),
             };
             done.map_err(|cause| failure(&volume.name, &format!("{cause:#}")))?;
         }

@@ -15,7 +15,8 @@ use super::*;
 use crate::bundle::{Bind, Variables};
 use crate::host::Runtime;
 use crate::protocol;
-use crate::spec::{Container, HostPathType, SubPath, Uid, Volume, VolumeMount};
+use crate::protocol::{Propagation, Tmpfs};
+use crate::spec::{Bytes, Container, HostPathType, MountPropagation, SubPath, Uid, Volume, VolumeMount};
 
 const UID: &str = "0a1b";
 
@@ -75,8 +76,11 @@ impl World {
 }
 
 fn pod(volumes: &[(&str, VolumeSource)]) -> Pod {
-    let volume =
-        |(name, source): &(&str, VolumeSource)| Volume { name: (*name).into(), source: source.clone() };
+    let volume = |(name, source): &(&str, VolumeSource)| Volume {
+        name: (*name).into(),
+        source: source.clone(),
+        size_limit: None,
+    };
     Pod {
         uid: Uid(UID.into()),
         namespace: "default".into(),
@@ -204,6 +208,8 @@ fn containers_get_the_volumes_they_name() {
         volume: volume.into(),
         path: path.into(),
         read_only,
+        recursive_read_only: false,
+        propagation: MountPropagation::None,
         sub_path: SubPath::Whole,
     };
     let mut container = Container {
@@ -218,6 +224,7 @@ fn containers_get_the_volumes_they_name() {
         source: source.into(),
         path: path.into(),
         read_only,
+        recursive_read_only: false,
         of_values: false,
     };
     let expected = vec![bind("/etc", "/h", true), bind(&data, "/d", false), bind(&data, "/again", true)];
@@ -240,6 +247,8 @@ fn parts_of_volumes_are_mounted_from_places_of_our_own() {
         volume: volume.into(),
         path: "/m".into(),
         read_only: false,
+        recursive_read_only: false,
+        propagation: MountPropagation::None,
         sub_path,
     };
     let mounts = vec![
@@ -266,12 +275,22 @@ fn parts_of_volumes_are_mounted_from_places_of_our_own() {
         path: path.into(),
         make,
         place: place.into(),
+        propagation: Propagation::AsOthers,
     };
     let expected = [
         part("host", "/srv", "logs/web-1", true, "/bundle/volumes/1"),
         part("values", &values, "app.conf", false, "/bundle/volumes/2"),
     ];
     assert_eq!(found.sub_paths, expected);
+
+    // 14.03: the others are made private where one receives.
+    container.mounts[0].propagation = MountPropagation::HostToContainer;
+    let found = volumes.binds(&container, &variables, places).unwrap();
+    assert_eq!(found.binds[0].source, "/bundle/volumes/0");
+    let found: Vec<_> = found.sub_paths.iter().map(|part| (&*part.path, part.propagation)).collect();
+    let (slave, private) = (Propagation::Slave, Propagation::Private);
+    assert_eq!(found, [("", slave), ("logs/web-1", private), ("app.conf", private)]);
+    container.mounts[0].propagation = MountPropagation::None;
 
     for (value, message) in [
         ("..", "unable to provision SubPath `logs/..`: must not contain '..'"),
@@ -287,6 +306,25 @@ fn parts_of_volumes_are_mounted_from_places_of_our_own() {
     container.mounts = vec![mount("host", SubPath::Expression("$(POD)".into()))];
     let absolute = volumes.binds(&container, &variables, places).unwrap_err();
     assert_eq!(absolute.message, "error SubPath `/tmp` must not be an absolute path");
+}
+
+/// 10.04: as large as its limit, and no larger than what the pod may use.
+#[test]
+fn a_volume_in_memory_is_a_tmpfs_of_the_pod() {
+    let world = world();
+    let names = ["none", "less", "more"].map(|name| (name, VolumeSource::Memory));
+    let mut pod = pod(&[&names[..], &[("disk", VolumeSource::EmptyDir)]].concat());
+    pod.volumes[1].size_limit = Some(Bytes(4096));
+    pod.volumes[2].size_limit = Some(Bytes(1 << 30));
+    let directory = world.directory();
+    let expected = [("none", 1 << 20), ("less", 4096), ("more", 1 << 20)].map(|(name, size)| Tmpfs {
+        path: directory.volume(name).to_str().unwrap().into(),
+        options: format!("mode=0777,size={size},noswap"),
+    });
+    assert_eq!(memory(&directory, &pod, 1 << 20).unwrap(), expected);
+    assert!(directory.volume("more").is_dir() && !directory.volume("disk").exists());
+    pod.volumes[0].name = "../up".into();
+    assert!(memory(&directory, &pod, 1 << 20).is_err());
 }
 
 #[test]

@@ -43,3 +43,4 @@ mod survival;
 mod terminal;
 mod termination;
 mod values;
+mod volumes;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use holdfast::protocol::{Reply, Request, StartContainer, SubPath, VOLUMES};
+use holdfast::protocol::{Propagation, Reply, Request, StartContainer, SubPath, VOLUMES};
 use holdfast::status::Reason;
 use serde_json::{Value, json};
 
@@ -140,7 +140,14 @@ fn a_part_of_a_volume_that_is_swapped_meanwhile_shows_nothing_else() {
         config["mounts"].as_array_mut().unwrap().push(bind(&place, "/mnt", &["rbind"]));
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let (root, place) = (text(&volume), text(&place));
-        let part = SubPath { volume: "v".into(), root, path: "part".into(), make: true, place };
+        let part = SubPath {
+            volume: "v".into(),
+            root,
+            path: "part".into(),
+            make: true,
+            place,
+            propagation: Propagation::AsOthers,
+        };
         StartContainer { sub_paths: vec![part], ..world.request("c", attempt, &config) }
     };
     let over = AtomicBool::new(false);

@@ -51,6 +51,8 @@ pub struct Found<'a> {
     pub key: &'a str,
     /// Its value.
     pub value: &'a Value,
+    /// The object that it is in.
+    pub object: &'a Value,
     /// The whole pod.
     pub pod: &'a Value,
 }
@@ -58,8 +60,8 @@ pub struct Found<'a> {
 /// Reports every field of `pod` that has a row.
 pub fn check(pod: &Value, problems: &mut Problems<'_>) {
     for row in ROWS.iter().filter(|row| row.fate != Fate::Ignored) {
-        visit(pod, row.field, &Path::root(), &mut |path, key, value| {
-            if (row.when)(&Found { key, value, pod }) {
+        visit(pod, row.field, &Path::root(), &mut |path, key, value, object| {
+            if (row.when)(&Found { key, value, object, pod }) {
                 report(row, path, problems);
             }
         });
@@ -75,21 +77,24 @@ fn report(row: &Row, path: &Path, problems: &mut Problems<'_>) {
     }
 }
 
+/// Is told a field's path, its last name, its value, and the object that it is in.
+type Finder<'a> = dyn FnMut(&Path, &str, &Value, &Value) + 'a;
+
 /// Calls `found` for everything below `value` that `pattern` names.
-fn visit(value: &Value, pattern: &str, at: &Path, found: &mut dyn FnMut(&Path, &str, &Value)) {
+fn visit(value: &Value, pattern: &str, at: &Path, found: &mut Finder<'_>) {
     let (first, rest) = pattern.split_once('.').map_or((pattern, None), |(first, rest)| (first, Some(rest)));
     let (name, each) = first.strip_suffix("[]").map_or((first, false), |name| (name, true));
     let Value::Object(fields) = value else { return };
     for (key, below) in fields.iter().filter(|(key, _)| name.split('|').any(|name| matches(name, key))) {
         let path = at.key(key);
         match (each, below, rest) {
-            (false, below, None) => found(&path, key, below),
+            (false, below, None) => found(&path, key, below, value),
             (false, below, Some(rest)) => visit(below, rest, &path, found),
             (true, Value::Array(items), rest) => {
                 for (index, item) in items.iter().enumerate() {
                     match rest {
                         Some(rest) => visit(item, rest, &path.index(index), found),
-                        None => found(&path.index(index), key, item),
+                        None => found(&path.index(index), key, item, value),
                     }
                 }
             }

@@ -38,10 +38,9 @@ pub static ROWS: &[Row] = &[
     never("spec.volumes[].awsElasticBlockStore|azureDisk|azureFile|cinder|flocker", there, GONE, USE_VOLUMES),
     never("spec.volumes[].gcePersistentDisk|gitRepo|photonPersistentDisk", there, GONE, USE_VOLUMES),
     never("spec.volumes[].portworxVolume|quobyte|scaleIO|storageos|vsphereVolume", there, GONE, USE_VOLUMES),
-    not_yet("spec.volumes[].emptyDir.medium", given, "emptyDir in memory or huge pages", "remove it to use the disk"),
-    not_yet("spec.volumes[].emptyDir.sizeLimit", given, "a limit to the size of a volume", REMOVE),
-    not_yet("spec.containers[].volumeMounts[].mountPropagation", propagates, "mount propagation", REMOVE),
-    not_yet("spec.containers[].volumeMounts[].recursiveReadOnly", recursive, "recursive read-only mounts", REMOVE),
+    not_yet("spec.volumes[].emptyDir.medium", huge, "emptyDir in huge pages", "use Memory, or remove it to use the disk"),
+    not_yet("spec.volumes[].emptyDir.sizeLimit", of_disk, "a limit to what is on the disk", "use medium: Memory, or remove it"),
+    never("spec.containers[].volumeMounts[].mountPropagation", to_node, TO_NODE, "use None"),
     not_yet("spec.containers[].volumeDevices", given, "block devices", REMOVE),
     // Resources.
     not_yet("spec.containers[].resources.limits|requests.hugepages-*", given, "huge pages", REMOVE),
@@ -70,6 +69,7 @@ const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";
 const GONE: &str = "Kubernetes itself has given up this kind of volume";
 const USE_VOLUMES: &str = "use an emptyDir or hostPath volume";
+const TO_NODE: &str = "Bidirectional would leave mounts of a container on the node";
 const MOUNT_ON_NODE: &str = "mount it on the node and use a hostPath volume";
 
 type When = fn(&Found<'_>) -> bool;
@@ -155,12 +155,16 @@ fn on_pod_network(found: &Found<'_>) -> bool {
     found.value != 0 && found.pod["spec"]["hostNetwork"] != true
 }
 
-fn propagates(found: &Found<'_>) -> bool {
-    given(found) && found.value != "None"
+fn huge(found: &Found<'_>) -> bool {
+    found.value.as_str().is_some_and(|medium| medium.starts_with("HugePages"))
 }
 
-fn recursive(found: &Found<'_>) -> bool {
-    given(found) && found.value != "Disabled"
+fn of_disk(found: &Found<'_>) -> bool {
+    given(found) && found.object["medium"] != "Memory"
+}
+
+fn to_node(found: &Found<'_>) -> bool {
+    found.value == "Bidirectional"
 }
 
 fn extended(found: &Found<'_>) -> bool {

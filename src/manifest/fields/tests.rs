@@ -108,7 +108,10 @@ const USED: &[(&str, &[&str])] = &[
     ("spec.containers[].resources", &["limits", "requests"]),
     ("spec.containers[].restartPolicyRules[]", &["action", "exitCodes"]),
     ("spec.containers[].restartPolicyRules[].exitCodes", &["operator", "values"]),
-    ("spec.containers[].volumeMounts[]", &["mountPath", "name", "readOnly", "subPath", "subPathExpr"]),
+    (
+        "spec.containers[].volumeMounts[]",
+        &["mountPath", "mountPropagation", "name", "readOnly", "recursiveReadOnly", "subPath", "subPathExpr"],
+    ),
     ("spec.volumes[]", &["configMap", "downwardAPI", "emptyDir", "hostPath", "name", "projected", "secret"]),
     ("spec.volumes[].configMap", &["defaultMode", "items", "name", "optional"]),
     ("spec.volumes[].downwardAPI", &["defaultMode", "items"]),
@@ -117,7 +120,7 @@ const USED: &[(&str, &[&str])] = &[
     ("spec.volumes[].projected.sources[]", &["configMap", "downwardAPI", "secret"]),
     ("spec.volumes[].secret", &["defaultMode", "items", "optional", "secretName"]),
     ("spec.volumes[].secret.items[]", &["key", "mode", "path"]),
-    ("spec.volumes[].emptyDir", &[]),
+    ("spec.volumes[].emptyDir", &["medium", "sizeLimit"]),
     ("spec.volumes[].hostPath", &["path", "type"]),
 ];
 
@@ -172,7 +175,8 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         for field in known {
             let has_row = listed.contains(field);
             assert!(used.contains(field) || has_row, "{object}.{field}: use it or give it a row");
-            let gated = matches!((object, *field), ("spec", "priorityClassName")) || *field == "scheme";
+            let gated =
+                ["priorityClassName", "scheme", "medium", "sizeLimit", "mountPropagation"].contains(field);
             assert!(!(used.contains(field) && has_row) || gated, "{object}.{field}: is used and has a row");
         }
         for field in listed.iter().chain(used.iter()) {
@@ -215,8 +219,12 @@ fn each_row_finds_its_field() {
         (json!({"volumes": [{"name": "a", "hostPaht": {}}]}), "spec.volumes[0]"),
         (json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": {}}]}), "spec.volumes[0]"),
         (
-            json!({"volumes": [{"name": "a", "emptyDir": {"medium": "Memory"}}]}),
+            json!({"volumes": [{"name": "a", "emptyDir": {"medium": "HugePages-2Mi"}}]}),
             "spec.volumes[0].emptyDir.medium",
+        ),
+        (
+            json!({"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]}),
+            "spec.volumes[0].emptyDir.sizeLimit",
         ),
         (json!({"containers": [{"ports": [{"hostPort": 80}]}]}), "spec.containers[0].ports[0].hostPort"),
         (
@@ -244,7 +252,8 @@ fn what_says_nothing_is_passed_over() {
             "initContainers": [], "securityContext": {}, "hostUsers": true, "dnsPolicy": "ClusterFirst",
             "os": {"name": "linux"}, "subdomain": "", "hostNetwork": true, "setHostnameAsFQDN": false,
             "serviceAccountName": "", "nodeSelector": {}, "tolerations": [{}], "priority": 1, "priorityClassName": "a",
-            "volumes": [{"name": "a"}, {"name": "b", "emptyDir": {"medium": ""}}, {"name": "c", "hostPath": {"path": "/"}}],
+            "volumes": [{"name": "a"}, {"name": "b", "emptyDir": {"medium": ""}},
+                {"name": "d", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}, {"name": "c", "hostPath": {"path": "/"}}],
             "containers": [{
                 "securityContext": {}, "lifecycle": {}, "tty": false, "stdinOnce": true, "envFrom": [],
                 "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",

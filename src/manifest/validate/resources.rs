@@ -32,7 +32,8 @@ pub fn check(resources: Option<&core::ResourceRequirements>, path: &Path, proble
     }
 }
 
-fn amount(written: &Written, path: &Path, problems: &mut Problems<'_>) -> Option<Quantity> {
+/// What `written` says; an error where it is no quantity, or negative.
+pub(super) fn amount(written: &Written, path: &Path, problems: &mut Problems<'_>) -> Option<Quantity> {
     let read = Quantity::parse(&written.0);
     match read {
         None => problems.error(path, "must be a quantity", "write one like 500m, 1.5, 64Mi or 1G"),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{complain, names, one_of, without_nul};
+use super::{complain, names, one_of, resources, without_nul};
 use crate::manifest::problems::Problems;
 use crate::yaml::tree::Path;
 
@@ -22,6 +22,14 @@ pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
         if !seen.insert(&volume.name) {
             let message = format!("another volume is called {:?} already", volume.name);
             problems.error(&path.key("name"), message, "give each its own name");
+        }
+        if let Some(empty) = &volume.empty_dir {
+            let path = path.key("emptyDir");
+            let medium = empty.medium.as_deref().filter(|medium| !medium.starts_with("HugePages"));
+            one_of(&path.key("medium"), medium, &["", "Memory"], problems);
+            if let Some(limit) = &empty.size_limit {
+                resources::amount(limit, &path.key("sizeLimit"), problems);
+            }
         }
         if let Some(host) = &volume.host_path {
             let path = path.key("hostPath");
@@ -48,6 +56,7 @@ pub fn mounts(container: &core::Container, spec: &core::PodSpec, root: &Path, pr
             problems.error(&path.key("name"), message, "add it under spec.volumes, or check the name");
         }
         sub_path(mount, &path, problems);
+        propagation(mount, &path, problems);
         let (path, target) = (path.key("mountPath"), mount.mount_path.as_str());
         let place = target.trim_end_matches('/');
         if !target.starts_with('/') {
@@ -82,5 +91,24 @@ fn sub_path(mount: &core::VolumeMount, root: &Path, problems: &mut Problems<'_>)
             problems.error(&path, "must not contain '..'", "");
         }
         without_nul(&path, &text, problems);
+    }
+}
+
+/// Checks how `mount` behaves to mounts below it.
+fn propagation(mount: &core::VolumeMount, root: &Path, problems: &mut Problems<'_>) {
+    let path = root.key("mountPropagation");
+    let propagation = mount.mount_propagation.as_deref();
+    one_of(&path, propagation, &["None", "HostToContainer", "Bidirectional"], problems);
+    let path = root.key("recursiveReadOnly");
+    let recursive = mount.recursive_read_only.as_deref();
+    one_of(&path, recursive, &["Disabled", "Enabled", "IfPossible"], problems);
+    if recursive.is_none_or(|recursive| recursive == "Disabled") {
+        return;
+    }
+    if mount.read_only != Some(true) {
+        problems.error(&path, "may only be specified when readOnly is true", "set readOnly: true");
+    }
+    if propagation.is_some_and(|propagation| propagation != "None") {
+        problems.error(&path, "may only be specified when mountPropagation is None or not specified", "");
     }
 }

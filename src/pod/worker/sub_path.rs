@@ -15,10 +15,11 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
+use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, umask};
 
-use crate::protocol::{StartContainer, SubPath};
+use crate::protocol::{Propagation, StartContainer, SubPath};
 use crate::status::{Failure, Reason};
 use crate::sys::beneath::Root;
 
@@ -38,7 +39,8 @@ pub fn mount_all(request: &StartContainer) -> Result<(), Failure> {
 fn mount_one(part: &SubPath) -> Result<(), (&'static str, anyhow::Error)> {
     let (root, path) = (Path::new(&part.root), Path::new(&part.path));
     let prepare = |cause| ("prepare subPath", cause);
-    match fs::metadata(root.join(path)) {
+    let wanted = if part.path.is_empty() { root.to_owned() } else { root.join(path) };
+    match fs::metadata(wanted) {
         Err(error) if error.kind() == ErrorKind::NotFound && part.make => {
             make(root, path).map_err(|cause| ("create subPath directory", cause))?;
         }
@@ -49,11 +51,46 @@ fn mount_one(part: &SubPath) -> Result<(), (&'static str, anyhow::Error)> {
         _ => {}
     }
     let found = open(root, path).map_err(prepare)?;
-    mount_at(&found, Path::new(&part.place)).map_err(prepare)
+    let place = Path::new(&part.place);
+    mount_at(&found, place).map_err(prepare)?;
+    propagate(&found, place, part.propagation).map_err(|cause| ("set the mountPropagation", cause))
+}
+
+fn propagate(found: &OwnedFd, place: &Path, propagation: Propagation) -> Result<()> {
+    match propagation {
+        Propagation::AsOthers => Ok(()),
+        Propagation::Private => {
+            let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+            mount(None::<&str>, place, None::<&str>, private, None::<&str>).context("make it private")
+        }
+        Propagation::Slave => {
+            let mounts = fs::read_to_string("/proc/self/mountinfo").context("read the mounts")?;
+            let told = fs::read_to_string(format!("/proc/self/fdinfo/{}", found.as_raw_fd()));
+            let told = told.context("look up the mount it is in")?;
+            let number =
+                told.lines().find_map(|line| line.strip_prefix("mnt_id:")).unwrap_or_default().trim();
+            let line = mounts.lines().find(|line| line.split(' ').next() == Some(number));
+            let fields: Vec<&str> = line.unwrap_or_default().split(' ').collect();
+            // The pod's mounts are slaves of the node's where those are shared.
+            let (fields, options) = fields.split_at(fields.len().min(6));
+            if options.iter().take_while(|option| **option != "-").any(|option| option.starts_with("master:"))
+            {
+                return Ok(());
+            }
+            let at = fields.get(4).copied().unwrap_or("?");
+            bail!(
+                "it is mounted on {at}, which is no shared mount of the node; `mount --make-rshared {at}` makes it one"
+            )
+        }
+    }
 }
 
 /// What `path` leads to in the volume at `root`, which is trusted and may be reached by links.
 pub(super) fn open(root: &Path, path: &Path) -> Result<OwnedFd> {
+    if path.as_os_str().is_empty() {
+        let whole = File::options().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(root);
+        return whole.map(OwnedFd::from).with_context(|| format!("open {}", root.display()));
+    }
     let root = fs::canonicalize(root).with_context(|| format!("look at {}", root.display()))?;
     let found = fs::canonicalize(root.join(path)).with_context(|| format!("look at {path:?}"))?;
     let Ok(inside) = found.strip_prefix(&root) else { bail!("{path:?} leads out of the volume") };
