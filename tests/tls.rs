@@ -83,7 +83,7 @@ fn anybody_may_show_anything() {
     papers.own("weak", "rsa:1024", &[]);
     papers.own("p521", "ec:secp521r1", &[]);
     papers.own("ed25519", "ed25519", &[]);
-    let client = Client::new(&Trust::Anybody, None).unwrap();
+    let client = Client::of_anybody().unwrap();
     // In TLS 1.2 the curve of a certificate must be one that we could agree on keys by, and P-521 is none.
     let names: [(&str, &[&str]); 2] =
         [("-tls1_2", &["old", "weak", "ed25519"]), ("-tls1_3", &["old", "weak", "ed25519", "p521"])];
@@ -166,7 +166,7 @@ fn plain_http_is_known_by_its_first_word() {
                 stream.read_exact(&mut rest).unwrap();
                 stream.write_all(said.as_bytes()).unwrap();
             });
-            let client = Client::new(&Trust::Anybody, None).unwrap();
+            let client = Client::of_anybody().unwrap();
             let connection = client.connect("localhost", TcpStream::connect(("127.0.0.1", port)).unwrap());
             assert_eq!(matches!(connection, Err(Refused::SpeaksHttp)), known, "{said:?}");
             assert!(connection.is_err());

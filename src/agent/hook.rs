@@ -2,12 +2,12 @@
 //!
 //! Invariant: a hook has a thread of its own, so that one that never ends holds up nobody else; it ends with its container
 //! at the latest.
-//! Invariant: nothing that a hook prints or is answered, and no address that it asks, is told: secrets may be in it.
+//! Invariant: nothing that a hook prints or is answered, and no path that it asks for, is told: secrets may be in it.
 
 use std::cell::Cell;
 use std::os::fd::AsFd;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use log::warn;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use smol::channel::Sender;
@@ -18,7 +18,7 @@ use super::perform::Job;
 use super::world::World;
 use super::{command, probe};
 use crate::lifecycle::Learnt;
-use crate::probe::{Deadline, hook};
+use crate::probe::{Asked, Deadline, hook};
 use crate::protocol::{Notice, Reply, Request, RunState};
 use crate::spec::{Container, Hook, HookKind, HttpGet, Pod};
 use crate::status::{Failure, Reason};
@@ -51,17 +51,17 @@ pub fn run(
     attempt: u32,
     kind: HookKind,
 ) -> Result<Learnt, Failure> {
-    let done = match container.hooks.get(kind) {
-        Some(Hook::Exec(args)) => execute(world, pod, container, args),
+    let learnt = match container.hooks.get(kind) {
+        Some(Hook::Exec(args)) => execute(world, pod, container, args).map(|()| Learnt::Done),
         Some(Hook::Http(get)) => over_network(world, pod, container, attempt, get),
         // Time passes by itself.
-        Some(Hook::Sleep(_)) | None => Ok(()),
+        Some(Hook::Sleep(_)) | None => Ok(Learnt::Done),
     };
     let reason = match kind {
         HookKind::PostStart => Reason::FailedPostStartHook,
         HookKind::PreStop => Reason::FailedPreStopHook,
     };
-    done.map(|()| Learnt::Done).map_err(|error| Failure::new(reason, format!("{error:#}")))
+    learnt.map_err(|error| Failure::new(reason, format!("{error:#}")))
 }
 
 fn execute(world: &World, pod: &Pod, container: &Container, args: &[String]) -> Result<()> {
@@ -72,13 +72,21 @@ fn execute(world: &World, pod: &Pod, container: &Container, args: &[String]) -> 
     }
 }
 
-fn over_network(world: &World, pod: &Pod, container: &Container, attempt: u32, get: &HttpGet) -> Result<()> {
+fn over_network(
+    world: &World,
+    pod: &Pod,
+    container: &Container,
+    attempt: u32,
+    get: &HttpGet,
+) -> Result<Learnt> {
     let watch = Watch::of(world, pod, &container.name, attempt)?;
     probe::enter(probe::network(world, pod)?.as_ref())?;
-    hook(get, Deadline::while_it_is(&|| watch.goes_on())).map_err(|why| match watch.goes_on() {
-        true => anyhow!("{why}"),
-        false => anyhow!("the container ended"),
-    })
+    match hook(get, Deadline::while_it_is(&|| watch.goes_on())) {
+        Ok(Asked::AsWanted) => Ok(Learnt::Done),
+        Ok(Asked::OverHttp(place)) => Ok(Learnt::FellBack { place }),
+        Err(why) if watch.goes_on() => bail!("{why}"),
+        Err(_) => bail!("the container ended"),
+    }
 }
 
 /// A run that is watched to its end.

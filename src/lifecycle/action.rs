@@ -80,6 +80,11 @@ pub enum Learnt {
         /// A sentence, or what the probe printed.
         message: String,
     },
+    /// Of [`Action::Hook`]: it was answered by HTTP, where HTTPS was wanted.
+    FellBack {
+        /// By whom: host and port.
+        place: String,
+    },
     /// Of [`Action::StartContainer`].
     Started {
         /// When.

@@ -149,7 +149,11 @@ impl Node {
         let Some(known) = known.filter(|known| known.is_running() && known.attempt == attempt) else {
             return;
         };
-        let failure = result.err().map(|failure| failure.message);
+        let (failure, fell_back) = match result {
+            Err(failure) => (Some(failure.message), None),
+            Ok(Learnt::FellBack { place }) => (None, Some(place)),
+            Ok(_) => (None, None),
+        };
         let (reason, name) = match kind {
             HookKind::PostStart => {
                 known.hooked.started = failure.is_none();
@@ -164,6 +168,13 @@ impl Node {
         };
         if let Some(why) = failure {
             let message = format!("{name} failed: {why}");
+            facts.history.note(now.wall, EventKind::Warning, reason, Some(&container), message);
+        }
+        if let Some(place) = fell_back {
+            let message = format!(
+                "request to HTTPS lifecycle hook {place} got HTTP response, retry with HTTP succeeded"
+            );
+            let reason = Reason::LifecycleHTTPFallback;
             facts.history.note(now.wall, EventKind::Warning, reason, Some(&container), message);
         }
         self.changed.insert(uid);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::spec::{Check, HttpGet, Probe, Probes};
+use crate::spec::{Check, HttpGet, Probe, Probes, Scheme};
 
 /// The probes of `container`.
 pub fn all(container: &mut core::Container) -> Probes {
@@ -57,7 +57,9 @@ pub fn check(
         (_, Some(get), ..) => {
             let path = get.path.unwrap_or_default();
             let headers = get.http_headers.unwrap_or_default().into_iter();
+            let https = get.scheme.as_deref() == Some("HTTPS");
             Some(Check::Http(HttpGet {
+                scheme: if https { Scheme::Https } else { Scheme::Http },
                 host: host(get.host),
                 port: port(&get.port, ports)?,
                 path: if path.starts_with('/') { path } else { format!("/{path}") },

@@ -469,10 +469,8 @@ fn a_wrong_hook_is_refused_with_its_field_6_07() {
         (json!({"sleep": {"seconds": 21}}), late),
         (json!({"sleep": {"seconds": -1}}), late),
         (json!({"httpGet": {"port": "https"}}), "httpGet.port: no port of the container is called \"https\""),
-        (
-            json!({"httpGet": {"port": 1, "scheme": "HTTPS"}}),
-            "httpGet.scheme: not supported yet: HTTPS in hooks",
-        ),
+        (json!({"httpGet": {"port": 1, "scheme": "HTTPS"}}), ""),
+        (json!({"httpGet": {"port": 1, "scheme": "https"}}), "httpGet.scheme: must be one of HTTP, HTTPS"),
         (json!({"tcpSocket": {"port": 1}}), "tcpSocket: not possible here: Kubernetes never built it"),
     ] {
         let told = hook.to_string();
@@ -483,7 +481,13 @@ fn a_wrong_hook_is_refused_with_its_field_6_07() {
     let container = json!({"name": "c", "image": "a:1", "ports": ports, "lifecycle": lifecycle});
     let pod = pod("web", json!({"containers": [container]}));
     let hooks = &pod.containers[0].hooks;
-    let get = spec::HttpGet { host: None, port: 8080, path: "/a?b=c".into(), headers: Vec::new() };
+    let get = spec::HttpGet {
+        scheme: spec::Scheme::Http,
+        host: None,
+        port: 8080,
+        path: "/a?b=c".into(),
+        headers: Vec::new(),
+    };
     assert_eq!(hooks.post_start, Some(spec::Hook::Http(get)));
     assert_eq!(hooks.pre_stop, Some(spec::Hook::Sleep(std::time::Duration::from_secs(5))));
     let object: Value = serde_json::from_str(&pod.object).unwrap();

@@ -1,9 +1,13 @@
-//! A GET by the kubelet's rules (reference C.2): 200 to 399 is well; redirects are followed on the same host only.
+//! A GET by the kubelet's rules (reference C.2): 200 to 399 is well; redirects are followed on the same host only; whose
+//! certificate it is does not matter.
 
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 
 use super::stream::Stream;
 use super::{Answer, Deadline, HttpGet, Outcome, address};
+use crate::spec::Scheme;
+use crate::tls::Refused;
 
 /// What is kept of a body.
 const LONGEST_BODY: usize = 10 * 1024;
@@ -14,6 +18,8 @@ const MOST_REDIRECTS: usize = 10;
 /// Who asks, unless the manifest says otherwise: servers tell probes from visitors by it.
 pub const USER_AGENT: &str = "kube-probe/1.36";
 
+/// What is told when the time is over.
+const LATE: &str = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
 /// Who asks for a hook.
 const HOOK_AGENT: &str = "kube-lifecycle/1.36";
 
@@ -25,25 +31,66 @@ pub fn get(wanted: &HttpGet, deadline: Deadline<'_>) -> Answer {
     }
 }
 
-/// Gets what the hook `wanted` says, whatever status comes of it. Why not is told without its address, which may have a
-/// secret in it.
-pub fn hook(wanted: &HttpGet, deadline: Deadline<'_>) -> Result<(), String> {
-    fetch(wanted, HOOK_AGENT, deadline).map(drop).map_err(|(_, message)| message)
+/// How a hook's request was answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// As it was put.
+    AsWanted,
+    /// By HTTP after all, where HTTPS was wanted; by whom, host and port.
+    OverHttp(String),
+}
+
+/// Gets what the hook `wanted` says, whatever status comes of it. Why not is told without its path, which may have a secret
+/// in it.
+///
+/// Who answers HTTPS in HTTP is asked again by that, as in the kubelet, but is shown no `Authorization`.
+pub fn hook(wanted: &HttpGet, deadline: Deadline<'_>) -> Result<Asked, String> {
+    let speaks_http = match fetch(wanted, HOOK_AGENT, deadline) {
+        Ok(_) => return Ok(Asked::AsWanted),
+        Err((_, wrong @ Wrong::SpeaksHttp)) if wanted.scheme == Scheme::Https => wrong,
+        Err((_, wrong)) => return Err(wrong.to_string()),
+    };
+    let mut plain = HttpGet { scheme: Scheme::Http, ..wanted.clone() };
+    plain.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+    match fetch(&plain, HOOK_AGENT, deadline) {
+        Ok(_) => Ok(Asked::OverHttp(Place::first(wanted).authority())),
+        Err(_) => Err(speaks_http.to_string()),
+    }
+}
+
+/// Why there is no answer.
+enum Wrong {
+    /// HTTPS was answered in HTTP.
+    SpeaksHttp,
+    /// Anything else, as a sentence.
+    Otherwise(String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wrong::SpeaksHttp => f.write_str("http: server gave HTTP response to HTTPS client"),
+            Wrong::Otherwise(message) => f.write_str(message),
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(message: String) -> Wrong {
+        Wrong::Otherwise(message)
+    }
 }
 
 /// The last answer of a request that follows redirects; else where it went wrong, and why.
-fn fetch(wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> Result<Head, (String, String)> {
-    let mut place = Place {
-        host: wanted.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
-        port: wanted.port,
-        target: target(&wanted.path),
-    };
+fn fetch(wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> Result<Head, (String, Wrong)> {
+    let mut place = Place::first(wanted);
     for redirects in 0..=MOST_REDIRECTS {
         let head = ask(&place, wanted, agent, deadline).map_err(|message| (place.url(), message))?;
         let redirected = matches!(head.status, 301 | 302 | 303 | 307 | 308);
         match head.location.as_deref() {
             None if redirected => {
-                return Err((place.url(), format!("{} response missing Location header", head.status)));
+                let message = format!("{} response missing Location header", head.status);
+                return Err((place.url(), message.into()));
             }
             Some(location) if redirected => match place.follow(location) {
                 Some(_) if redirects == MOST_REDIRECTS => break,
@@ -53,17 +100,27 @@ fn fetch(wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> Result<Head, 
             _ => return Ok(head),
         }
     }
-    Err((place.url(), format!("stopped after {MOST_REDIRECTS} redirects")))
+    Err((place.url(), format!("stopped after {MOST_REDIRECTS} redirects").into()))
 }
 
 /// What is asked for, and where.
 struct Place {
+    scheme: Scheme,
     host: String,
     port: u16,
     target: String,
 }
 
 impl Place {
+    fn first(wanted: &HttpGet) -> Place {
+        Place {
+            scheme: wanted.scheme,
+            host: wanted.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
+            port: wanted.port,
+            target: target(&wanted.path),
+        }
+    }
+
     fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
@@ -72,18 +129,19 @@ impl Place {
     }
 
     fn url(&self) -> String {
-        format!("http://{}{}", self.authority(), self.target)
+        format!("{}://{}{}", self.scheme.word(), self.authority(), self.target)
     }
 
-    /// Where `location` leads from here; `None` if that is another host, or one that would have to be asked by HTTPS.
+    /// Where `location` leads from here, from HTTP to HTTPS and back too; `None` if that is another host, or another protocol.
     fn follow(&self, location: &str) -> Option<Place> {
         let location = location.split('#').next().unwrap_or_default();
         let rest = match location.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Some(rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Some((Scheme::Http, rest)),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Some((Scheme::Https, rest)),
             Some((scheme, _)) if !scheme.contains(['/', '?']) => return None,
-            _ => location.strip_prefix("//"),
+            _ => location.strip_prefix("//").map(|rest| (self.scheme, rest)),
         };
-        let Some(rest) = rest else {
+        let Some((scheme, rest)) = rest else {
             let base = self.target.split('?').next().unwrap_or_default();
             let directory = base.rfind('/').map_or("/", |at| &base[..=at]);
             let path = match location {
@@ -92,18 +150,19 @@ impl Place {
                 _ if location.starts_with('?') => format!("{base}{location}"),
                 _ => format!("{directory}{location}"),
             };
-            return Some(Place { host: self.host.clone(), port: self.port, target: target(&path) });
+            let target = target(&path);
+            return Some(Place { host: self.host.clone(), target, ..*self });
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-            _ => (authority, 80),
+            _ => (authority, scheme.port()),
         };
         let host = host.trim_matches(['[', ']']);
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        (host == self.host).then(|| Place { host: host.to_owned(), port, target: target(&path) })
+        (host == self.host).then(|| Place { scheme, host: host.to_owned(), port, target: target(&path) })
     }
 }
 
@@ -161,15 +220,33 @@ fn request(place: &Place, wanted: &HttpGet, agent: &str) -> String {
 }
 
 /// Asks, and reads what is needed of the answer.
-fn ask(place: &Place, wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> Result<Head, String> {
+fn ask(place: &Place, wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> Result<Head, Wrong> {
     let literal = Some(place.host.as_str()).filter(|host| *host != "localhost");
     let mut stream = Stream::connect(address(literal, place.port), deadline)?;
-    let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned();
+    let request = request(place, wanted, agent);
+    match place.scheme {
+        Scheme::Http => Ok(exchange(&mut stream, &request)?),
+        Scheme::Https => match stream.secured(&place.host) {
+            Ok(mut stream) => Ok(exchange(&mut stream, &request)?),
+            Err(Refused::SpeaksHttp) => Err(Wrong::SpeaksHttp),
+            Err(Refused::Otherwise(error)) => Err(Wrong::Otherwise(match error.kind() {
+                ErrorKind::TimedOut if deadline.left().is_none() => LATE.to_owned(),
+                ErrorKind::TimedOut => "net/http: TLS handshake timeout".to_owned(),
+                ErrorKind::UnexpectedEof => "EOF".to_owned(),
+                ErrorKind::InvalidData => format!("tls: {error}"),
+                _ => error.to_string(),
+            })),
+        },
+    }
+}
+
+/// Says `request` and reads what is needed of the answer.
+fn exchange(stream: &mut (impl Read + Write), request: &str) -> Result<Head, String> {
     let wrong = |error: std::io::Error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => late.clone(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => LATE.to_owned(),
         _ => error.to_string(),
     };
-    stream.write_all(request(place, wanted, agent).as_bytes()).map_err(wrong)?;
+    stream.write_all(request.as_bytes()).map_err(wrong)?;
     let mut read = Vec::new();
     loop {
         if let Some(end) = end_of_head(&read) {
@@ -182,8 +259,7 @@ fn ask(place: &Place, wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> 
             }
             head.body = rest;
             if (300..400).contains(&head.status) {
-                while head.body.len() < LONGEST_BODY && matches!(more(&mut stream, &mut head.body), Ok(1..)) {
-                }
+                while head.body.len() < LONGEST_BODY && matches!(more(stream, &mut head.body), Ok(1..)) {}
             }
             head.body.truncate(LONGEST_BODY);
             return Ok(head);
@@ -191,7 +267,7 @@ fn ask(place: &Place, wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> 
         if LONGEST_HEAD < read.len() {
             return Err(format!("server response headers exceeded {LONGEST_HEAD} bytes; aborted"));
         }
-        match more(&mut stream, &mut read).map_err(wrong)? {
+        match more(stream, &mut read).map_err(wrong)? {
             0 if read.is_empty() => return Err("EOF".to_owned()),
             0 => return Err("unexpected EOF".to_owned()),
             _ => {}
@@ -199,7 +275,7 @@ fn ask(place: &Place, wanted: &HttpGet, agent: &str, deadline: Deadline<'_>) -> 
     }
 }
 
-fn more(stream: &mut Stream<'_>, into: &mut Vec<u8>) -> std::io::Result<usize> {
+fn more(stream: &mut impl Read, into: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut chunk = [0; 4096];
     let count = stream.read(&mut chunk)?;
     into.extend_from_slice(&chunk[..count]);

@@ -18,7 +18,7 @@ use crate::lifecycle::Outcome;
 use crate::spec::HttpGet;
 
 pub use grpc::check as grpc;
-pub use http::{get, hook};
+pub use http::{Asked, get, hook};
 
 /// What came of a check: what it means, and a sentence.
 pub type Answer = (Outcome, String);
@@ -48,6 +48,11 @@ impl<'u> Deadline<'u> {
     /// For as long as the answer is `of_use`.
     pub fn while_it_is(of_use: &'u dyn Fn() -> bool) -> Deadline<'u> {
         Deadline { of_use: Some(of_use), ..Deadline::after(Duration::MAX) }
+    }
+
+    /// The same, but over after `limit` from now.
+    fn within(self, limit: Duration) -> Deadline<'u> {
+        Deadline { at: self.at.min(Deadline::after(limit).at), ..self }
     }
 
     /// What is left of the time; `None` when it is over.

@@ -20,7 +20,7 @@ pub use document::{Document, DocumentName, Documents, Kind, Value};
 pub use lifecycle::{Hook, HookKind, Hooks, TerminationMessage};
 pub use network::{DnsConfig, DnsPolicy, HostAlias, HostPort, Protocol};
 pub use pod::{Container, EnvVar, MountPropagation, Pod, PullPolicy, Role, SubPath, Uid, VolumeMount};
-pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes};
+pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes, Scheme};
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use restart::{RestartAction, RestartPolicy, RestartRule};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};

@@ -84,7 +84,7 @@ pub struct Probe {
 pub enum Check {
     /// Runs a command in the container; `$(VAR)` not yet expanded.
     Exec(Vec<String>),
-    /// Gets a page over HTTP.
+    /// Gets a page.
     Http(HttpGet),
     /// Connects.
     Tcp {
@@ -102,9 +102,40 @@ pub enum Check {
     },
 }
 
+/// By which protocol a page is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scheme {
+    /// As text.
+    #[default]
+    Http,
+    /// Over TLS. Whose certificate it is does not matter.
+    Https,
+}
+
+impl Scheme {
+    /// As an address begins.
+    pub fn word(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The port of an address without one.
+    pub fn port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
 /// See [`Check::Http`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HttpGet {
+    /// By which protocol. Agents before this one wrote none, and knew HTTP only.
+    #[serde(default)]
+    pub scheme: Scheme,
     /// An address; the pod's where absent.
     pub host: Option<String>,
     /// Port number.

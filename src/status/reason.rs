@@ -48,6 +48,7 @@ pub enum Reason {
     FailedKillPod,
     FailedPostStartHook,
     FailedPreStopHook,
+    LifecycleHTTPFallback,
     FailedCreatePodSandBox,
     OutOfcpu,
     OutOfmemory,

@@ -1,7 +1,7 @@
 //! TLS of connections that we make: blocking, over whatever reads and writes, by `rustls` with `ring`.
 //!
-//! Invariant: only who asked for it by [`Trust::Anybody`] takes a peer for what it says it is: probes and hooks, as in the
-//! kubelet, and what an operator says is not to be verified.
+//! Invariant: only who asked for it by [`Trust::Anybody`] or [`Client::of_anybody`] takes a peer for what it says it is: what an
+//! operator says is not to be verified, and probes and hooks, as in the kubelet.
 //! Invariant: nothing outlives a connection: neither a session nor a ticket.
 //! Invariant: a peer is hostile until it is verified: what it can have us keep is bounded by `rustls` to some ten kilobytes, and
 //! how long it may take by the stream below.
@@ -15,12 +15,13 @@ mod trust;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anybody::Anybody;
 use anyhow::{Context, Result};
-use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, WantsVerifier};
 
 pub use connection::{Connection, Refused};
 
@@ -49,32 +50,35 @@ pub struct Client(Arc<ClientConfig>);
 impl Client {
     /// One that trusts `trust`, and shows `identity` to whoever asks for it. Files are read here and now.
     ///
-    /// TLS 1.2 and 1.3; HTTP/1.1 is what will be spoken.
-    ///
     /// Fails, by the file's name, where one of those cannot be read or is not what it should be.
     pub fn new(trust: &Trust, identity: Option<&Identity>) -> Result<Client> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .context("set up TLS")?;
         let builder = match trust {
-            Trust::Anybody => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(anybody::Anybody))
-            }
-            Trust::Vouched(files) => builder.with_root_certificates(trust::roots(files)?),
+            Trust::Anybody => begin()?.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)),
+            Trust::Vouched(files) => begin()?.with_root_certificates(trust::roots(files)?),
         };
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let (chain, key) = read(identity)?;
-                let wrong =
-                    || format!("use {} with {}", identity.key.display(), identity.certificate.display());
-                builder.with_client_auth_cert(chain, key).with_context(wrong)?
-            }
-        };
+        let Some(identity) = identity else { return Ok(Client::made(builder.with_no_client_auth())) };
+        let (chain, key) = read(identity)?;
+        let wrong = || format!("use {} with {}", identity.key.display(), identity.certificate.display());
+        Ok(Client::made(builder.with_client_auth_cert(chain, key).with_context(wrong)?))
+    }
+
+    /// One that trusts whoever is there, and reads nothing.
+    pub fn of_anybody() -> Result<Client> {
+        let builder = begin()?.dangerous().with_custom_certificate_verifier(Arc::new(Anybody));
+        Ok(Client::made(builder.with_no_client_auth()))
+    }
+
+    fn made(mut config: ClientConfig) -> Client {
         config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Client(Arc::new(config)))
+        Client(Arc::new(config))
     }
+}
+
+/// All that is agreed on but whom to trust: TLS 1.2 and 1.3.
+fn begin() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    builder.with_safe_default_protocol_versions().context("set up TLS")
 }
 
 fn read(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {

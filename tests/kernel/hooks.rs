@@ -108,7 +108,7 @@ fn hooks_may_ask_over_the_network() {
 }
 
 /// Nobody waits for the grace of a deaf container.
-fn kill(world: &World, name: &str) {
+pub fn kill(world: &World, name: &str) {
     let uid = world.pod(name).unwrap().uid();
     for pid in world.place().container_processes(&uid) {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);

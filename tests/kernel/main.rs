@@ -20,6 +20,7 @@ mod get;
 mod harness_itself;
 mod hooks;
 mod host_ports;
+mod https;
 mod images_by_hand;
 mod isolation;
 mod last_good;

@@ -86,7 +86,16 @@ impl Papers {
     /// A server on loopback that shows `name.pem`, with further words of `openssl s_server`. It answers whatever is asked by
     /// HTTP with 200.
     pub fn serve(&self, name: &str, more: &[&str]) -> Server {
-        let mut command = self.openssl(&["s_server", "-www", "-accept", "127.0.0.1:0"]);
+        self.listen(name, &[&["-www"], more].concat())
+    }
+
+    /// The same, but what is asked for is the name of a file here, with an answer to the letter.
+    pub fn serve_files(&self, name: &str, more: &[&str]) -> Server {
+        self.listen(name, &[&["-HTTP"], more].concat())
+    }
+
+    fn listen(&self, name: &str, more: &[&str]) -> Server {
+        let mut command = self.openssl(&["s_server", "-accept", "127.0.0.1:0"]);
         command.args(["-cert", &format!("{name}.pem"), "-key", &format!("{name}.key")]).args(more);
         let mut process =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

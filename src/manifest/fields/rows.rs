@@ -19,8 +19,6 @@ pub static ROWS: &[Row] = &[
     never("spec.imagePullSecrets", given, "a static pod may not refer to Secrets for its images", REMOVE),
     never("spec.os.name", other_than_linux, "this node runs Linux", "set it to linux, or remove spec.os"),
     // When it runs, and for how long.
-    not_yet("spec.containers[].livenessProbe|readinessProbe|startupProbe.httpGet.scheme", https, HTTPS, OTHER_PROBE),
-    not_yet("spec.containers[].lifecycle.postStart|preStop.httpGet.scheme", https, "HTTPS in hooks", OTHER_HOOK),
     never("spec.containers[].lifecycle.postStart|preStop.tcpSocket", there, "Kubernetes never built it", OTHER_HOOK),
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),
     never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE),
@@ -62,8 +60,6 @@ pub static ROWS: &[Row] = &[
     ignored("spec.containers[].ports[].hostIP", "matters for ports of the node only"),
 ];
 
-const HTTPS: &str = "HTTPS in probes";
-const OTHER_PROBE: &str = "use tcpSocket on the same port, or an exec probe";
 const OTHER_HOOK: &str = "use an exec hook";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";
@@ -136,10 +132,6 @@ fn on(found: &Found<'_>) -> bool {
 
 fn off(found: &Found<'_>) -> bool {
     found.value == &Value::Bool(false)
-}
-
-fn https(found: &Found<'_>) -> bool {
-    found.value == "HTTPS"
 }
 
 fn names_apparmor(found: &Found<'_>) -> bool {

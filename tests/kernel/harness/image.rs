@@ -116,6 +116,25 @@ fn make_redis(scratch: &Path) -> PathBuf {
     archive
 }
 
+/// Puts Debian's openssl into `folder`, with what it loads and a certificate that it signed itself, `itself.pem` and
+/// `itself.key`: how it is called where that folder is mounted at `mounted`.
+pub fn put_openssl(folder: &Path, mounted: &str) -> Vec<String> {
+    let program = root().join("usr/bin/openssl");
+    fs::copy(&program, folder.join("openssl")).unwrap();
+    let mut loader = String::new();
+    for library in loaded_by(&program) {
+        let name = library.file_name().unwrap().to_str().unwrap();
+        fs::copy(&library, folder.join(name)).unwrap();
+        if name.starts_with("ld-linux") {
+            loader = format!("{mounted}/{name}");
+        }
+    }
+    let new =
+        ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=itself", "-keyout", "itself.key"];
+    run(tool("openssl").current_dir(folder).args(new).args(["-out", "itself.pem"]));
+    [&loader, "--library-path", mounted, &format!("{mounted}/openssl")].map(str::to_owned).to_vec()
+}
+
 /// The loader and the libraries of a Debian program.
 fn loaded_by(program: &Path) -> Vec<PathBuf> {
     let of_packages = ["usr/lib", "lib"].map(|folder| root().join(folder)).into_iter();

@@ -363,6 +363,9 @@ fn events(pod: Pod, told: Vec<(u64, Event)>, fails: &[Reason]) -> Vec<String> {
         Action::Hook { kind, .. } => {
             match fails.iter().find(|it| it.to_string().contains(&format!("{kind:?}"))) {
                 Some(reason) => Some(Err(Failure::new(*reason, "exit code 3"))),
+                None if fails.contains(&Reason::LifecycleHTTPFallback) => {
+                    Some(Ok(Learnt::FellBack { place: "127.0.0.1:8443".to_owned() }))
+                }
                 None => Some(Ok(Learnt::Done)),
             }
         }
@@ -372,7 +375,12 @@ fn events(pod: Pod, told: Vec<(u64, Event)>, fails: &[Reason]) -> Vec<String> {
         settle_as(&mut node, at, event, ends);
     }
     let known = node.all().next().unwrap();
-    let of_interest = [Reason::Killing, Reason::FailedPostStartHook, Reason::FailedPreStopHook];
+    let of_interest = [
+        Reason::Killing,
+        Reason::FailedPostStartHook,
+        Reason::FailedPreStopHook,
+        Reason::LifecycleHTTPFallback,
+    ];
     let events = known.history.all().iter().filter(|event| of_interest.contains(&event.reason));
     events.map(|event| format!("{} {} x{}", event.reason, event.message, event.count)).collect()
 }
@@ -392,6 +400,14 @@ fn events_are_the_kubelets() {
     assert_eq!(
         events(hooked(Some(EXEC), None, &[]), vec![], &[Reason::FailedPostStartHook]),
         ["FailedPostStartHook PostStartHook failed: exit code 3 x1", "Killing FailedPostStartHook x1"]
+    );
+    // All is well, and somebody should know how.
+    assert_eq!(
+        events(both(), vec![], &[Reason::LifecycleHTTPFallback]),
+        [
+            "LifecycleHTTPFallback request to HTTPS lifecycle hook 127.0.0.1:8443 got HTTP response, retry with HTTP \
+          succeeded x1"
+        ]
     );
 }
 
