@@ -228,9 +228,12 @@ impl Publisher {
             events: status.events.iter().map(|event| api::event(pod, event)).collect(),
             manifest: pod.origin.clone(),
             log_directory: self.world.logs(pod).display().to_string(),
-            next: lifecycle::next(facts).map(|(due, what)| {
-                let wait = due.saturating_sub(now.boot);
-                format!("{what} at {}", api::seconds(Wall(now.wall.0 + wait.as_nanos() as i64)))
+            next: lifecycle::next(facts).map(|next| match next.due {
+                Some(due) => {
+                    let wait = due.saturating_sub(now.boot);
+                    format!("{} at {}", next.what, api::seconds(Wall(now.wall.0 + wait.as_nanos() as i64)))
+                }
+                None => next.what,
             }),
         };
         // `next` is left out: its time is told anew by every step, to the second.

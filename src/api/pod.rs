@@ -78,6 +78,7 @@ fn place(kind: ConditionKind) -> u8 {
         ConditionKind::Ready => 2,
         ConditionKind::ContainersReady => 3,
         ConditionKind::PodScheduled => 4,
+        ConditionKind::AllContainersRestarting => 5,
     }
 }
 

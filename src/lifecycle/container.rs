@@ -14,8 +14,10 @@ use super::{Now, Running, Time};
 use crate::spec::Pod;
 use crate::status::{Exit, Failure, Reason, Wall};
 
-/// Exit code of a run whose end nobody saw, as the kubelet reports it.
+/// Exit code of a run whose end nobody saw, or was to see, as the kubelet reports it.
 pub const EXIT_UNKNOWN: i32 = 137;
+/// The kubelet's sentence (reference B.4).
+pub const ANEW_WITH_ALL: &str = "The container is removed because RestartAllContainers in place";
 /// Exit code of a run whose process could not be started.
 pub const EXIT_NOT_STARTED: i32 = 128;
 
@@ -49,6 +51,9 @@ pub struct Container {
     /// What hooks say of it.
     #[serde(default)]
     pub hooked: Hooked,
+    /// All containers were ended, and it has not run again since.
+    #[serde(default)]
+    pub anew_with_all: bool,
 }
 
 /// What a container does.
@@ -106,6 +111,7 @@ impl Container {
             last: None,
             probed: Probed::default(),
             hooked: Hooked::default(),
+            anew_with_all: false,
         }
     }
 
@@ -168,8 +174,11 @@ impl Container {
     /// Its end was none of its doing: it was killed with the others, after `before` short runs of its own.
     pub fn was_killed(&mut self, before: u32) {
         self.streak = before;
-        if let State::Terminated { due, .. } = &mut self.state {
+        if let State::Terminated { exit, due } = &mut self.state {
             *due = Time::ZERO;
+            // However it took it: the kubelet tells the same of all of them (reference B.4).
+            (exit.code, exit.reason) = (EXIT_UNKNOWN, Reason::RestartingAllContainers);
+            exit.message = ANEW_WITH_ALL.to_owned();
         }
     }
 
@@ -180,6 +189,13 @@ impl Container {
             self.prepare_next(self.attempt + 1);
             self.state = State::Waiting { due };
         }
+    }
+
+    /// The same, since all containers of its pod begin anew.
+    pub fn begin_anew_with_all(&mut self) {
+        let ran = matches!(self.state, State::Terminated { .. });
+        self.begin_anew();
+        self.anew_with_all = ran;
     }
 
     /// The coming run did not come about: pause as long as `delay` says after so many failures of that kind in a row, and
@@ -219,6 +235,7 @@ impl Container {
         self.failures = 0;
         self.probed = Probed::default();
         self.hooked = Hooked::default();
+        self.anew_with_all = false;
     }
 
     /// The log of run `attempt` is there. Where nobody heard of that one, both its agent and its pod process died while it was

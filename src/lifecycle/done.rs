@@ -60,6 +60,10 @@ impl Node {
                 }
             }),
             Ok(_) => (),
+            // The kubelet sees to the volumes before it makes a sandbox, and says so.
+            Err(failure) if failure.reason == Reason::FailedMount => {
+                self.hold(now, uid, Reason::FailedMount, failure);
+            }
             Err(failure) => self.hold(now, uid, Reason::FailedCreatePodSandBox, failure),
         }
     }

@@ -52,7 +52,7 @@ pub struct Facts {
     /// What it takes of the node.
     #[serde(default)]
     pub claimed: Claimed,
-    /// When Ready and ContainersReady last changed, and PodReadyToStartContainers.
+    /// When conditions last changed.
     pub since: Since,
 }
 
@@ -75,6 +75,9 @@ pub struct Since {
     /// Whether init containers were done, and since when that is so.
     #[serde(default)]
     pub initialized: (bool, Wall),
+    /// Whether all containers were being ended to begin anew, and since when that is so.
+    #[serde(default)]
+    pub restarting_all: (bool, Wall),
 }
 
 /// What is known about a pod's sandbox.
@@ -211,9 +214,12 @@ impl Facts {
         let ready = self.containers.iter().filter(counts).all(|container| self.is_ready(container));
         let initialized = self.is_initialized();
         let since = &mut self.since;
-        for (was, is) in
-            [(&mut since.up, up), (&mut since.ready, ready), (&mut since.initialized, initialized)]
-        {
+        for (was, is) in [
+            (&mut since.up, up),
+            (&mut since.ready, ready),
+            (&mut since.initialized, initialized),
+            (&mut since.restarting_all, self.restarting_all),
+        ] {
             if was.0 != is || was.1 == Wall::default() {
                 *was = (is, now.wall);
             }

@@ -21,6 +21,9 @@ pub struct Hooked {
     pub started: bool,
     /// When that failed: the run is to end.
     pub failed: Option<Time>,
+    /// Why it failed.
+    #[serde(default)]
+    pub why: String,
     /// When it was found that the run is to end, and its preStop hook began.
     pub ending: Option<Time>,
     /// Whether that is over.
@@ -159,6 +162,7 @@ impl Node {
                 known.hooked.started = failure.is_none();
                 // One that the end of its container cuts off did not bring it.
                 known.hooked.failed = failure.is_some().then_some(now.boot).filter(|_| goes_on);
+                known.hooked.why = failure.clone().unwrap_or_default();
                 (Reason::FailedPostStartHook, "PostStartHook")
             }
             HookKind::PreStop => {

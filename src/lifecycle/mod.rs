@@ -17,6 +17,7 @@ mod event;
 mod facts;
 mod history;
 mod hooks;
+mod next;
 mod order;
 mod plan;
 mod probes;
@@ -38,7 +39,8 @@ pub use action::{Action, Learnt, Outcome};
 pub use container::RunEnd;
 pub use event::{Event, Found, Running};
 pub use facts::{Facts, Stamp};
-pub use report::{container_id, next, status};
+pub use next::{Next, next};
+pub use report::{container_id, status};
 pub use restart::BackOff;
 
 /// CLOCK_BOOTTIME: since the boot, without jumps, the same for every process. Supplied by the caller, never read.

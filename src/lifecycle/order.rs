@@ -30,7 +30,7 @@ impl Facts {
         let pod = self.pod.clone();
         if self.restarting_all && !starting && !self.containers.iter().any(Container::is_running) {
             self.restarting_all = false;
-            self.containers.iter_mut().for_each(Container::begin_anew);
+            self.containers.iter_mut().for_each(Container::begin_anew_with_all);
         }
         for (known, spec) in self.containers.iter_mut().zip(&pod.containers) {
             known.passed |= match spec.role {

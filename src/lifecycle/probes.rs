@@ -76,6 +76,11 @@ impl Probed {
         self.is_started(probes) && (self.ready || probes.readiness.is_none())
     }
 
+    /// Whether `kind` was not asked yet, as far as this agent knows.
+    pub fn is_unasked(&self, kind: ProbeKind) -> bool {
+        self.watches.get(kind as usize).is_none_or(|watch| watch.due == Time::ZERO)
+    }
+
     /// It is being asked: the next time is a period from now.
     pub fn asked(&mut self, kind: ProbeKind, probe: &Probe, now: Now) {
         self.watch(kind).due = now.boot + probe.period;

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::Time;
-use super::container::{Container, State};
-use super::facts::{Facts, SandboxState};
+use super::container::{ANEW_WITH_ALL, Container, State};
+use super::facts::Facts;
 use super::order::Over;
 use super::restart::BackOff;
 use crate::spec::{Pod, Role};
@@ -58,39 +57,10 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
     }
 }
 
-/// What the pod waits for and until when, the earliest first of all; for people.
-pub fn next(facts: &Facts) -> Option<(Time, String)> {
-    let pod = &facts.pod;
-    let runs = facts.containers.iter().any(Container::is_running);
-    if let Some(ending) = facts.ending().filter(|_| facts.deletion.is_some() || runs) {
-        return Some((ending.boot + pod.grace, "whatever still runs is killed".to_owned()));
-    }
-    if facts.sandbox.state != SandboxState::Up {
-        return (Time::ZERO < facts.sandbox.due)
-            .then(|| (facts.sandbox.due, "the pod is started again".to_owned()));
-    }
-    let waits = facts
-        .containers
-        .iter()
-        .filter(|known| facts.goes_on() && facts.has_turn(known) && facts.will_run(known));
-    let wait = |known: &Container| {
-        let what = match known.failure {
-            Some(_) => "is tried again",
-            None => "is restarted",
-        };
-        match known.state {
-            State::Waiting { due } | State::Terminated { due, .. } if Time::ZERO < due => {
-                Some((due, format!("container {} {what}", known.name)))
-            }
-            _ => None,
-        }
-    };
-    waits.filter_map(wait).min()
-}
-
 fn phase(facts: &Facts) -> Phase {
     let regular = || facts.containers.iter().filter(|known| facts.role(known) == Role::Regular);
-    let waits = |known: &Container| matches!(known.state, State::Waiting { .. });
+    // Whoever ran before counts as stopped, though it waits (`getPhase`).
+    let waits = |known: &Container| matches!(known.state, State::Waiting { .. }) && known.last.is_none();
     let failed = |known: &Container| matches!(&known.state, State::Terminated { exit, .. } if exit.code != 0);
     let runs = facts.containers.iter().any(Container::is_running);
     let over = facts.over.map(|(over, _)| over);
@@ -131,13 +101,18 @@ fn conditions(facts: &Facts, phase: Phase) -> Vec<Condition> {
         if initialized { completed } else { Some((Reason::ContainersNotInitialized, incomplete(facts))) };
     // A pod without init containers is initialized from the first.
     let initialized_since = if facts.pod.has_inits() { facts.since.initialized.1 } else { begun };
-    vec![
+    let mut all = vec![
         condition(ConditionKind::PodReadyToStartContainers, up, &None, up_since),
         condition(ConditionKind::Initialized, initialized, &uninitialized, initialized_since),
         condition(ConditionKind::Ready, ready, &unready, since),
         condition(ConditionKind::ContainersReady, ready, &unready, since),
         condition(ConditionKind::PodScheduled, true, &None, begun),
-    ]
+    ];
+    if facts.pod.may_restart_all() {
+        let (restarting, since) = facts.since.restarting_all;
+        all.push(condition(ConditionKind::AllContainersRestarting, restarting, &None, since));
+    }
+    all
 }
 
 fn unready(facts: &Facts) -> String {
@@ -167,6 +142,10 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
             if again && known.failure.is_some() {
                 last_state = Some(exit);
                 waiting(facts, known)
+            } else if again && known.hooked.failed.is_some() && back_off.delay(known.streak).is_zero() {
+                last_state = Some(exit);
+                let message = format!("PostStartHook failed: {}", known.hooked.why);
+                ContainerState::Waiting { reason: Reason::PostStartHookError, message }
             } else if again && !back_off.delay(known.streak).is_zero() {
                 last_state = Some(exit);
                 crash_loop(facts, known, back_off)
@@ -197,6 +176,7 @@ fn waiting(facts: &Facts, known: &Container) -> ContainerState {
             (Reason::ImagePullBackOff, message)
         }
         Some(failure) => (failure.reason, failure.message.clone()),
+        None if known.anew_with_all => (Reason::RestartingAllContainers, ANEW_WITH_ALL.to_owned()),
         None if facts.waits_for_port() => {
             let message = facts.sandbox.failure.as_ref().map(|failure| failure.message.clone());
             (Reason::NodePorts, message.unwrap_or_default())

@@ -9,6 +9,8 @@ mod order;
 mod past;
 mod probes;
 mod published;
+mod sidecars;
+mod standing;
 mod storm;
 mod waits;
 mod written;
@@ -32,6 +34,8 @@ enum Told {
     Fails(Event, &'static [(&'static str, Reason)]),
     /// The same, but these actions do not end yet.
     Hangs(Event, &'static [&'static str]),
+    /// The same, but these probes are answered badly, and these actions do not end yet.
+    Unwell(Event, &'static [&'static str], &'static [&'static str]),
     /// An action that hung ends now.
     Ends(&'static str, Result<(), Reason>),
     /// An action that hung ends now, and that is learnt by it.
@@ -43,7 +47,7 @@ enum Told {
     /// What else somebody sees of each pod.
     Seen(fn(&Facts) -> Vec<String>),
 }
-use Told::{Dies, Ends, Fails, Hangs, Happens, Seen, Shown, Teaches};
+use Told::{Dies, Ends, Fails, Hangs, Happens, Seen, Shown, Teaches, Unwell};
 
 /// More actions than this at once, or one of them twice: nothing comes of it.
 const ENDLESS: usize = 100;
@@ -62,10 +66,11 @@ fn check_with(back_off: BackOff, told: Vec<(u64, Told)>, expected: &str) {
     for (at, told) in told {
         let now = now(at);
         let mut line: Vec<String> = Vec::new();
+        let unwell: &[&str] = if let Unwell(_, unwell, _) = &told { unwell } else { &[] };
         let (events, fails, hangs): (Vec<Event>, &[(&str, Reason)], &[&str]) = match told {
             Happens(event) => (vec![event], &[], &[]),
             Fails(event, fails) => (vec![event], fails, &[]),
-            Hangs(event, hangs) => (vec![event], &[], hangs),
+            Hangs(event, hangs) | Unwell(event, _, hangs) => (vec![event], &[], hangs),
             Ends(name, result) => {
                 let action = hanging.remove(name).unwrap_or_else(|| panic!("{name} does not hang"));
                 let result =
@@ -107,6 +112,9 @@ fn check_with(back_off: BackOff, told: Vec<(u64, Told)>, expected: &str) {
                 let failure = fails.iter().find(|(failing, _)| *failing == name);
                 let result = match failure {
                     Some((_, reason)) => Err(Failure::new(*reason, "no luck")),
+                    None if unwell.contains(&name.as_str()) => {
+                        Ok(Learnt::Probed { outcome: Outcome::Failure, message: "unwell".to_owned() })
+                    }
                     None => Ok(learnt(&action, at)),
                 };
                 queue.push_back(Event::Done { action, result });

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DnsConfig, DnsPolicy, EnvFrom, Hooks, HostAlias, HostPort, Probes, Qos, Resources, RestartPolicy,
-    RestartRule, TerminationMessage, ValueSource, Volume,
+    DnsConfig, DnsPolicy, EnvFrom, Hooks, HostAlias, HostPort, Probes, Qos, Resources, RestartAction,
+    RestartPolicy, RestartRule, TerminationMessage, ValueSource, Volume,
 };
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
@@ -120,6 +120,12 @@ impl Pod {
     /// Whether something runs before its regular containers.
     pub fn has_inits(&self) -> bool {
         self.containers.iter().any(|container| container.role != Role::Regular)
+    }
+
+    /// Whether the end of one container may bring another beginning of all.
+    pub fn may_restart_all(&self) -> bool {
+        let mut rules = self.containers.iter().flat_map(|container| &container.restart_rules);
+        rules.any(|rule| rule.action == RestartAction::RestartAllContainers)
     }
 }
 

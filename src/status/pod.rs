@@ -73,6 +73,8 @@ pub enum ConditionKind {
     ContainersReady,
     /// So is the pod.
     Ready,
+    /// All its containers are being ended, to begin anew; only pods with a rule that may ask for it have this one.
+    AllContainersRestarting,
 }
 
 /// One of `status.containerStatuses`.

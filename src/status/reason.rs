@@ -12,6 +12,8 @@ pub enum Reason {
     ContainerCreating,
     PodInitializing,
     CrashLoopBackOff,
+    PostStartHookError,
+    RestartingAllContainers,
     ErrImagePull,
     ImagePullBackOff,
     ErrImageNeverPull,

@@ -38,6 +38,7 @@ mod redis;
 mod refusals;
 mod resources;
 mod service;
+mod sidecars;
 mod soak;
 mod sub_paths;
 mod survival;

@@ -12,19 +12,19 @@ use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
 use crate::survival::imitate_power_cut;
 
 /// A container that writes `name` into the diary and ends as `end` says.
-fn writes(name: &str, end: &str) -> Value {
+pub fn writes(name: &str, end: &str) -> Value {
     let mut container = container(name, &["diary", "/shared/diary", name, end]);
     container["volumeMounts"] = json!([{"name": "shared", "mountPath": "/shared"}]);
     container
 }
 
-fn sidecar(name: &str) -> Value {
+pub fn sidecar(name: &str) -> Value {
     let mut container = writes(name, "run");
     container["restartPolicy"] = json!("Always");
     container
 }
 
-fn pod_of(world: &World, policy: &str, inits: Value, containers: Value) -> Value {
+pub fn pod_of(world: &World, policy: &str, inits: Value, containers: Value) -> Value {
     with(
         pod("web", &[]),
         json!({
@@ -37,13 +37,13 @@ fn pod_of(world: &World, policy: &str, inits: Value, containers: Value) -> Value
 }
 
 /// What was written, in order.
-fn diary(world: &World) -> Vec<String> {
+pub fn diary(world: &World) -> Vec<String> {
     let text = fs::read_to_string(world.shared().join("diary")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
 #[track_caller]
-fn wrote(world: &World, expected: &[&str]) {
+pub fn wrote(world: &World, expected: &[&str]) {
     let what = format!("the diary says {expected:?}");
     eventually(SOON, &what, || (expected.len() <= diary(world).len()).then_some(()));
     assert_eq!(diary(world), expected);
@@ -54,7 +54,7 @@ fn word(world: &World) -> String {
     table.split_whitespace().nth(2).unwrap_or_default().to_owned()
 }
 
-fn kill(world: &World, seen: &Seen, run: &str) {
+pub fn kill(world: &World, seen: &Seen, run: &str) {
     let cgroup = world.place().pod_cgroup(&seen.uid()).unwrap().join(run);
     tasks(&cgroup).into_iter().for_each(|pid| signal(pid, Signal::SIGKILL));
 }
@@ -164,7 +164,7 @@ fn a_sidecar_restarts_and_keeps_no_pod_alive() {
     assert_eq!(word(&world), "Completed");
 }
 
-/// 1.16, 3.16
+/// 1.16, 3.16, 3.17
 #[test]
 fn a_rule_restarts_all_containers_of_a_pod() {
     let world = World::new();
@@ -181,6 +181,10 @@ fn a_rule_restarts_all_containers_of_a_pod() {
     }
     let inits = diary(&world).iter().filter(|line| *line == "init").count();
     assert_eq!(inits, 2);
+    let ended = |name: &str| seen.container(name)["lastState"]["terminated"].clone();
+    assert_eq!((&ended("main")["exitCode"], &ended("init")["reason"]), (&json!(42), &json!("Completed")));
+    assert_eq!(ended("other")["reason"], "RestartingAllContainers");
+    assert!(seen.0["status"]["conditions"].to_string().contains("AllContainersRestarting"));
     stays_true_for(A_WHILE, "there is one round", || {
         world.pod("web").is_some_and(|now| now.life() == seen.life())
     });

@@ -88,6 +88,9 @@ fn readiness_follows_its_probe_both_ways_and_restarts_nothing() {
     let unready = |pod: &Seen| pod.phase() == "Running" && !pod.is("Ready") && pod.main()["ready"] == false;
     world.once("ready", "runs and is not ready", unready);
     told(&world, "Unhealthy", "Readiness probe failed: /shared/ready is not there");
+    let next = "container main is ready once its readiness probe succeeds, which is asked every 1s";
+    let described = world.says(&["describe", "pod", &world.pod_name("ready")]);
+    assert!(described.contains(next), "{described}");
     put(&world, "ready", "");
     world.once("ready", "is ready", is_ready);
     take(&world, "ready");

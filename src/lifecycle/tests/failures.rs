@@ -23,10 +23,10 @@ fn each_failure_is_told_and_counted() {
          11s: pull, start c#0, [wake at 12s]
          12s: pull, start c#0, pull, start c#1
          14s: stop c#1 until 44s, [wake at 16s]
-         14s: FailedCreatePodSandBox: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck, [wake at 16s]
+         14s: FailedMount: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck, [wake at 16s]
          15s: [wake at 16s]
          16s: remove pod, [wake at 20s]
-         16s: FailedCreatePodSandBox: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck x2, [wake at 20s]",
+         16s: FailedMount: no luck, Failed: no luck, Failed: Error: no luck x2, Pulled: present x3, Created: Created container c, Started: Started container c, Killing: Stopping container c, FailedKillPod: no luck x2, [wake at 20s]",
     );
 }
 

@@ -13,8 +13,8 @@ use crate::spec::{
 };
 use crate::status::Reason;
 
-const NEVER: RestartPolicy = RestartPolicy::Never;
-const ON_FAILURE: RestartPolicy = RestartPolicy::OnFailure;
+pub(super) const NEVER: RestartPolicy = RestartPolicy::Never;
+pub(super) const ON_FAILURE: RestartPolicy = RestartPolicy::OnFailure;
 
 /// A pod of these containers: `i…` are init containers, `s…` sidecars, others regular.
 pub(super) fn of(policy: RestartPolicy, names: &[&str]) -> Pod {
@@ -23,7 +23,7 @@ pub(super) fn of(policy: RestartPolicy, names: &[&str]) -> Pod {
     pod
 }
 
-fn container(name: &str) -> Container {
+pub(super) fn container(name: &str) -> Container {
     let role = match name.as_bytes()[0] {
         b'i' => Role::Init,
         b's' => Role::Sidecar,
@@ -32,20 +32,20 @@ fn container(name: &str) -> Container {
     Container { name: name.into(), image: "nginx:1".into(), role, ..Container::default() }
 }
 
-fn set(pod: Pod) -> (u64, Told) {
+pub(super) fn set(pod: Pod) -> (u64, Told) {
     (0, Happens(Event::ManifestSet(Arc::new(pod))))
 }
 
-fn tick(at: u64) -> (u64, Told) {
+pub(super) fn tick(at: u64) -> (u64, Told) {
     (at, Happens(Event::Tick))
 }
 
 /// Run `attempt` of `container` ends at second `at`.
-fn exited(at: u64, container: &str, attempt: u32, code: i32) -> (u64, Told) {
+pub(super) fn exited(at: u64, container: &str, attempt: u32, code: i32) -> (u64, Told) {
     exited_in(0, at, container, attempt, code)
 }
 
-fn exited_in(sandbox: u32, at: u64, container: &str, attempt: u32, code: i32) -> (u64, Told) {
+pub(super) fn exited_in(sandbox: u32, at: u64, container: &str, attempt: u32, code: i32) -> (u64, Told) {
     let end = crate::lifecycle::RunEnd { container: container.into(), ..end(at, attempt, code, 1) };
     (at, Happens(Event::Exited { uid: Uid("web".into()), sandbox, end }))
 }

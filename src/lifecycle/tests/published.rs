@@ -158,10 +158,10 @@ fn a_pod_whose_sidecar_asks_for_a_round_has_not_failed_though_nothing_runs() {
          1s: pull, start s2#1
          2s: stop c#0 until 0s
          3s:
-         3s: Running: s1 terminated Error 42 restarts 0; s2 terminated Error 1 restarts 0; c terminated Error 137 restarts 0
+         3s: Running: s1 terminated Error 42 restarts 0; s2 terminated Error 1 restarts 0; c terminated RestartingAllContainers 137 restarts 0
          4s: stop s2#1 until 0s
          5s: pull, start s1#1, pull, start s2#2, pull, start c#1
-         6s: Running: s1 running after Error 42 ready restarts 1; s2 running after Error 137 ready restarts 2; c running after Error 137 ready restarts 1",
+         6s: Running: s1 running after Error 42 ready restarts 1; s2 running after RestartingAllContainers 137 ready restarts 2; c running after RestartingAllContainers 137 ready restarts 1",
     );
 }
 

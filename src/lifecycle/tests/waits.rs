@@ -3,11 +3,12 @@
 use super::order::of;
 use super::published::{ends, set, tick};
 use super::*;
-use crate::lifecycle::next;
+use crate::lifecycle::{Time, next};
 
 /// What it waits for, as `describe` tells it.
-fn waits(facts: &Facts) -> Vec<String> {
-    next(facts).into_iter().map(|(at, what)| format!("{}s: {what}", at.as_secs())).collect()
+pub(super) fn waits(facts: &Facts) -> Vec<String> {
+    let due = |due: Time| format!("{}s: ", due.as_secs());
+    next(facts).map(|next| next.due.map(due).unwrap_or_default() + &next.what).into_iter().collect()
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn what_does_not_come_is_not_told_as_what_is_waited_for() {
          3s: [wake at 13s]
          3s: 13s: container c is restarted, [wake at 13s]
          4s: clean pod, start pod ', pull ', start 'i1#1
-         4s:",
+         4s: container c is started once init container i1 is done",
     );
     // Its time is up: while something runs, and then.
     let mut late = of(ALWAYS, &["c", "d"]);

@@ -369,9 +369,9 @@ fn acceptance_1_16_3_16_and_3_17_a_rule_restarts_all_containers_in_one_round() {
          2s: Running: i1 terminated Completed 0 ready restarts 0; s1 running ready restarts 0; c terminated Error 42 restarts 0; d running ready restarts 0
          3s:
          3s: pull, start i1#1
-         4s: Pending: i1 running after Completed 0 restarts 1; s1 waiting PodInitializing after Error 137 restarts 1; c waiting PodInitializing after Error 42 restarts 1; d waiting PodInitializing after Error 137 restarts 1
+         4s: Pending: i1 running after Completed 0 restarts 1; s1 waiting RestartingAllContainers after RestartingAllContainers 137 restarts 1; c waiting RestartingAllContainers after Error 42 restarts 1; d waiting RestartingAllContainers after RestartingAllContainers 137 restarts 1
          5s: pull, start s1#1, pull, pull, start c#1, start d#1
-         6s: Running: i1 terminated Completed 0 after Completed 0 ready restarts 1; s1 running after Error 137 ready restarts 1; c running after Error 42 ready restarts 1; d running after Error 137 ready restarts 1",
+         6s: Running: i1 terminated Completed 0 after Completed 0 ready restarts 1; s1 running after RestartingAllContainers 137 ready restarts 1; c running after Error 42 ready restarts 1; d running after RestartingAllContainers 137 ready restarts 1",
     );
 }
 
@@ -418,7 +418,7 @@ fn a_start_that_is_under_way_when_all_are_to_begin_anew_is_waited_for() {
          2s:
          3s: stop d#0 until 0s
          4s: pull, start i1#1
-         5s: Pending: i1 running after Completed 0 restarts 1; c waiting PodInitializing after Error 42 restarts 1; d waiting PodInitializing after Error 137 restarts 1",
+         5s: Pending: i1 running after Completed 0 restarts 1; c waiting RestartingAllContainers after Error 42 restarts 1; d waiting RestartingAllContainers after RestartingAllContainers 137 restarts 1",
     );
 }
 
