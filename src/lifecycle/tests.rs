@@ -426,6 +426,33 @@ fn acceptance_3_08_a_configured_maximum_caps_the_back_off() {
     );
 }
 
+/// 3.09, where the cap is a minute: upstream's own story asks for no more than thirteen in five minutes.
+#[test]
+fn acceptance_3_09_and_3_10_other_maxima_cap_the_back_off() {
+    for (max, expected) in [(1, [0, 0, 1, 2, 3, 4, 5, 6, 7]), (60, [0, 0, 10, 30, 70, 130, 190, 250, 310])] {
+        let back_off = BackOff { max: Duration::from_secs(max) };
+        let mut node = Node::new(back_off, 0);
+        let (mut queue, mut at, mut runs) = (VecDeque::from([web(ALWAYS)]), 0, Vec::new());
+        while runs.len() < expected.len() {
+            while let Some(event) = queue.pop_front() {
+                for action in node.step(now(at), event).actions {
+                    let result = Ok(learnt(&action, at));
+                    if let Action::StartContainer { attempt, .. } = &action {
+                        runs.push(at);
+                        queue.push_back(Event::Done { result, action: action.clone() });
+                        queue.push_back(exit_in(0, at, *attempt, 1, 0));
+                        continue;
+                    }
+                    queue.push_back(Event::Done { action, result });
+                }
+            }
+            at = node.next_deadline().map_or(at, |due| due.as_secs());
+            queue.push_back(Event::Tick);
+        }
+        assert_eq!(runs[..expected.len()], expected, "at most {max}s");
+    }
+}
+
 #[test]
 fn acceptance_3_06_two_delays_in_a_long_crash_loop_are_five_minutes_each() {
     let mut told = vec![(0, Happens(web(ALWAYS)))];

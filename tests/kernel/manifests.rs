@@ -8,13 +8,14 @@ use crate::harness::image::IMAGE_2;
 use crate::harness::pod::{pod, with, with_main};
 use crate::harness::{A_WHILE, Seen, World, stays_true_for};
 
-/// 1.01
+/// 1.01, 1.13
 #[test]
 fn a_manifest_becomes_a_running_pod_named_after_its_node() {
     let world = World::new();
     world.write("x.yaml", &pod("web", &["trap-term"]));
     let seen = world.running("web");
     assert_eq!(seen.full_name(), format!("default/web-{}", world.name));
+    assert!(seen.is("ContainersReady") && seen.main()["ready"] == true);
     assert_eq!(seen.0["metadata"]["annotations"]["kubernetes.io/config.source"], "file");
     assert_eq!(seen.0["metadata"]["annotations"]["kubernetes.io/config.hash"], *seen.uid());
     assert_eq!(seen.0["spec"]["nodeName"], *world.name);

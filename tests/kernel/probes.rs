@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::image::tool;
+use crate::harness::image::{shell, tool};
 use crate::harness::pod::{Seen, container, pod, with, with_main};
 use crate::harness::{A_WHILE, SOON, World, eventually, kernel, stays_true_for};
 
@@ -313,6 +313,47 @@ fn the_next_agent_restarts_nothing_and_flips_nothing() {
     take(&world, "healthy");
     world.once("kept", "is restarted", |pod| 1 <= pod.restarts());
     put(&world, "healthy", "");
+}
+
+/// 7.09: what the probe left behind does not hold its answer up.
+#[test]
+fn the_exit_code_counts_whatever_the_probe_left_behind() {
+    let world = World::new();
+    fs::copy(shell(), world.archives().join("shell.tar")).unwrap();
+    let probe = every_second(json!({"exec": {"command": ["sh", "-c", "sleep 600 & exit 1"]}}));
+    let fields = json!({"image": "busybox:1.28", "command": ["sleep", "600"], "livenessProbe": probe});
+    let short = with(pod("live", &[]), json!({"terminationGracePeriodSeconds": 1}));
+    world.write("live.yaml", &with_main(short, fields));
+    world.once("live", "is restarted", |pod| 1 <= pod.restarts());
+    told(&world, "Killing", "Container main failed liveness probe, will be restarted");
+    assert_eq!(events(&world, "Unhealthy"), ["Liveness probe failed: "]);
+}
+
+/// 7.21: nobody fails by the load of the probes themselves.
+#[test]
+fn many_probes_every_second_all_succeed() {
+    let world = World::new();
+    let names: Vec<String> = (0..12).map(|number| format!("often{number}")).collect();
+    for (name, check) in names.iter().zip(
+        [
+            json!({"exec": {"command": ["/workload", "echo"]}}),
+            json!({"httpGet": {"port": 8080}}),
+            json!({"tcpSocket": {"port": 8080}}),
+        ]
+        .iter()
+        .cycle(),
+    ) {
+        let probe = every_second(check.clone());
+        let mut ready = probe.clone();
+        ready["initialDelaySeconds"] = json!(1);
+        let fields = json!({"livenessProbe": ready, "readinessProbe": ready});
+        world.write(&format!("{name}.yaml"), &with_main(pod(name, &["listen", "8080"]), fields));
+    }
+    let before: Vec<String> = names.iter().map(|name| world.running(name).life()).collect();
+    stays_true_for(A_WHILE, "all are ready, and none was restarted", || {
+        let now: Vec<String> = world.pods().iter().filter(|pod| pod.is("Ready")).map(Seen::life).collect();
+        before.iter().all(|life| now.contains(life))
+    });
 }
 
 /// Threat 6

@@ -75,7 +75,7 @@ fn limits_of_the_pod_are_those_of_its_containers_together() {
     assert!(["512", "20"].contains(&shares.as_str()), "{shares}");
 }
 
-/// 14.05
+/// 8.10, 14.05
 #[test]
 fn too_much_memory_is_oom_killed_and_only_that_container() {
     let world = World::new();

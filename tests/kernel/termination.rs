@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::pod::{container, pod, with};
 use crate::harness::{SOON, World, eventually};
 
-/// 3.19: the removed pod is gone, so the agent's log tells.
+/// 3.19, 6.10: the removed pod is gone, so the agent's log tells.
 #[test]
 fn a_deaf_container_is_killed_at_the_end_of_its_grace() {
     let world = World::new();

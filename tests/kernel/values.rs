@@ -61,7 +61,7 @@ fn volume(world: &World, name: &str) -> PathBuf {
     world.runtime.join("pods").join(world.running(name).uid()).join("volumes/v")
 }
 
-/// 9.06 and 9.07
+/// 8.05, 9.06 and 9.07
 #[test]
 fn variables_tell_the_pod_of_itself_and_of_its_node() {
     let world = World::new();

@@ -69,6 +69,7 @@ limits() {
     is "memory.max of the pod" "$(file limits memory.max)" 67108864
     is "memory.max of the container" "$(file limits main-0/memory.max)" 67108864
     is "memory.swap.max of the container" "$(file limits main-0/memory.swap.max)" 0
+    # 8.11, where nobody set singleProcessOOMKill.
     is "memory.oom.group of the container" "$(file limits main-0/memory.oom.group)" 1
     # The kubelet's line for pods, runc's curve for containers (1024 shares are 39 and 100; 256 are 10 and 36).
     is "cpu.weight of the pod" "$(file limits cpu.weight)" 10
@@ -142,6 +143,7 @@ endings() {
 bites() {
     pod eater "eat-memory, '64'" "resources: {limits: {memory: 32Mi}}" "restartPolicy: Never"
     pod narrow "trap-term" "resources: {limits: {cpu: 200m}}"
+    # 8.10
     eventually "it is killed for memory" has status eater OOMKilled
     is "its exit code" "$(holdfast get pods eater -o yaml | awk '$1 == "exitCode:" { print $2 }')" 137
     eventually "a pod with a fifth of a core runs" runs narrow

@@ -135,6 +135,62 @@ pub fn put_openssl(folder: &Path, mounted: &str) -> Vec<String> {
     [&loader, "--library-path", mounted, &format!("{mounted}/openssl")].map(str::to_owned).to_vec()
 }
 
+/// An archive of one image with a shell and a web server on port 80, under the names that the users' own examples ask for;
+/// made once.
+pub fn shell() -> &'static Path {
+    static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
+    ARCHIVE.get_or_init(|| {
+        let home = target().join("test-images");
+        let archive = home.join("shell.tar");
+        if !is_newer(&archive, &busybox()) {
+            let scratch = home.join(format!("shell.{}", std::process::id()));
+            fs::create_dir_all(&scratch).unwrap();
+            fs::rename(make_shell(&scratch), &archive).unwrap();
+            fs::remove_dir_all(scratch).unwrap();
+        }
+        archive
+    })
+}
+
+fn make_shell(scratch: &Path) -> PathBuf {
+    let (root, layout) = (scratch.join("root"), scratch.join("layout").display().to_string());
+    for folder in ["bin", "tmp", "www"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    copy_program(&busybox(), &root.join("bin/busybox"));
+    for name in ["sh", "ls", "touch", "rm", "sleep", "cat", "echo", "nslookup", "httpd"] {
+        std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
+    }
+    fs::write(root.join("www/index.html"), "hello\n").unwrap();
+    let (image, archive) = (format!("{layout}:shell"), scratch.join("image.tar"));
+    run(tool("umoci").args(["init", "--layout", &layout]));
+    run(tool("umoci").args(["new", "--image", &image]));
+    for folder in ["bin", "tmp", "www"] {
+        run(tool("umoci")
+            .args(["insert", "--image", &image])
+            .arg(root.join(folder))
+            .arg(format!("/{folder}")));
+    }
+    run(tool("umoci").args(["config", "--image", &image, "--config.env", "PATH=/bin"]).args([
+        "--config.cmd",
+        "httpd",
+        "--config.cmd",
+        "-f",
+        "--config.cmd",
+        "-h",
+        "--config.cmd",
+        "/www",
+    ]));
+    let names = ["nginx:1.14", "nginx:latest"].map(|name| format!("docker.io/library/{name}"));
+    let more = names.iter().flat_map(|name| ["--additional-tag", name.as_str()]);
+    run(tool("skopeo")
+        .args(["--insecure-policy", "copy", "--quiet"])
+        .args(more)
+        .arg(format!("oci:{image}"))
+        .arg(format!("docker-archive:{}:docker.io/library/busybox:1.28", archive.display())));
+    archive
+}
+
 /// The loader and the libraries of a Debian program.
 fn loaded_by(program: &Path) -> Vec<PathBuf> {
     let of_packages = ["usr/lib", "lib"].map(|folder| root().join(folder)).into_iter();

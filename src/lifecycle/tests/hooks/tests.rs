@@ -420,6 +420,24 @@ fn served(post_start: Option<Hook>, pre_stop: Option<Hook>) -> Event {
     set(pod)
 }
 
+/// 4.09
+#[test]
+fn an_init_container_is_done_before_any_hook_of_the_others_runs() {
+    let mut pod = hooked(Some(EXEC), None, &[]);
+    pod.containers.insert(0, Container { name: "i".into(), role: Role::Init, ..Container::default() });
+    let ended = RunEnd { container: "i".into(), ..end(5, 0, 0, 1) };
+    check(
+        vec![
+            (0, Happens(set(pod))),
+            (1, Happens(Event::Tick)),
+            (5, Happens(Event::Exited { uid: Uid("web".into()), sandbox: 0, end: ended })),
+        ],
+        "0s: start pod, pull, start i#0
+         1s:
+         5s: pull, start c#0, PostStart c#0",
+    );
+}
+
 /// Reference B.6: a sidecar is up once its hook is over.
 #[test]
 fn a_sidecar_with_a_hook_holds_back_those_behind_it() {

@@ -380,6 +380,33 @@ fn an_answer_from_a_lost_sandbox_counts_for_nothing() {
     );
 }
 
+/// Runs of a second, so that back-off comes between them.
+#[test]
+fn acceptance_7_07_a_liveness_that_fails_for_ever_restarts_again_and_again() {
+    let (mut told, mut expected, mut at) = (Vec::new(), format!("0s: {BEGUN}, probe liveness c#0"), 0);
+    for run in 0..5 {
+        let delay = [0, 10, 20, 40, 80][run];
+        told.extend([(at + 1, Bad(Liveness)), exits(at + 2, run as u32, 143)]);
+        expected += &format!("\n{}s: stop c#{run} until {}s, written", at + 1, at + 31);
+        let next = format!("pull, start c#{0}, probe liveness c#{0}", run + 1);
+        if delay == 0 {
+            expected += &format!("\n{}s: {next}", at + 2);
+        } else {
+            told.push((at + 2 + delay, Tick));
+            expected += &format!(
+                "\n{}s: written, [wake at {}s]\n{}s: {next}",
+                at + 2,
+                at + 2 + delay,
+                at + 2 + delay
+            );
+        }
+        at += 2 + delay;
+    }
+    told.push((at, Shown));
+    expected += &format!("\n{at}s: Running: c running after Error 143 ready restarts 5");
+    check(liveness(ALWAYS, probe(0, 10, 1)), told, &expected);
+}
+
 #[test]
 fn who_fails_its_liveness_is_restarted_whatever_its_exit_code_but_not_with_never() {
     let (on_failure, never) = (RestartPolicy::OnFailure, RestartPolicy::Never);
