@@ -13,6 +13,7 @@ pub mod tls;
 
 pub mod bundle;
 pub mod host;
+pub mod http;
 pub mod lifecycle;
 pub mod manifest;
 pub mod protocol;
@@ -21,6 +22,8 @@ pub mod cgroup;
 pub mod image;
 pub mod probe;
 pub mod volume;
+
+pub mod registry;
 
 pub mod agent;
 pub mod cli;

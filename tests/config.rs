@@ -41,6 +41,8 @@ fn each_value_is_shown_with_where_it_comes_from() {
         vec!["node-name", "edge-1", &format!("{file}:1")],
         vec!["maxPods", "20", &format!("{file}:3")],
         vec!["resolv-conf", "/etc/other", "command", "line"],
+        vec!["private-registry", "/r", "command", "line"],
+        vec!["disable-default-registry-endpoint", "false", "default"],
         vec!["verbose", "debug", "command", "line"],
         vec!["clusterDNS", "<none>", "default"],
     ] {
@@ -48,13 +50,12 @@ fn each_value_is_shown_with_where_it_comes_from() {
     }
     let err = text(&output.stderr);
     assert!(err.contains("token (the node joins no cluster)"), "{err}");
-    assert!(err.contains("not built yet and does nothing: --private-registry"), "{err}");
     assert!(!format!("{out}{err}").contains("SECRET"));
     let output = holdfast(&[&args[..], &["-o", "json"]].concat());
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let name = document["settings"].as_array().unwrap().iter().find(|it| it["name"] == "node-name").unwrap();
     assert_eq!((&name["value"], &name["origin"]), (&"edge-1".into(), &format!("{file}:1").into()));
-    assert_eq!(document["notes"].as_array().unwrap().len(), 2);
+    assert_eq!(document["notes"].as_array().unwrap().len(), 1);
     assert_eq!(text(&output.stderr), "", "notes are in the document");
     fs::remove_dir_all(folder).unwrap();
 }

@@ -12,11 +12,11 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 debian=${HOLDFAST_DEBIAN:-$here/target/debian}
 root=$debian/root
-tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4 systemd-analyze shellcheck etcd openssl'
+tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4 systemd-analyze shellcheck etcd openssl docker-registry'
 
 # The tools, and the libraries that a small installation may lack. libc is the machine's own: it fits its loader.
 packages='skopeo umoci podman buildah conmon crun runc busybox-static redis-server redis-tools bzip2 lz4
-systemd libsystemd-shared openrc libeinfo1 librc1 shellcheck etcd-server openssl
+systemd libsystemd-shared openrc libeinfo1 librc1 shellcheck etcd-server openssl docker-registry
 golang-github-containers-common golang-github-containers-image
 libacl1 libapparmor1 libassuan0 libatomic1 libaudit1 libblkid1 libbz2-1.0 libcap-ng0 libcap2 libcrypt1
 libdevmapper1.02.1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 libhiredis0.14 libip4tc2 libjemalloc2 libkmod2

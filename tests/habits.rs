@@ -26,7 +26,8 @@ fn verbs_of_a_cluster_are_answered_with_what_does_their_work() {
     check_answered("apply -f web.yaml", "tip: what runs is what the files of the manifests directory say");
     check_answered("rollout restart deploy/web", "tip: `holdfast restart POD`");
     check_answered("images", "tip: `holdfast get images`");
-    check_answered("image pull redis", "tip: images come as archives: `holdfast image import FILE`");
+    check_answered("pull redis", "tip: `holdfast image pull IMAGE` gets an image");
+    check_answered("image load redis.tar", "tip: `holdfast image pull IMAGE` gets an image");
     check_answered("help delete", "tip: a pod ends when");
 }
 

@@ -12,12 +12,13 @@ const MAX_LINES: usize = 400;
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["spec", "status", "yaml"]),
     (1, &["api", "sys", "tls"]),
-    (2, &["host", "manifest", "lifecycle", "bundle", "protocol"]),
+    (2, &["host", "http", "manifest", "lifecycle", "bundle", "protocol"]),
     (3, &["image", "network", "volume", "cgroup", "probe", "config"]),
-    (4, &["agent", "pod"]),
+    (4, &["registry"]),
+    (5, &["agent", "pod"]),
     // It starts the agent, and ends what one left.
-    (5, &["cli"]),
-    (6, &["main", "lib"]),
+    (6, &["cli"]),
+    (7, &["main", "lib"]),
 ];
 
 /// Areas without effects, and the words that would give them one.

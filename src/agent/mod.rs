@@ -25,6 +25,8 @@ mod perform;
 mod preflight;
 mod probe;
 mod publish;
+mod pull_image;
+mod pulls;
 mod remove_pod;
 mod ring;
 pub mod rival;
@@ -123,6 +125,7 @@ struct Agent {
 impl Agent {
     fn new(executor: Rc<LocalExecutor<'static>>, world: Arc<World>, manager: Manager) -> Agent {
         let (sender, receiver) = unbounded();
+        world.pulls.tells(sender.clone());
         let back_off = BackOff { max: world.config.max_restart_period };
         Agent {
             executor,

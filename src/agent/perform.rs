@@ -1,19 +1,18 @@
 //! One action, done. Each runs in a thread of its own and may block, within its own deadline.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use log::debug;
 
 use super::client::{Client, PATIENCE};
+use super::pull_image::pull_image;
 use super::world::World;
 use super::{hook, probe, remove_pod, start_container, start_pod};
-use crate::image::{self, Reference};
 use crate::lifecycle::{Action, Facts, Learnt, Time};
 use crate::protocol::{Reply, Request, Stop};
-use crate::spec::{Container, Pod, PullPolicy};
+use crate::spec::{Container, Pod};
 use crate::status::{Failure, Reason};
 use crate::sys::clock;
 
@@ -54,7 +53,7 @@ impl Job {
                     learnt
                 }),
             Action::PullImage { container, .. } => {
-                container_of(pod, container).and_then(|it| pull(world, it))
+                container_of(pod, container).and_then(|it| pull_image(&self.world, it))
             }
             Action::StartContainer { container, attempt, .. } => container_of(pod, container)
                 .and_then(|it| anew(world, || start_container::start_container(world, pod, it, *attempt))),
@@ -102,43 +101,6 @@ fn container_of<'a>(pod: &'a Pod, name: &str) -> Result<&'a Container, Failure> 
             format!("pod {} has no container {name}", pod.full_name()),
         )
     })
-}
-
-/// Sees to it that the image is here. There is no registry yet, so `Always` makes do with what is here, and says so.
-fn pull(world: &World, container: &Container) -> Result<Learnt, Failure> {
-    let written = &container.image;
-    let reference: Reference = Reference::parse(written).map_err(|error| {
-        Failure::new(
-            Reason::InvalidImageName,
-            format!("Failed to apply default image tag \"{written}\": {error:#}"),
-        )
-    })?;
-    let found = world.store.find(&reference);
-    let found = found
-        .map_err(|error| Failure::new(Reason::ErrImagePull, format!("look for the image: {error:#}")))?;
-    match (found, container.pull_policy) {
-        (Some(image), policy) => {
-            let but = match policy {
-                PullPolicy::Always => "; imagePullPolicy is Always, but no registry can be asked",
-                _ => "",
-            };
-            let message = format!("Container image \"{written}\" already present on machine{but}");
-            Ok(Learnt::Image { id: image.id, message })
-        }
-        (None, PullPolicy::Never) => Err(Failure::new(
-            Reason::ErrImageNeverPull,
-            format!("Container image \"{written}\" is not present with pull policy of Never"),
-        )),
-        (None, _) if world.importing.load(Ordering::Acquire) => Err(Failure::new(
-            Reason::ContainerCreating,
-            format!("image {reference} is not here yet; image archives are being taken in"),
-        )),
-        (None, _) => {
-            let unusable = world.unusable.lock().unwrap_or_else(PoisonError::into_inner);
-            let message = image::absent_message(&reference, &world.data.archives(), &unusable);
-            Err(Failure::new(Reason::ErrImagePull, message))
-        }
-    }
 }
 
 fn stop(world: &World, pod: &Pod, container: &str, attempt: u32, until: Time) -> Result<()> {

@@ -72,6 +72,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     Ok(World {
         store: Store::open(&data.store()).context("open the image store")?,
         importing: AtomicBool::new(true),
+        pulls: Default::default(),
         unusable: Mutex::default(),
         probes: Mutex::default(),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::pulls::Pulls;
 use super::tally::Tally;
 use crate::bundle;
 use crate::cgroup::Hierarchy;
 use crate::config;
 use crate::host::{Data, Runtime};
 use crate::image::Store;
+use crate::registry;
 use crate::spec::{Documents, Pod};
 use crate::sys::untouchable::Untouchable;
 
@@ -33,6 +35,8 @@ pub struct World {
     pub store: Store,
     /// Archives are being taken in: an image that is absent may be here in a moment.
     pub importing: AtomicBool,
+    /// Images that are being pulled.
+    pub pulls: Pulls,
     /// File names of archives that give no image a pod can ask for, and why: for whoever misses one.
     pub unusable: Mutex<BTreeMap<String, String>>,
     /// What probes were answered.
@@ -65,6 +69,12 @@ impl World {
     pub fn shm(&self, pod: &Pod) -> PathBuf {
         let node = PathBuf::from("/dev/shm");
         if pod.host_ipc && node.is_dir() { node } else { self.runtime.pod(&pod.uid.0).shm() }
+    }
+
+    /// What is written of registries, to be read at each pull.
+    pub fn registries(&self) -> registry::Files {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        registry::Files::new(&self.config.private_registry, self.config.only_mirrors, home.as_deref())
     }
 
     /// The ConfigMaps and Secrets of the manifests.

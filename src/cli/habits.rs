@@ -17,8 +17,8 @@ const SCHEDULE: &str =
     "nothing is scheduled here: remove manifests, or `holdfast down` ends all pods and the agent";
 const CLUSTER: &str =
     "there is no cluster: `holdfast status` shows the node, `holdfast config` what its agent goes by";
-const ARCHIVE: &str = "images come as archives: `holdfast image import FILE`; where a registry can be reached, \
-    `skopeo copy docker://IMAGE docker-archive:FILE:IMAGE` makes one";
+const ARCHIVE: &str = "`holdfast image pull IMAGE` gets an image from a registry, `holdfast image import FILE` from an \
+    archive; `skopeo copy docker://IMAGE docker-archive:FILE:IMAGE` makes one";
 const REACH: &str = "`holdfast port-forward POD PORT` reaches a port in a pod";
 
 /// Verbs of kubectl and of container tools, and what does their work.

@@ -85,8 +85,9 @@ fn command_line(flags: Agent) -> Result<CommandLine> {
         _ => Some("trace"),
     };
     givens.extend(one(Key::Log, level.map(str::to_owned)));
-    let idle = flags.private_registry.map(|_| "private-registry").into_iter().collect();
-    Ok(CommandLine { givens, kubelet_args: flags.kubelet_arg, idle })
+    givens.extend(one(Key::PrivateRegistry, text(flags.private_registry)?));
+    givens.extend(one(Key::OnlyMirrors, flags.disable_default_registry_endpoint.then(|| "true".to_owned())));
+    Ok(CommandLine { givens, kubelet_args: flags.kubelet_arg })
 }
 
 /// One line a fact; the time only where nobody else adds it, as systemd's journal does.

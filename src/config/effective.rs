@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{self, Read};
 use super::given::{Given, Key, Origin, Problem};
-use super::{Agent, RUNTIME_DIR, k3s, set};
+use super::{Agent, RUNTIME_DIR, set};
 use crate::yaml::tree::Position;
 
 /// What the command line says.
@@ -14,8 +14,6 @@ pub struct CommandLine {
     pub givens: Vec<Given>,
     /// Arguments for a kubelet, `name=value`.
     pub kubelet_args: Vec<String>,
-    /// Names of flags of `k3s agent` that were given and do nothing.
-    pub idle: Vec<&'static str>,
 }
 
 /// Files that say something, besides the command line.
@@ -108,10 +106,6 @@ fn flags(command_line: CommandLine) -> Read {
     for text in command_line.kubelet_args {
         read.kubelet_arg(&text, Origin::CommandLine);
     }
-    for name in command_line.idle {
-        let said = file::Said { name: format!("--{name}"), values: Vec::new(), origin: Origin::CommandLine };
-        read.take(said, k3s::flag(name));
-    }
     read
 }
 
@@ -139,6 +133,7 @@ fn shown(agent: &Agent, key: Key, values: &[String]) -> String {
     match key {
         Key::DataDir => agent.data_dir.display().to_string(),
         Key::PodManifestPath => agent.pod_manifest_path.display().to_string(),
+        Key::PrivateRegistry => agent.private_registry.display().to_string(),
         Key::LogDir => agent.log_dir.display().to_string(),
         Key::CgroupRoot => agent.cgroup_root.clone(),
         Key::NodeName => {

@@ -29,12 +29,14 @@ pub enum Key {
     PodPidsLimit,
     SystemReserved,
     KubeReserved,
+    PrivateRegistry,
+    OnlyMirrors,
 }
 
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 20] = [
+    pub const ALL: [Key; 22] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -55,6 +57,8 @@ impl Key {
         Key::PodPidsLimit,
         Key::SystemReserved,
         Key::KubeReserved,
+        Key::PrivateRegistry,
+        Key::OnlyMirrors,
     ];
 
     /// The name it is shown by: that of our flag, where there is one, else that of kubelet's field.
@@ -89,6 +93,8 @@ impl Key {
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
             Key::SystemReserved => ("systemReserved", &[]),
             Key::KubeReserved => ("kubeReserved", &[]),
+            Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),
+            Key::OnlyMirrors => ("disable-default-registry-endpoint", &["false"]),
         }
     }
 }

@@ -11,7 +11,7 @@ use Means::{Is, NotYet, Nothing};
 pub const SERVER: &str = "nothing listens for requests";
 pub const CLUSTER: &str = "the node joins no cluster";
 pub const LOGGING: &str = "the log goes to stderr as text";
-pub const NAMES_OF_REGISTRIES: &str = "images come from archives, not from registries";
+pub const NAMES_OF_REGISTRIES: &str = "limits of pulls and plugins for registries";
 pub const PROBED: &str = "another address than that of the way out";
 const EVICTION: &str = "nothing is evicted";
 const IMAGES: &str = "images are removed when their archives are";

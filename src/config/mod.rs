@@ -31,6 +31,8 @@ pub use text::{cgroup, directory, node_name};
 pub const DATA_DIR: &str = "/var/lib/rancher/k3s";
 /// Where logs of pods are on every Kubernetes node.
 pub const LOG_DIR: &str = "/var/log/pods";
+/// Where k3s reads what is to be known of registries.
+pub const PRIVATE_REGISTRY: &str = "/etc/rancher/k3s/registries.yaml";
 /// State that dies with the boot.
 pub const RUNTIME_DIR: &str = "/run/holdfast";
 
@@ -79,6 +81,10 @@ pub struct Agent {
     pub system_reserved: Amounts,
     /// Kept back for the agent and pod processes.
     pub kube_reserved: Amounts,
+    /// What is to be known of registries: k3s' `registries.yaml`.
+    pub private_registry: PathBuf,
+    /// Registries that this file names mirrors for are not asked themselves.
+    pub only_mirrors: bool,
     /// What a person should know of the configuration, a sentence each.
     pub notes: Vec<String>,
 }
@@ -108,6 +114,8 @@ impl Agent {
             pod_pids_limit: None,
             system_reserved: Amounts::default(),
             kube_reserved: Amounts::default(),
+            private_registry: PathBuf::new(),
+            only_mirrors: false,
             notes: Vec::new(),
         };
         for key in Key::ALL {

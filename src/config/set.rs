@@ -67,6 +67,14 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
                 text::cgroup(value).map_err(|what| Wrong::new(what, "write it as in /edge"))?;
         }
         Key::Force => agent.force = value == "true",
+        Key::PrivateRegistry => agent.private_registry = path()?,
+        Key::OnlyMirrors => {
+            agent.only_mirrors = match value {
+                "true" => true,
+                "false" => false,
+                _ => return Err(Wrong::new("neither true nor false", "write one of them")),
+            };
+        }
         Key::Log => agent.log = level(value)?,
         Key::ResolvConf => agent.resolv_conf = if value.is_empty() { None } else { Some(path()?) },
         Key::ClusterDomain => agent.cluster_domain = domain(value)?,

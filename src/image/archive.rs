@@ -105,7 +105,7 @@ impl<'m> Archive<'m> {
     }
 
     /// Reads the file `name`; UnexpectedEof if the archive ends within it.
-    pub fn reader(&mut self, name: &str) -> Result<impl Read> {
+    pub fn reader<'a>(&'a mut self, name: &str) -> Result<impl Read + use<'a, 'm>> {
         let (offset, size, _) = self.find(name)?;
         self.content.go_to(offset, &self.file, self.meter).with_context(|| format!("find {name}"))?;
         Ok(Exactly { source: &mut self.content, left: size })

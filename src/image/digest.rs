@@ -81,6 +81,22 @@ impl From<Digest> for String {
     }
 }
 
+/// The digest of what comes piece by piece.
+#[derive(Debug, Default)]
+pub struct Summing(Sha256);
+
+impl Summing {
+    /// The next piece.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all.
+    pub fn finish(self) -> Digest {
+        Digest::from_sum(self.0)
+    }
+}
+
 /// Hands on what it reads, counted and hashed.
 pub struct Hashing<R> {
     source: R,

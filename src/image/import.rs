@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Brings one image into `layers/`, and into `index`, which is not written yet.
-    fn add(&self, archive: &mut Archive<'_>, index: &mut Index, found: Found) -> Result<Imported> {
+    pub(super) fn add(&self, archive: &mut dyn Layers, index: &mut Index, found: Found) -> Result<Imported> {
         let chains = chains(found.layers.iter().map(|layer| &layer.diff_id));
         let scratch = Scratch::new(&self.root.join("tmp"))?;
         let layers = self.unpack(archive, index, &found.layers, &chains, &scratch.0)?;
@@ -165,7 +165,7 @@ impl Store {
     /// Unpacks what is not here yet, in the order in which it stands in the archive.
     fn unpack(
         &self,
-        archive: &mut Archive<'_>,
+        archive: &mut dyn Layers,
         index: &Index,
         layers: &[Layer],
         chains: &[Digest],
@@ -180,7 +180,7 @@ impl Store {
             }
             let here = index.layer(chain).map(|record| Unpacked { record: record.clone(), new: None });
             if here.is_none() {
-                missing.push((archive.offset(&layer.member)?, at));
+                missing.push((archive.place(layer)?, at));
             }
             unpacked.push(here);
         }
@@ -234,6 +234,24 @@ struct Unpacked {
     new: Option<(BTreeSet<PathBuf>, Sums)>,
 }
 
+/// Where an image's layers are, as they came.
+pub trait Layers {
+    /// Where `layer` stands among the others; to read several in their order.
+    fn place(&self, layer: &Layer) -> Result<u64>;
+    /// Reads `layer`.
+    fn open(&mut self, layer: &Layer) -> Result<Box<dyn Read + '_>>;
+}
+
+impl Layers for Archive<'_> {
+    fn place(&self, layer: &Layer) -> Result<u64> {
+        self.offset(&layer.member)
+    }
+
+    fn open(&mut self, layer: &Layer) -> Result<Box<dyn Read + '_>> {
+        Ok(Box::new(self.reader(&layer.member)?))
+    }
+}
+
 /// How to import.
 struct Order<'a> {
     /// Another name for the one image of the archive.
@@ -268,12 +286,12 @@ fn give(name: &Reference, found: &mut [Found]) -> Result<()> {
 
 /// Unpacks and verifies one layer, in one pass.
 fn unpack_layer(
-    archive: &mut Archive<'_>,
+    archive: &mut dyn Layers,
     layer: &Layer,
     root: &Path,
     budget: &mut Budget,
 ) -> Result<unpack::Unpacked> {
-    let source = archive.reader(&layer.member)?;
+    let source = archive.open(layer)?;
     // For a plain layer both digests are over the same bytes: one is enough.
     let Some(expected) = layer.blob.as_ref().filter(|blob| **blob != layer.diff_id) else {
         return unpack_content(source, &layer.diff_id, root, budget);

@@ -26,6 +26,7 @@ mod mounted;
 mod path;
 mod pax;
 mod platform;
+mod pulled;
 mod reference;
 mod remove;
 mod sample;
@@ -51,14 +52,16 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::ImageConfig;
 
 pub use details::{Details, Layer};
-pub use digest::Digest;
-pub use document::Platform;
+pub use digest::{Digest, Summing};
+pub use document::{Descriptor, MAX_DOCUMENT, Platform};
 pub use import::{ByHand, blames_archive};
 pub use limits::{Limits, Room};
 pub use meter::{Step, Watch};
+pub use pulled::{Partial, check_size};
 pub use reference::Reference;
 pub use remove::{Removed, Target};
 pub use sample::sample;
+pub use select::{Documents, Found, Layer as FoundLayer, image as select};
 pub use store::Store;
 pub use tarball::{Entry, Kind, Source, Tarball};
 pub use verify::Health;
@@ -98,7 +101,13 @@ pub struct Imported {
 }
 
 /// Which file to put where, for an image that is not here, and which of the files there are of no use, and why.
-pub fn absent_message(reference: &Reference, archives: &Path, unusable: &BTreeMap<String, String>) -> String {
+/// `why` tells why no registry gave it; none where there is none to ask.
+pub fn absent_message(
+    reference: &Reference,
+    why: Option<&str>,
+    archives: &Path,
+    unusable: &BTreeMap<String, String>,
+) -> String {
     let of_no_use: Vec<String> = unusable.iter().map(|(file, why)| format!("{file} ({why})")).collect();
     let of_no_use = match of_no_use.is_empty() {
         true => String::new(),
@@ -112,9 +121,16 @@ pub fn absent_message(reference: &Reference, archives: &Path, unusable: &BTreeMa
     };
     let source =
         Reference { tag: reference.tag.clone().filter(|_| reference.digest.is_none()), ..reference.clone() };
+    let begin = match why {
+        None => format!(
+            "image {reference} is not on this node and no registry of http:// is configured for it: put"
+        ),
+        Some(why) => format!(
+            "Failed to pull image \"{reference}\": {why}. It is pulled again in a while; without a registry put"
+        ),
+    };
     format!(
-        "image {reference} is not on this node and no registry is configured: put an archive of it into {}, for example \
-         by `skopeo copy docker://{source} {kind}:{short}.tar{name}`{of_no_use}",
+        "{begin} an archive of it into {}, for example by `skopeo copy docker://{source} {kind}:{short}.tar{name}`{of_no_use}",
         archives.display()
     )
 }

@@ -39,6 +39,41 @@ pub struct Layer {
     pub blob: Option<Digest>,
     /// Digest of it unpacked.
     pub diff_id: Digest,
+    /// Bytes of it as it is there, as far as its manifest says; 0 where nobody does.
+    pub size: u64,
+}
+
+/// Where documents that name each other by digest are. What is read is checked by whoever asks.
+pub trait Documents {
+    /// The index or manifest that `descriptor` names.
+    fn manifest(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>>;
+    /// The configuration that `descriptor` names.
+    fn configuration(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>>;
+    /// Whether the layer may be what `descriptor` says, as far as that can be told without reading it.
+    fn check_layer(&self, descriptor: &Descriptor) -> Result<()>;
+}
+
+/// An OCI layout, or what docker writes since version 25.
+impl Documents for Archive<'_> {
+    fn manifest(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        check_size(self, descriptor)?;
+        self.document(&blob_name(&descriptor.digest))
+    }
+
+    fn configuration(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        self.manifest(descriptor)
+    }
+
+    fn check_layer(&self, descriptor: &Descriptor) -> Result<()> {
+        check_size(self, descriptor)
+    }
+}
+
+/// The image that `top` leads to and that runs on `ours`; fails if there is none, naming what there is.
+pub fn image(documents: &mut dyn Documents, top: Descriptor, ours: &Platform) -> Result<Found> {
+    let mut others = Vec::new();
+    let found = Oci { documents, ours, others: &mut others }.best(vec![top], 1)?;
+    found.map_or_else(|| unfit(&others, ours), Ok)
 }
 
 /// All images of `archive` that run on `ours`; fails if there is none, naming what there is.
@@ -49,7 +84,9 @@ pub fn images(archive: &mut Archive<'_>, ours: &Platform) -> Result<Vec<Found>> 
     };
     let mut others = Vec::new();
     let mut found = if archive.has("index.json") {
-        let mut found = Oci { archive, ours, others: &mut others }.images().context("index.json")?;
+        let top = archive.document("index.json")?;
+        let mut oci = Oci { documents: archive, ours, others: &mut others };
+        let mut found = oci.images(&top).context("index.json")?;
         add_names(archive, &mut found, &saved)?;
         found
     } else if !saved.is_empty() {
@@ -58,8 +95,7 @@ pub fn images(archive: &mut Archive<'_>, ours: &Platform) -> Result<Vec<Found>> 
         refuse!("is no image archive, or not a whole one: it has neither index.json nor manifest.json");
     };
     if found.is_empty() {
-        let others: Vec<String> = others.iter().map(Platform::to_string).collect();
-        refuse!("has images for {} only; this node runs {ours}", others.join(", "));
+        return unfit(&others, ours);
     }
     found.iter_mut().for_each(|image| {
         image.names.sort();
@@ -68,21 +104,26 @@ pub fn images(archive: &mut Archive<'_>, ours: &Platform) -> Result<Vec<Found>> 
     Ok(found)
 }
 
+fn unfit<T>(others: &[Platform], ours: &Platform) -> Result<T> {
+    let others: Vec<String> = others.iter().map(Platform::to_string).collect();
+    refuse!("has images for {} only; this node runs {ours}", others.join(", "));
+}
+
 fn read_saved(archive: &mut Archive<'_>) -> Result<Vec<Saved>> {
     document::saved(&archive.document("manifest.json")?)
 }
 
-/// What it takes to read an OCI layout.
-struct Oci<'a, 'f> {
-    archive: &'a mut Archive<'f>,
+/// What it takes to read documents of OCI's kind.
+struct Oci<'a> {
+    documents: &'a mut dyn Documents,
     ours: &'a Platform,
     /// Platforms of images that were left out.
     others: &'a mut Vec<Platform>,
 }
 
-impl Oci<'_, '_> {
-    fn images(&mut self) -> Result<Vec<Found>> {
-        let Document::Index(top) = Document::parse(&self.archive.document("index.json")?, "")? else {
+impl Oci<'_> {
+    fn images(&mut self, top: &[u8]) -> Result<Vec<Found>> {
+        let Document::Index(top) = Document::parse(top, "")? else {
             refuse!("is no index");
         };
         // Some tools put the platforms of one image side by side here, under one name.
@@ -133,7 +174,9 @@ impl Oci<'_, '_> {
     }
 
     fn follow(&mut self, descriptor: &Descriptor, depth: usize) -> Result<Option<Found>> {
-        let mut image = match Document::parse(&self.blob(descriptor)?, &descriptor.media_type)? {
+        let bytes = self.documents.manifest(descriptor)?;
+        checked(&bytes, descriptor)?;
+        let mut image = match Document::parse(&bytes, &descriptor.media_type)? {
             Document::Index(_) if depth >= MAX_DEPTH => refuse!("has indexes within indexes, {depth} deep"),
             Document::Index(inner) => self.best(inner, depth + 1)?,
             Document::Manifest(manifest) => self.manifest(manifest)?,
@@ -145,32 +188,31 @@ impl Oci<'_, '_> {
     }
 
     fn manifest(&mut self, manifest: Manifest) -> Result<Option<Found>> {
-        let bytes = self.blob(&manifest.config)?;
+        let bytes = self.documents.configuration(&manifest.config)?;
+        checked(&bytes, &manifest.config)?;
         let Some(configuration) = configuration(&bytes, self.ours, self.others)? else { return Ok(None) };
         let blobs: Vec<_> = manifest
             .layers
             .iter()
-            .map(|layer| (blob_name(&layer.digest), Some(layer.digest.clone())))
+            .map(|layer| (blob_name(&layer.digest), Some(layer.digest.clone()), layer.size))
             .collect();
         for layer in &manifest.layers {
             if layer.media_type.ends_with("+encrypted") {
                 refuse!("is encrypted, which is not supported");
             }
-            check_size(self.archive, layer)?;
+            self.documents.check_layer(layer)?;
         }
         found(bytes, configuration, blobs).map(Some)
     }
+}
 
-    /// A document, checked against what names it.
-    fn blob(&mut self, descriptor: &Descriptor) -> Result<Vec<u8>> {
-        check_size(self.archive, descriptor)?;
-        let bytes = self.archive.document(&blob_name(&descriptor.digest))?;
-        let actual = Digest::of(&bytes);
-        if actual != descriptor.digest {
-            refuse!("{} has the content of {actual}: it is damaged or was tampered with", descriptor.digest);
-        }
-        Ok(bytes)
+/// Whether `bytes` are what `descriptor` names.
+fn checked(bytes: &[u8], descriptor: &Descriptor) -> Result<()> {
+    let actual = Digest::of(bytes);
+    if actual != descriptor.digest {
+        refuse!("{} has the content of {actual}: it is damaged or was tampered with", descriptor.digest);
     }
+    Ok(())
 }
 
 fn blob_name(digest: &Digest) -> String {
@@ -212,7 +254,7 @@ fn docker(
         let bytes = archive.document(&image.config)?;
         checked_id(&image.config, &bytes)?;
         let Some(configuration) = configuration(&bytes, ours, others)? else { continue };
-        let layers = image.layers.iter().flatten().map(|member| (member.clone(), None)).collect();
+        let layers = image.layers.iter().flatten().map(|member| (member.clone(), None, 0)).collect();
         let mut image = Found { names: names(image)?, ..found(bytes, configuration, layers)? };
         match images.iter_mut().find(|other| other.id == image.id) {
             Some(other) => other.names.append(&mut image.names),
@@ -258,7 +300,11 @@ fn configuration(bytes: &[u8], ours: &Platform, others: &mut Vec<Platform>) -> R
     Ok(Some(configuration))
 }
 
-fn found(raw: Vec<u8>, configuration: Configuration, layers: Vec<(String, Option<Digest>)>) -> Result<Found> {
+fn found(
+    raw: Vec<u8>,
+    configuration: Configuration,
+    layers: Vec<(String, Option<Digest>, u64)>,
+) -> Result<Found> {
     let id = Digest::of(&raw);
     let (count, expected) = (layers.len(), configuration.diff_ids.len());
     if count != expected {
@@ -271,7 +317,8 @@ fn found(raw: Vec<u8>, configuration: Configuration, layers: Vec<(String, Option
         refuse!("image {id} has {count} layers; more than {MAX_LAYERS} cannot be mounted");
     }
     let pairs = layers.into_iter().zip(&configuration.diff_ids);
-    let layers =
-        pairs.map(|((member, blob), diff_id)| Layer { member, blob, diff_id: diff_id.clone() }).collect();
+    let layers = pairs
+        .map(|((member, blob, size), diff_id)| Layer { member, blob, diff_id: diff_id.clone(), size })
+        .collect();
     Ok(Found { id, names: Vec::new(), digests: Vec::new(), configuration, raw, layers })
 }

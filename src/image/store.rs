@@ -8,6 +8,7 @@
 //!        configs/<hex>    configurations, as they came
 //!        layers/<24 hex>  one unpacked layer each, named by its chain
 //!        aside/           layers under containers that outlived the index that knew them
+//!        partial/<hex>    layers that are being fetched, as far as they came
 //!        tmp/             what is not whole yet
 //! ```
 //!

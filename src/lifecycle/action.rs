@@ -73,6 +73,11 @@ pub enum Learnt {
         /// A sentence for the Pulled event.
         message: String,
     },
+    /// Of [`Action::PullImage`]: the image is on its way, and is asked for again in a moment.
+    Pulling {
+        /// How far it is, in a sentence.
+        message: String,
+    },
     /// Of [`Action::Probe`].
     Probed {
         /// What was answered.

@@ -21,6 +21,9 @@ pub const ANEW_WITH_ALL: &str = "The container is removed because RestartAllCont
 /// Exit code of a run whose process could not be started.
 pub const EXIT_NOT_STARTED: i32 = 128;
 
+/// Between two looks at an image that is on its way: what it says of that is for people.
+const PULL_LOOK: Duration = Duration::from_secs(2);
+
 /// What is known about one container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Container {
@@ -43,6 +46,9 @@ pub struct Container {
     pub failure: Option<Failure>,
     /// Failures of that kind in a row.
     pub failures: u32,
+    /// Pulls in a row that failed before the one that is under way.
+    #[serde(default)]
+    pub failed_pulls: u32,
     /// How the run before the latest ended; the latest once another is being prepared.
     pub last: Option<Exit>,
     /// What probes say of the latest run.
@@ -108,6 +114,7 @@ impl Container {
             image_id: String::new(),
             failure: None,
             failures: 0,
+            failed_pulls: 0,
             last: None,
             probed: Probed::default(),
             hooked: Hooked::default(),
@@ -202,7 +209,12 @@ impl Container {
     /// tell why.
     pub fn hold(&mut self, failure: Failure, delay: impl Fn(u32) -> Duration, now: Now) {
         let again = self.failure.as_ref().is_some_and(|before| before.reason == failure.reason);
-        self.failures = if again { self.failures + 1 } else { 1 };
+        let before = match failure.reason {
+            _ if again => self.failures,
+            Reason::ErrImagePull => self.failed_pulls,
+            _ => 0,
+        };
+        (self.failures, self.failed_pulls) = (before + 1, 0);
         let delay = delay(self.failures);
         self.failure = Some(failure);
         self.image = None;
@@ -210,6 +222,16 @@ impl Container {
             State::Waiting { due } | State::Terminated { due, .. } => *due = now.boot + delay,
             State::Running { .. } => (),
         }
+    }
+
+    /// The image of the coming run is on its way: it is asked for again in a moment, and a failure before this one counts on.
+    pub fn pulls(&mut self, message: String, now: Now) {
+        let failed = match &self.failure {
+            Some(failure) if failure.reason == Reason::ErrImagePull => self.failures,
+            _ => self.failed_pulls,
+        };
+        self.hold(Failure::new(Reason::ContainerCreating, message), |_| PULL_LOOK, now);
+        self.failed_pulls = failed;
     }
 
     /// Waits no more, if it waits for one of `reasons`.
@@ -232,7 +254,7 @@ impl Container {
         self.attempt = attempt;
         self.image_id = self.image.take().unwrap_or_else(|| std::mem::take(&mut self.image_id));
         self.failure = None;
-        self.failures = 0;
+        (self.failures, self.failed_pulls) = (0, 0);
         self.probed = Probed::default();
         self.hooked = Hooked::default();
         self.anew_with_all = false;

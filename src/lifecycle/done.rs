@@ -77,6 +77,15 @@ impl Node {
                     known.image = Some(id);
                     facts.history.note(now.wall, EventKind::Normal, Reason::Pulled, Some(container), message);
                 }
+                Ok(Learnt::Pulling { message }) => {
+                    let waits = |failure: &Failure| failure.reason == Reason::ContainerCreating;
+                    let begins = !known.failure.as_ref().is_some_and(waits);
+                    known.pulls(message.clone(), now);
+                    if begins {
+                        let (kind, reason) = (EventKind::Normal, Reason::Pulling);
+                        facts.history.note(now.wall, kind, reason, Some(container), message);
+                    }
+                }
                 Ok(_) => (),
                 // It comes, or its absence is told in a moment: no reason to worry anybody.
                 Err(failure) if failure.reason == Reason::ContainerCreating => {

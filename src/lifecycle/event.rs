@@ -45,6 +45,8 @@ pub enum Event {
     Allocatable(Amounts),
     /// Images came: whoever waits for one looks again.
     ImagesChanged,
+    /// The pull of an image ended, well or not: whoever waits for that looks again.
+    PullEnded,
     /// ConfigMaps or Secrets changed: whoever waits for one looks again.
     DocumentsChanged,
     /// Somebody ordered this pod to be started anew.

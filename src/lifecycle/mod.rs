@@ -256,6 +256,7 @@ impl Node {
                 Reason::ErrImagePull,
                 Reason::ErrImageNeverPull,
             ]),
+            Event::PullEnded => self.look_now_after(&[Reason::ContainerCreating]),
             Event::DocumentsChanged => {
                 self.look_now_after(&[Reason::FailedMount, Reason::CreateContainerConfigError]);
             }

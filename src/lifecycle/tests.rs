@@ -761,6 +761,48 @@ fn an_absent_image_is_looked_for_again_and_at_once_when_images_come() {
     );
 }
 
+/// Acceptance 8.09. While an image is on its way its container is no failure; that the one before failed is not forgotten.
+#[test]
+fn a_pull_that_takes_its_time_is_asked_for_again_and_its_failures_spread_out() {
+    let on_its_way = || Teaches("pull", Learnt::Pulling { message: "Pulling image".into() });
+    let failed = || Ends("pull", Err(Reason::ErrImagePull));
+    check(
+        vec![
+            (0, Hangs(web(ALWAYS), &["pull"])),
+            (0, on_its_way()),
+            (0, Shown),
+            (2, Hangs(Event::Tick, &["pull"])),
+            (2, failed()),
+            (2, Shown),
+            // The end of another's pull.
+            (3, Happens(Event::PullEnded)),
+            (12, Hangs(Event::Tick, &["pull"])),
+            (12, on_its_way()),
+            (13, Hangs(Event::PullEnded, &["pull"])),
+            (13, failed()),
+            (13, Shown),
+            (33, Hangs(Event::Tick, &["pull"])),
+            (33, on_its_way()),
+            (34, Happens(Event::PullEnded)),
+        ],
+        "0s: start pod, pull
+         0s: [wake at 2s]
+         0s: Pending: c waiting ContainerCreating restarts 0, [wake at 2s]
+         2s: pull
+         2s: [wake at 12s]
+         2s: Pending: c waiting ErrImagePull restarts 0, [wake at 12s]
+         3s: [wake at 12s]
+         12s: pull
+         12s: [wake at 14s]
+         13s: pull
+         13s: [wake at 33s]
+         13s: Pending: c waiting ImagePullBackOff restarts 0, [wake at 33s]
+         33s: pull
+         33s: [wake at 35s]
+         34s: pull, start c#0",
+    );
+}
+
 #[test]
 fn who_waits_for_a_config_map_looks_again_at_once_when_one_comes() {
     let variable: &[(&str, Reason)] = &[("start c#0", Reason::CreateContainerConfigError)];

@@ -38,6 +38,7 @@ pub enum Reason {
     PodCompleted,
     PodFailed,
     // Events
+    Pulling,
     Pulled,
     Created,
     Started,

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod harness;
+#[path = "../origin/mod.rs"]
+mod origin;
 
 mod chaos;
 mod config;
@@ -37,6 +39,7 @@ mod probes;
 mod published;
 mod redis;
 mod refusals;
+mod registry;
 mod resources;
 mod service;
 mod sidecars;

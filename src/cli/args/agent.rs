@@ -40,9 +40,12 @@ pub struct Agent {
     /// A flag of kubelet's, without its dashes, such as max-pods=20; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub kubelet_arg: Vec<String>,
-    /// Taken as k3s takes it; does nothing yet, since images come from archives
-    #[arg(long, value_name = "FILE")]
+    /// What is to be known of registries, as k3s reads it [default: /etc/rancher/k3s/registries.yaml]
+    #[arg(long, value_name = "FILE", value_parser = config::directory)]
     pub private_registry: Option<PathBuf>,
+    /// Do not ask registries themselves that --private-registry names mirrors for
+    #[arg(long)]
+    pub disable_default_registry_endpoint: bool,
     /// Start although another agent or kubelet reads the same manifests
     #[arg(long)]
     pub force: bool,

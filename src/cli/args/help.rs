@@ -111,6 +111,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "image",
         &[
             ("Take an archive in", "holdfast image import redis.tar.gz"),
+            ("Get one from its registry", "holdfast image pull redis:7"),
             ("See what there is", "holdfast image ls"),
         ],
     ),

@@ -23,6 +23,8 @@ pub struct Image {
 pub enum ImageVerb {
     /// Take in the images of archives; a pod that waits for one starts at once
     Import(ImageImport),
+    /// Pull images from registries, as registries.yaml says; what was cut off goes on where it stood
+    Pull(ImagePull),
     /// List the images
     #[command(visible_alias = "list")]
     Ls(ImageLs),
@@ -44,6 +46,24 @@ pub struct ImageImport {
     /// A name for the image, beside those that the archive may give it
     #[arg(long, value_name = "NAME[:TAG]", value_parser = name)]
     pub name: Option<Reference>,
+}
+
+/// What to pull.
+#[derive(Debug, Args)]
+pub struct ImagePull {
+    /// Names, with a tag or a digest
+    #[arg(value_name = "IMAGE", required = true, value_parser = reference)]
+    pub images: Vec<Reference>,
+    /// What is to be known of registries, as k3s reads it
+    #[arg(long, value_name = "FILE", default_value = config::PRIVATE_REGISTRY)]
+    pub private_registry: PathBuf,
+    /// Do not ask registries themselves that --private-registry names mirrors for
+    #[arg(long)]
+    pub disable_default_registry_endpoint: bool,
+}
+
+fn reference(text: &str) -> Result<Reference, String> {
+    Reference::parse(text).map_err(|error| format!("{error:#}"))
 }
 
 /// A name that an image can be given.

@@ -34,7 +34,8 @@ pub use events::{EventType, Events};
 pub use exec::Exec;
 pub use get::Get;
 pub use image::{
-    Image, ImageImport, ImageInspect, ImageLs, ImageOutput, ImageRm, ImageVerb, ImageVerify, InspectOutput,
+    Image, ImageImport, ImageInspect, ImageLs, ImageOutput, ImagePull, ImageRm, ImageVerb, ImageVerify,
+    InspectOutput,
 };
 pub use logs::Logs;
 pub use port_forward::PortForward;
@@ -104,7 +105,7 @@ pub enum Verb {
     Attach(Attach),
     /// Let what connects to a port of this node speak to a port in a pod
     PortForward(PortForward),
-    /// Take in, list, look at and remove images
+    /// Pull, take in, list, look at and remove images
     Image(Image),
     /// End a pod's containers and start them anew
     Restart(PodName),

@@ -7,6 +7,7 @@ mod bar;
 mod import;
 mod interrupt;
 mod object;
+mod pull;
 mod remove;
 mod users;
 mod verify;
@@ -39,6 +40,7 @@ pub fn image(runtime: &Runtime, arguments: &Arguments) -> Result<ExitCode> {
     let data = data(runtime, arguments.data_dir.as_deref())?;
     match &arguments.verb {
         ImageVerb::Import(import) => return import::import(&data, import),
+        ImageVerb::Pull(asked) => return pull::pull(&data, asked),
         ImageVerb::Ls(ls) => list_images(&Store::read(&data.store())?, ls)?,
         ImageVerb::Rm(rm) => return remove::remove(runtime, &data, rm),
         ImageVerb::Inspect(inspect) => return inspect_images(runtime, &data, inspect),

@@ -17,7 +17,7 @@ pub struct User {
     pub pod: String,
     /// The name that it asks for, normalised.
     pub image: String,
-    /// The id of the image that it runs on, or would run on if it were started now.
+    /// The id of the image that it runs on, or would run on if it were started now; or a digest of its.
     pub id: String,
 }
 
@@ -53,7 +53,8 @@ pub fn of<'u>(users: &'u [User], target: &Target) -> Vec<&'u User> {
     let by_name = |user: &User| target.name.as_ref().is_none_or(|name| *name == user.image);
     // With its last name goes the image.
     let last = target.image.names.len() < 2;
-    users.iter().filter(|user| user.id == target.image.id && (last || by_name(user))).collect()
+    let is_it = |user: &&User| user.id == target.image.id || target.image.digests.contains(&user.id);
+    users.iter().filter(|user| is_it(user) && (last || by_name(user))).collect()
 }
 
 /// The names of images that a pod asks for, as written.

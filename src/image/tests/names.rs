@@ -105,19 +105,19 @@ fn an_older_arm_runs_on_a_newer_one_only() {
 #[test]
 fn who_misses_an_image_is_told_which_file_to_put_where() {
     let folder = Path::new("/var/lib/rancher/k3s/agent/images");
-    let text = absent_message(&Reference::parse("redis:7").unwrap(), folder, &BTreeMap::new());
-    let expected = "image docker.io/library/redis:7 is not on this node and no registry is configured: put an archive of \
-                    it into /var/lib/rancher/k3s/agent/images, for example by `skopeo copy \
+    let text = absent_message(&Reference::parse("redis:7").unwrap(), None, folder, &BTreeMap::new());
+    let expected = "image docker.io/library/redis:7 is not on this node and no registry of http:// is configured for it: \
+                    put an archive of it into /var/lib/rancher/k3s/agent/images, for example by `skopeo copy \
                     docker://docker.io/library/redis:7 docker-archive:redis.tar:docker.io/library/redis:7`";
     assert_eq!(text, expected);
     let digest = format!("redis@sha256:{}", "a1".repeat(32));
-    let text = absent_message(&Reference::parse(&digest).unwrap(), folder, &BTreeMap::new());
+    let text = absent_message(&Reference::parse(&digest).unwrap(), None, folder, &BTreeMap::new());
     assert!(text.ends_with(&format!("docker://docker.io/library/{digest} oci-archive:redis.tar`")), "{text}");
 }
 
 #[test]
 fn who_misses_an_image_is_told_which_archives_are_of_no_use() {
     let unusable = BTreeMap::from([("arm.tar".to_owned(), "has images for linux/arm64 only".to_owned())]);
-    let text = absent_message(&Reference::parse("redis:7").unwrap(), Path::new("/images"), &unusable);
+    let text = absent_message(&Reference::parse("redis:7").unwrap(), None, Path::new("/images"), &unusable);
     assert!(text.ends_with("; of no use there: arm.tar (has images for linux/arm64 only)"), "{text}");
 }

@@ -94,6 +94,7 @@ impl World {
         fs::create_dir_all(world.manifests()).unwrap();
         fs::create_dir_all(world.archives()).unwrap();
         fs::create_dir_all(world.dir.join("staging")).unwrap();
+        fs::write(world.registries(), "mirrors: {'*': {}}").unwrap();
         for archive in image::archives() {
             let to = world.archives().join(archive.file_name().expect("an archive is a file"));
             fs::hard_link(archive, &to).or_else(|_| fs::copy(archive, &to).map(drop)).unwrap();
@@ -115,6 +116,11 @@ impl World {
 
     pub fn logs(&self) -> PathBuf {
         self.dir.join("log/pods")
+    }
+
+    /// What the agent knows of registries: that there is none for anybody.
+    pub fn registries(&self) -> PathBuf {
+        self.dir.join("registries.yaml")
     }
 
     /// A directory for hostPath volumes.
@@ -144,6 +150,7 @@ impl World {
             ("--node-name", self.name.clone()),
             ("--log-dir", text(self.logs())),
             ("--cgroup-root", self.cgroup_root()),
+            ("--private-registry", text(self.registries())),
         ];
         if let Some(fields) = &self.kubelet_config {
             let file = self.dir.join("kubelet.yaml");
@@ -151,7 +158,13 @@ impl World {
             let places = [("staticPodPath", 2), ("podLogsDir", 4), ("cgroupRoot", 5)];
             let places = places.map(|(field, at)| format!("{field}: {}\n", flags[at].1)).concat();
             fs::write(&file, [kind, &places, fields].concat()).unwrap();
-            flags = vec![flags[0].clone(), flags[1].clone(), flags[3].clone(), ("--config", text(file))];
+            flags = vec![
+                flags[0].clone(),
+                flags[1].clone(),
+                flags[3].clone(),
+                flags[6].clone(),
+                ("--config", text(file)),
+            ];
         }
         for (flag, value) in &mut flags {
             if let Some((_, other)) = changes.iter().find(|(changed, _)| changed == flag) {
@@ -160,6 +173,8 @@ impl World {
         }
         let mut command = Command::new(&self.binary);
         command.arg("agent").args(flags.iter().flat_map(|(flag, value)| [*flag, value]));
+        // Nobody outside the world is asked.
+        command.arg("--disable-default-registry-endpoint").env("HOME", &self.dir);
         command.stdin(Stdio::null()).envs(self.environment.iter().cloned());
         command
     }

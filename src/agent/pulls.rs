@@ -1,0 +1,150 @@
+//! Pulls under way: each image once, however many pods wait for it, in threads of their own.
+//!
+//! Whoever wants an image asks, is told how far it is, and asks again in a moment; what nobody asks for any more is given up.
+//! So a pull may take an hour, and no pod's removal waits for it.
+//!
+//! Invariant: a pull that ended is told to everybody who waited for it, and the next who asks begins another.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use smol::channel::Sender;
+
+use super::Message;
+use super::world::World;
+use crate::http::Proxies;
+use crate::image::Reference;
+use crate::lifecycle::Event;
+use crate::registry::{self, Order, Progress, Pulled};
+
+/// Pulls at the same time; each has up to three connections.
+const AT_ONCE: usize = 3;
+/// What nobody has asked for in this time, many times that between two asks, is given up.
+const FORGOTTEN: Duration = Duration::from_secs(30);
+/// For so long all who waited are told of one end; they wait longer than that before they try again.
+const TOLD: Duration = Duration::from_secs(5);
+/// How long the registry is waited for where the image is here and need only be compared.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A handshake, buffers on the heap.
+const STACK: usize = 1024 * 1024;
+
+/// All pulls of the agent.
+#[derive(Default)]
+pub struct Pulls {
+    all: Mutex<BTreeMap<String, Pull>>,
+    tell: OnceLock<Sender<Message>>,
+}
+
+struct Pull {
+    progress: Arc<Progress>,
+    asked: Instant,
+    end: Option<(Instant, Outcome)>,
+}
+
+/// How a pull ended: what came and how long it took, or why nothing did.
+pub type Outcome = Result<(Pulled, Duration), String>;
+
+/// What is the case with a pull.
+pub enum State {
+    /// It goes on: what can be said behind its name, if anything.
+    UnderWay(String),
+    /// It is over.
+    Over(Outcome),
+}
+
+impl Pulls {
+    /// Whoever waits is told by `sender`.
+    pub fn tells(&self, sender: Sender<Message>) {
+        // The agent is made once.
+        let _ = self.tell.set(sender);
+    }
+
+    /// What is the case with the pull of `reference`, which begins if there is none. `is_here` says that the image need only be
+    /// compared.
+    pub fn ask(&self, world: &Arc<World>, reference: &Reference, is_here: bool) -> State {
+        let name = reference.to_string();
+        let mut all = self.all();
+        all.retain(|_, pull| pull.end.as_ref().is_none_or(|(at, _)| at.elapsed() < TOLD));
+        if let Some(pull) = all.get_mut(&name) {
+            pull.asked = Instant::now();
+            return match &pull.end {
+                Some((_, outcome)) => State::Over(outcome.clone()),
+                None => State::UnderWay(how_far(&pull.progress)),
+            };
+        }
+        if AT_ONCE <= all.values().filter(|pull| pull.end.is_none()).count() {
+            return State::UnderWay(": others come first".to_owned());
+        }
+        let progress = Arc::<Progress>::default();
+        let thread = std::thread::Builder::new().name("pull".to_owned()).stack_size(STACK);
+        let (of_world, of_reference, of_progress) = (world.clone(), reference.clone(), progress.clone());
+        let begun = Instant::now();
+        let work = move || {
+            let pulled = run(&of_world, &of_reference, &of_progress, is_here);
+            let outcome =
+                pulled.map(|pulled| (pulled, begun.elapsed())).map_err(|error| format!("{error:#}"));
+            of_world.pulls.ended(&of_reference, outcome);
+        };
+        match thread.spawn(work) {
+            Ok(_) => {
+                all.insert(name, Pull { progress, asked: begun, end: None });
+                State::UnderWay(String::new())
+            }
+            Err(error) => State::Over(Err(format!("start a thread for it: {error}"))),
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Pull>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anybody has asked for `name` of late.
+    fn is_wanted(&self, name: &str) -> bool {
+        self.all().get(name).is_some_and(|pull| pull.asked.elapsed() < FORGOTTEN)
+    }
+
+    fn ended(&self, reference: &Reference, outcome: Outcome) {
+        let name = reference.to_string();
+        match &outcome {
+            Ok((pulled, took)) if pulled.was_here => {
+                info!("image {name}: is the one that is here ({took:.1?})")
+            }
+            Ok((pulled, took)) => info!("image {name}: pulled in {took:.1?}, {} bytes", pulled.bytes),
+            Err(why) => warn!("image {name}: {why}"),
+        }
+        if let Some(pull) = self.all().get_mut(&name) {
+            pull.end = Some((Instant::now(), outcome));
+        }
+        if let Some(sender) = self.tell.get() {
+            // Nobody is there to hear it once the agent ends.
+            let _ = sender.try_send(Message::Event(Event::PullEnded));
+        }
+    }
+}
+
+fn run(world: &World, reference: &Reference, progress: &Progress, is_here: bool) -> anyhow::Result<Pulled> {
+    let name = reference.to_string();
+    let wanted = || world.pulls.is_wanted(&name);
+    registry::pull(&Order {
+        store: &world.store,
+        reference,
+        settings: &world.registries().read()?,
+        proxies: Proxies::of(|name| std::env::var(name).ok())?,
+        patience: is_here.then_some(PATIENCE),
+        wanted: &wanted,
+        progress,
+    })
+}
+
+/// To stand behind what is said of it.
+fn how_far(progress: &Progress) -> String {
+    match progress.look() {
+        (_, 0) => String::new(),
+        (done, of) => {
+            let mib = |bytes: u64| format!("{}.{}", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
+            format!(": {} of {} MiB are here", mib(done), mib(of))
+        }
+    }
+}

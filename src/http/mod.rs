@@ -1,0 +1,192 @@
+//! A client of HTTP/1.1, blocking, on the standard library's sockets: for pulls, each of which has threads of its own.
+//!
+//! By hand, since the size of the program decides: what is needed is GET, a form, redirects and proxies.
+//!
+//! Invariant: what lets somebody in is sent to no other scheme, host or port than the one it is for; nobody leads from https
+//! to http.
+//! Invariant: heads, lines and lengths are bounded; of a body as much is read as whoever asked wants.
+//! Invariant: no call lasts longer than `stall` without a byte, nor than somebody waits.
+
+mod body;
+mod connection;
+mod head;
+mod names;
+mod proxy;
+#[cfg(test)]
+mod tests;
+pub mod url;
+
+use std::fmt;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+pub use body::Body;
+use connection::Connection;
+use head::Head;
+pub use proxy::Proxies;
+pub use url::Url;
+
+/// Redirects that are followed, as in Go.
+const MOST_REDIRECTS: usize = 10;
+/// How long one address may take to answer at all: containerd's.
+const DIAL: Duration = Duration::from_secs(30);
+/// Most connections that wait for another request.
+const MOST_IDLE: usize = 4;
+
+/// Who asks.
+#[derive(Clone)]
+pub struct Client<'c> {
+    /// Which requests go another way.
+    pub proxies: Proxies,
+    /// Longest time without a byte.
+    pub stall: Duration,
+    /// How long one address may take to answer at all.
+    pub dial: Duration,
+    /// Whether somebody still waits for the answer.
+    pub wanted: &'c (dyn Fn() -> bool + Sync),
+    pool: Pool<'c>,
+}
+
+/// A request without a body, or with a form.
+#[derive(Debug, Clone)]
+pub struct Request<'r> {
+    /// `GET`, `HEAD`, `POST`.
+    pub method: &'r str,
+    /// What for.
+    pub url: &'r Url,
+    /// Names and values, sent wherever a redirect leads.
+    pub headers: Vec<(&'r str, String)>,
+    /// What lets us in, which is sent nowhere else.
+    pub authorization: Option<String>,
+    /// A form.
+    pub form: Option<String>,
+}
+
+/// An answer.
+pub struct Response<'c> {
+    /// Three digits.
+    pub status: u16,
+    /// Its headers.
+    pub head: Head,
+    /// Who answered: another than who was asked where that one said so.
+    pub url: Url,
+    /// What follows, not read yet.
+    pub body: Body<'c>,
+}
+
+/// Connections that wait for another request.
+#[derive(Clone, Default)]
+struct Pool<'c>(Arc<Mutex<Vec<Connection<'c>>>>);
+
+impl<'c> Pool<'c> {
+    fn put(&self, connection: Connection<'c>) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if MOST_IDLE <= idle.len() {
+            idle.remove(0);
+        }
+        idle.push(connection);
+    }
+
+    fn take(&self, url: &Url) -> Option<Connection<'c>> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = idle.iter().rposition(|connection| connection.url.same_origin(url))?;
+        Some(idle.remove(at))
+    }
+}
+
+/// Whoever was asked ended the connection without a word.
+#[derive(Debug)]
+struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EOF")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+impl<'c> Client<'c> {
+    /// One that asks for as long as it is `wanted`.
+    pub fn new(proxies: Proxies, stall: Duration, wanted: &'c (dyn Fn() -> bool + Sync)) -> Client<'c> {
+        Client { proxies, stall, dial: DIAL, wanted, pool: Pool::default() }
+    }
+
+    /// Asks, and asks on where the answer leads. Fails with what was asked, without what follows a `?`, and why.
+    pub fn ask(&self, request: &Request<'_>) -> Result<Response<'c>> {
+        let mut url = request.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let asked = Request {
+                url: &url,
+                authorization: request.authorization.clone().filter(|_| url.same_origin(request.url)),
+                ..request.clone()
+            };
+            let verb = || format!("{} \"{url}\"", request.method);
+            let response = self.once(&asked).with_context(verb)?;
+            let leads = matches!(response.status, 301 | 302 | 303 | 307 | 308) && request.form.is_none();
+            let location = response.head.get("location").filter(|_| leads);
+            let Some(location) = location else { return Ok(response) };
+            let next = url.join(location).context("it leads elsewhere").with_context(verb)?;
+            if url.is_https && !next.is_https {
+                bail!("{}: it leads from https to {next}, which is not followed", verb());
+            }
+            url = next;
+        }
+        bail!("{} \"{}\": stopped after {MOST_REDIRECTS} redirects", request.method, request.url)
+    }
+
+    /// Asks once; once more where a connection that was kept turns out to be gone.
+    fn once(&self, request: &Request<'_>) -> Result<Response<'c>> {
+        if let Some(connection) = self.pool.take(request.url) {
+            match self.exchange(connection, request) {
+                Err(error) if (self.wanted)() => log::debug!("ask on a new connection: {error:#}"),
+                done => return done,
+            }
+        }
+        self.exchange(Connection::new(self, request.url)?, request)
+    }
+
+    fn exchange(&self, mut connection: Connection<'c>, request: &Request<'_>) -> Result<Response<'c>> {
+        let text = self.written(&connection, request)?;
+        connection.write_all(text.as_bytes())?;
+        let head = head::read(&mut connection)?;
+        let framing = head.framing(request.method == "HEAD")?;
+        let pool = head.stays().then(|| self.pool.clone());
+        let status = head.status;
+        Ok(Response { status, head, url: request.url.clone(), body: Body::new(connection, framing, pool) })
+    }
+
+    fn written(&self, connection: &Connection<'_>, request: &Request<'_>) -> Result<String> {
+        let (method, url) = (request.method, request.url);
+        let target = match connection.by_proxy {
+            true => format!("http://{}{}", url.authority(), url.target),
+            false => url.target.clone(),
+        };
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", url.authority());
+        text.push_str(concat!(
+            "User-Agent: holdfast/",
+            env!("CARGO_PKG_VERSION"),
+            "\r\nAccept-Encoding: identity\r\n"
+        ));
+        let authorization = request.authorization.clone().map(|value| ("Authorization", value));
+        let proxy = self.proxies.for_url(url).filter(|_| connection.by_proxy);
+        let proxy =
+            proxy.and_then(|proxy| proxy.authorization.clone()).map(|value| ("Proxy-Authorization", value));
+        for (name, value) in request.headers.iter().cloned().chain(authorization).chain(proxy) {
+            if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+                bail!("the value of {name} has a character that is not for headers");
+            }
+            text.extend([name, ": ", &value, "\r\n"]);
+        }
+        if let Some(form) = &request.form {
+            text.push_str("Content-Type: application/x-www-form-urlencoded\r\n");
+            text.push_str(&format!("Content-Length: {}\r\n\r\n{form}", form.len()));
+        } else {
+            text.push_str("\r\n");
+        }
+        Ok(text)
+    }
+}
