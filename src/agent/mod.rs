@@ -12,6 +12,7 @@
 mod adopt;
 mod client;
 mod command;
+mod devices;
 pub mod entries;
 mod hook;
 mod images;

@@ -204,6 +204,7 @@ fn node(cgroups: &Hierarchy) -> Result<(bundle::Node, Vec<String>)> {
         nofile: (soft, hard),
         nofile_max: if sys_resource { u64::MAX } else { hard },
         oom_score_floor: if sys_resource { Some(-1000) } else { own_score },
+        capabilities,
         masked: thermal_throttles(),
     };
     Ok((node, warnings))

@@ -12,18 +12,19 @@ use log::warn;
 
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
-use super::values;
 use super::world::World;
+use super::{devices, values};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
-    Hello, LogFile, Overlay, Reply, Request, RunState, SUB_PATHS, StartContainer, State, Stdin, TERMINALS,
+    Hello, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS, StartContainer, State, Stdin,
+    TERMINALS,
     VOLUMES,
 };
-use crate::spec::{Container, Pod, SubPath};
+use crate::spec::{Container, Pod, Security, SubPath};
 use crate::status::{Failure, Reason, Wall};
 use crate::sys::atomic;
 use crate::sys::beneath::Root;
@@ -89,9 +90,11 @@ fn known_to(version: u32, container: &Container) -> Result<()> {
     let terminal = container.stdin || container.tty;
     let part = container.mounts.iter().any(|mount| mount.sub_path != SubPath::Whole);
     let part = part || container.receives_mounts();
+    let secured = container.security != Security::default();
     for (asked, since, what) in [
         (terminal, TERMINALS, "neither stdin nor tty"),
         (part, SUB_PATHS, "neither subPath nor mountPropagation"),
+        (secured, SECURITY, "no security context"),
     ] {
         ensure!(
             !asked || since <= version,
@@ -165,8 +168,10 @@ fn begin(run: &Run<'_>, process: &Hello) -> Result<Learnt, Failure> {
         files: files(world, pod, &hostname).map_err(create)?,
         last_words: text(&last_words(run).map_err(create)?).map_err(create)?,
         binds,
+        devices: if container.security.privileged { devices::all() } else { Vec::new() },
         pause_pid: process.pause_pid,
     };
+    let user = bundle::user(pod, container, &image.config)?;
     let config = bundle::config(&inputs)?;
     let request = prepare(run, &image).and_then(|request| {
         let path = run.bundle.join("config.json");
@@ -175,7 +180,7 @@ fn begin(run: &Run<'_>, process: &Hello) -> Result<Learnt, Failure> {
         atomic::replace(&path, &text, 0o600).with_context(|| format!("write {}", path.display()))?;
         let signal = bundle::stop_signal(container, &image.config).to_string();
         fs::write(run.bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
-        Ok(Request::StartContainer(Box::new(StartContainer { cgroup, sub_paths, ..request })))
+        Ok(Request::StartContainer(Box::new(StartContainer { cgroup, user, sub_paths, ..request })))
     });
     let socket = world.runtime.pod(&pod.uid.0).socket();
     let ask = |request| Client::connect(&socket)?.ask(&request, DEADLINE + PATIENCE);
@@ -186,7 +191,7 @@ fn begin(run: &Run<'_>, process: &Hello) -> Result<Learnt, Failure> {
     }
 }
 
-/// The directories of the run, and the request but for its cgroup and parts of volumes.
+/// The directories of the run, and the request but for its cgroup, user and parts of volumes.
 fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
     let Run { world, pod, container, attempt, bundle, writable } = run;
     let (upper, work) = (writable.join("upper"), writable.join("work"));
@@ -208,10 +213,11 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
             lower: image.lower.clone(),
             upper: text(&upper)?,
             work: text(&work)?,
-            no_devices: world.cgroups.unified(),
+            no_devices: world.cgroups.unified() && !container.security.privileged,
         },
         sub_paths: Vec::new(),
-        user: image.config.user.clone(),
+        user: String::new(),
+        strict_groups: container.security.strict_groups,
         cgroup: String::new(),
         log: LogFile {
             path: text(&logs.join(log_name(*attempt)))?,

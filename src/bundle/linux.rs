@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CPU_PERIOD_US, Inputs, cpu_quota_us, cpu_shares};
+use super::{CPU_PERIOD_US, Device, Inputs, cpu_quota_us, cpu_shares};
 use crate::spec::Millicores;
 use crate::status::{Failure, Reason};
 
@@ -43,22 +43,41 @@ const DEVICES: [(i64, Option<i64>); 9] = [
 ///
 /// `rootfsPropagation` makes every mount of the container private, which is what Kubernetes means by the default
 /// `mountPropagation: None`. Where one of them is to see what the node mounts later it does not, and the worker makes the
-/// others private. `devices` is absent: the runtime makes null, zero, full, random, urandom, tty and ptmx itself.
+/// others private. Of devices the runtime makes null, zero, full, random, urandom, tty and ptmx itself. From a
+/// privileged container nothing is hidden.
 pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
-    let masked: Vec<&str> = MASKED.into_iter().chain(inputs.node.masked.iter().map(String::as_str)).collect();
+    let masked = MASKED.into_iter().chain(inputs.node.masked.iter().map(String::as_str));
+    let privileged = inputs.container.security.privileged;
     let receives = inputs.container.receives_mounts();
-    Ok(json!({
+    let hidden = |paths: Vec<&str>| if privileged { json!([]) } else { json!(paths) };
+    let mut linux = json!({
         "cgroupsPath": inputs.cgroup,
         "resources": resources(inputs),
         "namespaces": namespaces(inputs)?,
         "rootfsPropagation": if receives { "slave" } else { "private" },
-        "maskedPaths": masked,
-        "readonlyPaths": READ_ONLY,
-    }))
+        "maskedPaths": hidden(masked.collect()),
+        "readonlyPaths": hidden(READ_ONLY.to_vec()),
+    });
+    if privileged {
+        linux["devices"] = inputs.devices.iter().map(device).collect();
+    }
+    Ok(linux)
+}
+
+fn device(device: &Device) -> Value {
+    json!({
+        "path": device.path,
+        "type": if device.block { "b" } else { "c" },
+        "major": device.number.0,
+        "minor": device.number.1,
+        "fileMode": device.mode,
+        "uid": device.owner.0,
+        "gid": device.owner.1,
+    })
 }
 
 /// Its own mounts always; its own processes, the pod's or the node's; on v2 its own view of the cgroups, so that it sees its
-/// cgroup as the root and not the node's tree.
+/// cgroup as the root and not the node's tree, which a privileged one does.
 fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
     let mut namespaces = vec![json!({ "type": "mount" })];
     let pod = inputs.pod;
@@ -74,7 +93,7 @@ fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
         }
         _ => namespaces.push(json!({ "type": "pid" })),
     }
-    if inputs.node.cgroup.unified {
+    if inputs.node.cgroup.unified && !inputs.container.security.privileged {
         namespaces.push(json!({ "type": "cgroup" }));
     }
     Ok(namespaces)
@@ -82,7 +101,9 @@ fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
 
 fn resources(inputs: &Inputs<'_>) -> Value {
     let mut resources = Map::new();
-    resources.insert("devices".to_owned(), devices());
+    let privileged = inputs.container.security.privileged;
+    let rules = if privileged { json!([{ "allow": true, "access": "rwm" }]) } else { devices() };
+    resources.insert("devices".to_owned(), rules);
     let wanted = &inputs.container.resources;
     let able = &inputs.node.cgroup;
 

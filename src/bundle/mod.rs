@@ -1,7 +1,7 @@
 //! Spec and image configuration to an OCI runtime configuration; pure.
 //!
 //! [`config`] gives what libcontainer 0.7 is run with. Two things are left to the worker, which alone sees the mounted
-//! root file system: it looks up the image's USER there and writes `process.user`, and it resolves the program's path.
+//! root file system: it looks up the user there and writes `process.user`, and it resolves the program's path.
 //! There is no seccomp filter yet; it belongs into [`linux`], beside the masked paths.
 //!
 //! Invariant: every field is set by us or absent. The builders of `oci_spec` have defaults of their own (no_new_privs,
@@ -9,6 +9,7 @@
 //! Invariant: nothing from a manifest reaches an annotation, and no annotation is read.
 //! Invariant: the network, IPC and UTS namespaces are inherited from the pod process, never made or joined here.
 
+mod capabilities;
 mod env;
 mod env_file;
 mod etc;
@@ -22,19 +23,21 @@ mod signal;
 mod sub_path;
 #[cfg(test)]
 mod tests;
+mod user;
 
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use capabilities::DEFAULT as CAPABILITIES;
 pub use env::{Surroundings, Variables, divided, own as own_variables};
 pub use etc::{hostname, hosts, kernel_hostname, node_hosts};
 pub use expansion::expand_static;
-pub use process::CAPABILITIES;
 pub use resolv_conf::{ASK_THE_NODE, Cluster, resolv_conf};
 pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
 pub use signal::stop_signal;
 pub use sub_path::sub_path;
+pub use user::user;
 
 use crate::spec::{Bytes, Container, Pod};
 use crate::status::{Failure, Reason};
@@ -79,6 +82,8 @@ pub struct Inputs<'a> {
     pub last_words: String,
     /// The container's volumes, as paths of the node.
     pub binds: Vec<Bind>,
+    /// Devices of the node, for a privileged container only.
+    pub devices: Vec<Device>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.
     pub pause_pid: Option<i32>,
 }
@@ -97,6 +102,8 @@ pub struct Node {
     /// Lowest `oom_score_adj` that may be set: -1000 with CAP_SYS_RESOURCE, else the agent's own; `None` if it cannot be
     /// set at all.
     pub oom_score_floor: Option<i32>,
+    /// Capabilities that the agent has to give, by their numbers: bit n is capability n.
+    pub capabilities: u64,
     /// Paths to mask beyond the fixed list: each existing `/sys/devices/system/cpu/cpu<N>/thermal_throttle`.
     pub masked: Vec<String>,
 }
@@ -148,15 +155,30 @@ pub struct Bind {
     pub of_values: bool,
 }
 
+/// A device of the node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Its path, below `/dev`.
+    pub path: String,
+    /// Whether it is a block device, else a character device.
+    pub block: bool,
+    /// Major and minor number.
+    pub number: (u64, u64),
+    /// Permissions, as in `chmod`.
+    pub mode: u32,
+    /// Owner and group.
+    pub owner: (u32, u32),
+}
+
 /// The OCI runtime configuration of one run.
 ///
 /// Fails with `CreateContainerError` where there is no program to run, and with `CreateContainerConfigError` where a
-/// volume is mounted over a path that the runtime itself needs.
+/// volume is mounted over a path that the runtime itself needs, or a capability cannot be had.
 pub fn config(inputs: &Inputs<'_>) -> Result<Spec, Failure> {
     let document = json!({
         "ociVersion": "1.1.0",
         "process": process::process(inputs)?,
-        "root": { "path": "rootfs", "readonly": false },
+        "root": { "path": "rootfs", "readonly": inputs.container.security.read_only_root },
         "mounts": mounts::mounts(inputs)?,
         "annotations": {
             "io.kubernetes.pod.name": inputs.pod.name,

@@ -55,6 +55,9 @@ fn check(path: &str) -> Result<(), &'static str> {
 fn defaults(inputs: &Inputs<'_>) -> Vec<(String, Value)> {
     let strict = ["nosuid", "noexec", "nodev"];
     let files = &inputs.files;
+    let security = &inputs.container.security;
+    // As containerd has it; /etc/hosts is the kubelet's, and stays writable.
+    let as_root = if security.read_only_root { "ro" } else { "rw" };
     let list = [
         ("/proc", json!({ "type": "proc", "source": "proc", "options": strict })),
         (
@@ -71,21 +74,25 @@ fn defaults(inputs: &Inputs<'_>) -> Vec<(String, Value)> {
         // With hostNetwork too: sysfs shows the network namespace it was mounted in, which is the node's then.
         (
             "/sys",
-            json!({ "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"] }),
+            json!({ "type": "sysfs", "source": "sysfs",
+                "options": ["nosuid", "noexec", "nodev", if security.privileged { "rw" } else { "ro" }] }),
         ),
-        ("/sys/fs/cgroup", cgroup(inputs.node.cgroup.unified)),
+        ("/sys/fs/cgroup", cgroup(inputs.node.cgroup.unified, security.privileged)),
         ("/dev/shm", bind(&files.shm, &["nosuid", "noexec", "nodev", "rw"])),
         ("/etc/hosts", bind(&files.hosts, &["rw"])),
-        ("/etc/hostname", bind(&files.hostname, &["rw"])),
-        ("/etc/resolv.conf", bind(&files.resolv_conf, &["rw"])),
+        ("/etc/hostname", bind(&files.hostname, &[as_root])),
+        ("/etc/resolv.conf", bind(&files.resolv_conf, &[as_root])),
     ];
     list.into_iter().map(|(path, mount)| (path.to_owned(), mount)).collect()
 }
 
 /// On v2 the container's own cgroup, read-only, as its cgroup namespace shows it. On v1 an empty directory: libcontainer
-/// ignores `ro` there, and a container that can write to its memory cgroup lifts its own limit.
-fn cgroup(unified: bool) -> Value {
-    if unified {
+/// ignores `ro` there, and a container that can write to its memory cgroup lifts its own limit. A privileged one has the
+/// node's, which it may write to.
+fn cgroup(unified: bool, privileged: bool) -> Value {
+    if privileged {
+        bind("/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "rw"])
+    } else if unified {
         json!({ "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"] })
     } else {
         json!({ "type": "tmpfs", "source": "tmpfs",

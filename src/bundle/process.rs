@@ -2,41 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::{ImageConfig, Inputs, Node, Variables, expansion, resources};
+use super::{ImageConfig, Inputs, Node, Variables, capabilities, expansion, resources};
 use crate::spec::Container;
 use crate::status::{Failure, Reason};
 
 /// Where programs are looked for unless the image or the manifest says otherwise (containerd's `WithDefaultPathEnv`).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What containers may do by default: containerd's list (`pkg/oci/spec.go`).
-pub const CAPABILITIES: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    MKNOD,
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
-
-/// Left out on cgroup v2: libcontainer ignores device rules there, so that who makes the node of a disk could read it.
-const MKNOD: &str = "CAP_MKNOD";
-
-/// The OCI `process` object, for root: the worker looks up the image's USER.
+/// The OCI `process` object, for root: the worker looks up the user ([`super::user`]).
 ///
 /// `terminal` is false also for a container with one: the pod process's worker makes it, with the container's own rights,
 /// where the runtime would make it as root and hand it over by a socket.
 ///
-/// `noNewPrivileges` is absent, not false: false together with a seccomp filter fails. The group 0 is listed, since an
-/// empty list would leave the caller's groups on the container.
+/// `noNewPrivileges` is absent, not false: false together with a seccomp filter fails. The worker adds the primary group, and
+/// those that the image's files say.
 pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
     let args = args(inputs.container, inputs.image, &inputs.variables)?;
     let env = env(inputs);
@@ -46,11 +25,10 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         let message = "a command, argument, variable or directory contains a NUL byte";
         return Err(Failure::new(Reason::CreateContainerConfigError, message));
     }
-    let capabilities: Vec<&str> =
-        CAPABILITIES.into_iter().filter(|name| *name != MKNOD || !inputs.node.cgroup.unified).collect();
+    let capabilities = capabilities::capabilities(inputs)?;
     let mut process = json!({
         "terminal": false,
-        "user": { "uid": 0, "gid": 0, "additionalGids": [0] },
+        "user": { "uid": 0, "gid": 0, "additionalGids": inputs.container.security.groups },
         "args": args,
         "env": env,
         "cwd": cwd,
@@ -63,6 +41,9 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         },
         "rlimits": [nofile(inputs.node)],
     });
+    if inputs.container.security.no_new_privileges {
+        process["noNewPrivileges"] = json!(true);
+    }
     if let Some(floor) = inputs.node.oom_score_floor {
         let wanted = resources::oom_score_adj(inputs.pod, inputs.container, inputs.node.memory);
         process["oomScoreAdj"] = json!(wanted.max(floor));

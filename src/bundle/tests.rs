@@ -11,8 +11,10 @@ use super::*;
 use crate::api::Amounts;
 use crate::spec::{
     self, Address, Allocatable, DnsConfig, DnsPolicy, Document, Documents, EnvFrom, EnvVar, HostAlias, Kind,
-    Millicores, Qos, Resource, Resources, Uid, ValueSource,
+    Millicores, Qos, Resource, Resources, Security, Uid, ValueSource,
 };
+
+mod security;
 
 /// One container of one pod on one node; tests change what they are about.
 struct World {
@@ -21,6 +23,7 @@ struct World {
     image: ImageConfig,
     node: Node,
     binds: Vec<Bind>,
+    devices: Vec<Device>,
     pause_pid: Option<i32>,
     documents: Documents,
     files: BTreeMap<(String, String), Result<String, String>>,
@@ -58,9 +61,11 @@ fn world() -> World {
             nofile: (1024, 4096),
             nofile_max: u64::MAX,
             oom_score_floor: Some(-1000),
+            capabilities: u64::MAX,
             masked: Vec::new(),
         },
         binds: Vec::new(),
+        devices: Vec::new(),
         pause_pid: None,
         documents: Documents::default(),
         files: BTreeMap::new(),
@@ -94,6 +99,7 @@ impl World {
             },
             last_words: "/data/last-words".into(),
             binds: self.binds.clone(),
+            devices: self.devices.clone(),
             pause_pid: self.pause_pid,
         })
     }
@@ -172,7 +178,7 @@ fn a_plain_container_on_cgroup_v1() {
         "mounts": document["mounts"],
         "process": {
             "terminal": false,
-            "user": { "uid": 0, "gid": 0, "additionalGids": [0] },
+            "user": { "uid": 0, "gid": 0, "additionalGids": [] },
             "args": ["/entry", "cmd"],
             "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=web-edge-1"],
             "cwd": "/",
@@ -229,6 +235,9 @@ fn nothing_is_lost_on_the_way_to_the_type() {
     world.container.resources.cpu_limit = Some(Millicores(100));
     world.pod.share_process_namespace = true;
     world.pause_pid = Some(7);
+    world.container.security = Security { privileged: true, no_new_privileges: true, ..Security::default() };
+    let (path, owner) = ("/dev/x".into(), (0, 0));
+    world.devices = vec![Device { path, block: true, number: (8, 0), mode: 0o600, owner }];
     let files =
         Files { hosts: "/h".into(), resolv_conf: "/r".into(), hostname: "/n".into(), shm: "/s".into() };
     let inputs = Inputs {
@@ -242,6 +251,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
         files,
         last_words: String::new(),
         binds: Vec::new(),
+        devices: world.devices.clone(),
         pause_pid: world.pause_pid,
     };
     let (mut written, mut kept) = (BTreeSet::new(), BTreeSet::new());

@@ -25,6 +25,7 @@ mod problems;
 mod projected;
 pub mod quantity;
 mod restart;
+mod security;
 mod sources;
 #[cfg(test)]
 mod tests;

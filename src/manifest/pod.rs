@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::problems::Problems;
 use super::quantity::Quantity;
 use super::{
-    Context, decode, defaults, fields, identity, lifecycle, probe, projected, restart, sources, validate,
+    Context, decode, defaults, fields, identity, lifecycle, probe, projected, restart, security, sources,
+    validate,
 };
 use crate::spec;
 use crate::yaml::tree::Path;
@@ -113,6 +114,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
     let volumes = volumes.map(|(index, it)| volume(&pod, it, &path.index(index), problems)).collect();
     let spec = pod.spec.unwrap_or_default();
     let host_ports = host_ports(&spec);
+    let fs_group = security::fs_group(&spec);
     let subdomain = spec.subdomain.clone().filter(|_| has_domain(&spec)).unwrap_or_default();
     spec::Pod {
         uid: made.uid,
@@ -148,6 +150,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         host_ipc: spec.host_ipc.unwrap_or_default(),
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
         qos: qos(&containers),
+        fs_group,
         containers,
         volumes,
     }
@@ -244,6 +247,7 @@ fn container(
         probes,
         hooks,
         last_words,
+        security: security::of_container(pod.spec.as_ref(), container.security_context.as_ref()),
         stop_signal: container.lifecycle.and_then(|lifecycle| lifecycle.stop_signal),
     }
 }

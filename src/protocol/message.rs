@@ -44,9 +44,12 @@ pub struct StartContainer {
     /// Parts of volumes to mount where the OCI configuration has them as sources. Since version 3.
     #[serde(default)]
     pub sub_paths: Vec<SubPath>,
-    /// The image's USER as written (`redis`, `1000:1000`, empty): looked up in the mounted root file system, written into
+    /// The user, as in an image's USER (`redis`, `1000:1000`, empty): looked up in the mounted root file system, written into
     /// the bundle's `process.user`.
     pub user: String,
+    /// Whether it has the groups of the bundle and its primary group alone, and not those that the image says. Since version 4.
+    #[serde(default)]
+    pub strict_groups: bool,
     /// The container's cgroup, relative to each hierarchy's root: `/kubepods/…/pod<uid>/<name>-<attempt>`.
     pub cgroup: String,
     /// Where its output goes.

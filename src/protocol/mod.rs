@@ -26,13 +26,17 @@ pub use sandbox::{Sandbox, Tmpfs};
 ///
 /// 2: [`Request::Attach`], terminals and stdin of containers, and terminals of commands made in the container.
 /// 3: [`SubPath`].
-pub const VERSION: u32 = 3;
+/// 4: security contexts.
+pub const VERSION: u32 = 4;
 
 /// The first version whose pod processes know terminals, stdin and [`Request::Attach`].
 pub const TERMINALS: u32 = 2;
 
 /// The first version whose pod processes mount parts of volumes.
 pub const SUB_PATHS: u32 = 3;
+
+/// The first version whose pod processes do all that a security context asks for.
+pub const SECURITY: u32 = 4;
 
 /// Longest packet, in bytes: far above any message, far below the default socket buffer (212,992).
 pub const MAX_PACKET: usize = 128 * 1024;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DnsConfig, DnsPolicy, EnvFrom, Hooks, HostAlias, HostPort, Probes, Qos, Resources, RestartAction,
-    RestartPolicy, RestartRule, TerminationMessage, ValueSource, Volume,
+    RestartPolicy, RestartRule, Security, TerminationMessage, ValueSource, Volume,
 };
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
@@ -78,6 +78,9 @@ pub struct Pod {
     /// `spec.activeDeadlineSeconds`: how long it may take, from its start.
     #[serde(default)]
     pub active_deadline: Option<Duration>,
+    /// `spec.securityContext.fsGroup`: the group of its volumes, those of the node apart.
+    #[serde(default)]
+    pub fs_group: Option<u32>,
     /// `spec.volumes`, in order.
     pub volumes: Vec<Volume>,
 }
@@ -195,6 +198,9 @@ pub struct Container {
     /// `lifecycle.stopSignal`, in place of the image's STOPSIGNAL.
     #[serde(default)]
     pub stop_signal: Option<String>,
+    /// `securityContext`, and the pod's where it says nothing.
+    #[serde(default)]
+    pub security: Security,
 }
 
 impl Container {

@@ -4,60 +4,17 @@ use std::io;
 
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
+use crate::spec::CAPABILITIES;
+
 /// Capabilities by their numbers (`linux/capability.h`): bit n is capability n.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Set(pub u64);
-
-/// The names, in the order of their numbers.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 
 impl Set {
     /// This set and the capability called `name`, as `CAP_CHOWN`; `None` where there is no such capability.
     pub fn with(self, name: &str) -> Option<Set> {
         let name = name.strip_prefix("CAP_")?;
-        let number = NAMES.iter().position(|known| *known == name)?;
+        let number = CAPABILITIES.iter().position(|known| *known == name)?;
         Some(Set(self.0 | 1 << number))
     }
 

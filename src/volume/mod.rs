@@ -19,7 +19,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -65,7 +65,7 @@ impl Volumes {
     pub fn prepare(data: &Data, pod: &Pod) -> Result<(), Failure> {
         for volume in &pod.volumes {
             let done = match &volume.source {
-                VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name),
+                VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name, pod.fs_group),
                 VolumeSource::HostPath { path, kind } => host_path::prepare(Path::new(path), *kind),
                 VolumeSource::Projected(_) | VolumeSource::Memory => Ok(()),
             };
@@ -107,8 +107,12 @@ fn project_one(
     if volume.is_secret() && !contents.in_memory {
         return Err(NOT_IN_MEMORY.to_owned());
     }
-    let payload = payload::payload(pod, sources, contents)?;
-    projected::write(directory, &volume.name, &payload).map_err(|cause| format!("{cause:#}"))
+    let mut payload = payload::payload(pod, sources, contents)?;
+    if pod.fs_group.is_some() {
+        // What a kubelet adds in a volume that is read only (`volume_linux.go`).
+        payload.values_mut().for_each(|(mode, _)| *mode |= 0o440);
+    }
+    projected::write(directory, &volume.name, pod.fs_group, &payload).map_err(|cause| format!("{cause:#}"))
 }
 
 /// Why values of Secrets are not handed out.
@@ -178,7 +182,10 @@ fn rewrite(path: &Path, text: &str) -> Result<()> {
 }
 
 /// A directory for everybody, 0777 whatever the umask: made beside and renamed, so that it is never there half.
-fn empty_dir(data: &Data, uid: &str, name: &str) -> Result<()> {
+///
+/// With an `fsGroup` it is that group's, and so is all that is made in it. A kubelet goes through what is in it again each time
+/// that the pod starts; here nothing of the containers' is touched.
+fn empty_dir(data: &Data, uid: &str, name: &str, group: Option<u32>) -> Result<()> {
     check_name(uid)?;
     check_name(name)?;
     let path = data.volume(uid, name);
@@ -194,9 +201,16 @@ fn empty_dir(data: &Data, uid: &str, name: &str) -> Result<()> {
         _ => Err(error),
     });
     made.with_context(|| format!("make {}", beside.display()))?;
-    fs::set_permissions(&beside, Permissions::from_mode(0o777))
+    // The bit goes with a change of the group.
+    chown(&beside, None, group)
+        .and_then(|()| fs::set_permissions(&beside, Permissions::from_mode(0o777 | group_bit(group))))
         .and_then(|()| fs::rename(&beside, &path))
         .with_context(|| format!("make {}", path.display()))
+}
+
+/// The bit of a directory that hands its group on, where a pod has an `fsGroup`.
+fn group_bit(group: Option<u32>) -> u32 {
+    if group.is_some() { libc::S_ISGID } else { 0 }
 }
 
 /// Makes a directory, and those above it, for root alone.

@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, fchown};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,19 +36,26 @@ pub fn is_there(directory: &PodDir, name: &str) -> bool {
 }
 
 /// Makes `payload` what is in the volume `name` of the pod at `directory`. Whether anything changed.
-pub fn write(directory: &PodDir, name: &str, payload: &Payload) -> Result<bool> {
+///
+/// With a `group` all of it is that group's: its directories hand it on.
+pub fn write(directory: &PodDir, name: &str, group: Option<u32>, payload: &Payload) -> Result<bool> {
     super::check_name(name)?;
     let root =
         Root::open(directory.root()).with_context(|| format!("open {}", directory.root().display()))?;
     let root = root.folder_without_links(Path::new("")).context("open it beneath itself")?;
     let volumes = enter(&root, OsStr::new("volumes"), 0o700)?;
     let volume = enter(&volumes, OsStr::new(name), DIRECTORY_MODE)?;
+    let mode = DIRECTORY_MODE | super::group_bit(group);
+    if group.is_some() {
+        fchown(volume.file(), None, group).context("give it its group")?;
+        volume.file().set_permissions(Permissions::from_mode(mode)).context("let it hand its group on")?;
+    }
     let current = current(&volume);
     let same = current.as_ref().is_some_and(|(_, folder)| holds(folder, payload).unwrap_or(false));
     let data = match current {
         Some((name, _)) if same => name,
         _ => {
-            let name = fill(&volume, payload)?;
+            let name = fill(&volume, mode, payload)?;
             swap(&volume, &name).context("put the new files in place")?;
             name
         }
@@ -130,8 +137,8 @@ fn only(folder: &Folder, path: &str, known: &BTreeSet<String>) -> io::Result<boo
     Ok(true)
 }
 
-/// A new directory with the files of `payload`: its name.
-fn fill(volume: &Folder, payload: &Payload) -> Result<OsString> {
+/// A new directory with the files of `payload`: its name. Directories have `mode`.
+fn fill(volume: &Folder, mode: u32, payload: &Payload) -> Result<OsString> {
     let now = clock::wall();
     let second = seconds(now).trim_end_matches('Z').replace(['-', ':', 'T'], "_");
     let mut made = None;
@@ -149,14 +156,15 @@ fn fill(volume: &Folder, payload: &Payload) -> Result<OsString> {
     }
     let name = made.context("make a directory for the new files: every name is taken")?;
     let fresh = volume.open_folder(&name).context("open the directory for the new files")?;
-    fresh.file().set_permissions(Permissions::from_mode(DIRECTORY_MODE)).context("open it to everybody")?;
-    for (path, (mode, value)) in payload {
-        file(&fresh, path, *mode, &value.0).with_context(|| format!("write {path:?}"))?;
+    fresh.file().set_permissions(Permissions::from_mode(mode)).context("open it to everybody")?;
+    for (path, (own, value)) in payload {
+        file(&fresh, path, (mode, *own), &value.0).with_context(|| format!("write {path:?}"))?;
     }
     Ok(name)
 }
 
-fn file(fresh: &Folder, path: &str, mode: u32, bytes: &[u8]) -> Result<()> {
+/// `modes` are those of its directories and its own.
+fn file(fresh: &Folder, path: &str, modes: (u32, u32), bytes: &[u8]) -> Result<()> {
     let (folders, name) = split(path);
     let mut at = fresh.reopen()?;
     for part in folders {
@@ -166,11 +174,11 @@ fn file(fresh: &Folder, path: &str, mode: u32, bytes: &[u8]) -> Result<()> {
             _ => {}
         }
         at = at.open_folder(part)?;
-        at.file().set_permissions(Permissions::from_mode(DIRECTORY_MODE))?;
+        at.file().set_permissions(Permissions::from_mode(modes.0))?;
     }
     let mut file = at.create(OsStr::new(name))?;
     file.write_all(bytes)?;
-    Ok(file.set_permissions(Permissions::from_mode(mode))?)
+    Ok(file.set_permissions(Permissions::from_mode(modes.1))?)
 }
 
 /// The directories of `path`, and its last name.

@@ -9,10 +9,10 @@ use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{SOON, World, eventually};
 
 /// containerd's 14 default capabilities.
-const CAPABILITIES: &str = "00000000a80425fb";
+pub const CAPABILITIES: &str = "00000000a80425fb";
 
 /// `name: value` lines of the workload's `status`; repeated names are joined by line ends.
-fn parse(status: &str) -> BTreeMap<String, String> {
+pub fn parse(status: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::<String, String>::new();
     for (name, value) in status
         .lines()

@@ -41,6 +41,7 @@ mod redis;
 mod refusals;
 mod registry;
 mod resources;
+mod security;
 mod service;
 mod sidecars;
 mod soak;

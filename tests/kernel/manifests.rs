@@ -224,7 +224,7 @@ fn what_is_not_built_yet_is_refused_by_name_and_others_run() {
         &with(
             pod("later", &["trap-term"]),
             json!({
-                "securityContext": {"runAsUser": 1000},
+                "runtimeClassName": "gvisor",
             }),
         ),
     );
@@ -233,7 +233,7 @@ fn what_is_not_built_yet_is_refused_by_name_and_others_run() {
         &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}}),
     );
     world.running("good");
-    world.reported(&["claim.yaml", "persistentVolumeClaim", "later.yaml", "securityContext", "Deployment"]);
+    world.reported(&["claim.yaml", "persistentVolumeClaim", "later.yaml", "runtimeClassName", "Deployment"]);
     assert_eq!(world.pods().len(), 1);
 }
 

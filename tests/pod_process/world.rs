@@ -144,6 +144,7 @@ impl World {
             },
             sub_paths: Vec::new(),
             user: String::new(),
+            strict_groups: false,
             cgroup,
             log: LogFile {
                 path: format!("{}/{attempt}.log", place(logs)),
@@ -381,6 +382,7 @@ pub fn text_of(log: &str) -> String {
 /// An OCI configuration as for an ordinary container.
 pub fn config(args: &[&str]) -> Value {
     let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
+    let capabilities = CAPABILITIES.map(|name| format!("CAP_{name}"));
     json!({
         "ociVersion": "1.0.2",
         "root": { "path": "rootfs", "readonly": false },
@@ -391,7 +393,7 @@ pub fn config(args: &[&str]) -> Value {
             "env": ["PATH=/bin:/usr/bin", "MARK=mine"],
             "cwd": "/",
             "capabilities": {
-                "bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES,
+                "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
                 "inheritable": [], "ambient": [],
             },
             "oomScoreAdj": 500,

@@ -10,8 +10,14 @@ pub static ROWS: &[Row] = &[
     // Containers that a manifest cannot have.
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
     // Identity and isolation.
-    not_yet("spec.securityContext", given, "users, groups, profiles and sysctls of the pod", REMOVE),
-    not_yet("spec.containers[].securityContext", given, "user, capabilities and profiles of the container", REMOVE),
+    not_yet("spec.securityContext.seccompProfile", given, "seccomp profiles", REMOVE),
+    not_yet("spec.securityContext.sysctls", given, "sysctls of the pod", REMOVE),
+    not_yet("spec.securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
+    never("spec.securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
+    ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),
+    not_yet("spec.containers[].securityContext.seccompProfile", given, "seccomp profiles", REMOVE),
+    not_yet("spec.containers[].securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
+    never("spec.containers[].securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     not_yet("metadata.annotations", names_apparmor, "AppArmor profiles by annotation", "remove that annotation"),
     not_yet("spec.hostUsers", off, "user namespaces", REMOVE),
     not_yet("spec.runtimeClassName", given, "other runtimes than the built-in one", REMOVE),
@@ -60,6 +66,7 @@ pub static ROWS: &[Row] = &[
     ignored("spec.containers[].ports[].hostIP", "matters for ports of the node only"),
 ];
 
+const LABELS: &str = "AppArmor and SELinux";
 const OTHER_HOOK: &str = "use an exec hook";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";

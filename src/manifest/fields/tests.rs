@@ -30,6 +30,7 @@ const USED: &[(&str, &[&str])] = &[
             "priority",
             "priorityClassName",
             "restartPolicy",
+            "securityContext",
             "setHostnameAsFQDN",
             "shareProcessNamespace",
             "subdomain",
@@ -37,6 +38,32 @@ const USED: &[(&str, &[&str])] = &[
             "volumes",
         ],
     ),
+    (
+        "spec.securityContext",
+        &[
+            "fsGroup",
+            "fsGroupChangePolicy",
+            "runAsGroup",
+            "runAsNonRoot",
+            "runAsUser",
+            "supplementalGroups",
+            "supplementalGroupsPolicy",
+        ],
+    ),
+    (
+        "spec.containers[].securityContext",
+        &[
+            "allowPrivilegeEscalation",
+            "capabilities",
+            "privileged",
+            "procMount",
+            "readOnlyRootFilesystem",
+            "runAsGroup",
+            "runAsNonRoot",
+            "runAsUser",
+        ],
+    ),
+    ("spec.containers[].securityContext.capabilities", &["add", "drop"]),
     ("spec.dnsConfig", &["nameservers", "options", "searches"]),
     ("spec.dnsConfig.options[]", &["name", "value"]),
     ("spec.hostAliases[]", &["hostnames", "ip"]),
@@ -57,6 +84,7 @@ const USED: &[(&str, &[&str])] = &[
             "resources",
             "restartPolicy",
             "restartPolicyRules",
+            "securityContext",
             "startupProbe",
             "stdin",
             "stdinOnce",
@@ -128,6 +156,9 @@ const USED: &[(&str, &[&str])] = &[
 fn every_field_of_core_v1_is_used_or_has_a_row() {
     for (object, known) in [
         ("spec", names::<core::PodSpec>()),
+        ("spec.securityContext", names::<core::PodSecurityContext>()),
+        ("spec.containers[].securityContext", names::<core::SecurityContext>()),
+        ("spec.containers[].securityContext.capabilities", names::<core::Capabilities>()),
         ("spec.dnsConfig", names::<core::PodDNSConfig>()),
         ("spec.dnsConfig.options[]", names::<core::PodDNSConfigOption>()),
         ("spec.hostAliases[]", names::<core::HostAlias>()),
@@ -188,18 +219,21 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
 fn each_row_finds_its_field() {
     for (pod, expected) in [
         (
-            json!({"initContainers": [{"securityContext": {"privileged": true}}]}),
-            "spec.initContainers[0].securityContext",
+            json!({"initContainers": [{"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}]}),
+            "spec.initContainers[0].securityContext.appArmorProfile",
         ),
         (
             json!({"containers": [{"lifecycle": {"postStart": {"tcpSocket": {}}}}]}),
             "spec.containers[0].lifecycle.postStart.tcpSocket",
         ),
         (
-            json!({"containers": [{"securityContext": {"privileged": true}}]}),
-            "spec.containers[0].securityContext",
+            json!({"containers": [{"securityContext": {"seLinuxOptions": {"level": "s0"}}}]}),
+            "spec.containers[0].securityContext.seLinuxOptions",
         ),
-        (json!({"securityContext": {"runAsUser": 1}}), "spec.securityContext"),
+        (
+            json!({"securityContext": {"windowsOptions": {"hostProcess": true}}}),
+            "spec.securityContext.windowsOptions",
+        ),
         (json!({"hostUsers": false}), "spec.hostUsers"),
         (json!({"os": {"name": "windows"}}), "spec.os.name"),
         (json!({"volumes": [{"name": "a", "image": {}}]}), "spec.volumes[0].image"),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{complain, lifecycle, names, one_of, probe, resources, restart, volume, without_nul};
+use super::{complain, lifecycle, names, one_of, probe, resources, restart, security, volume, without_nul};
 use crate::manifest::image_name;
 use crate::manifest::problems::Problems;
 use crate::yaml::tree::Path;
@@ -32,6 +32,7 @@ pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
         ports(container, &path.key("ports"), &mut host_ports, problems);
         probe::all(container, &path, problems);
         lifecycle::check(container, spec, &path, problems);
+        security::container(container, &path, problems);
         resources::check(container.resources.as_ref(), &path.key("resources"), problems);
         volume::mounts(container, spec, &path.key("volumeMounts"), problems);
     }

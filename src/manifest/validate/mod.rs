@@ -8,6 +8,7 @@ mod network;
 mod probe;
 mod resources;
 mod restart;
+mod security;
 mod volume;
 
 use k8s_openapi::api::core::v1 as core;
@@ -71,6 +72,7 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
             "remove one",
         );
     }
+    security::pod(spec, problems);
     volume::all(spec, problems);
     container::all(spec, problems);
 }

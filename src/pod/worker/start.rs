@@ -20,8 +20,11 @@ pub fn start(runtime: &Path, request: &StartContainer) -> Result<Started, Failur
     let streams = prepare(request).map_err(|error| failure(Reason::CreateContainerError, &error))?;
     sub_path::mount_all(request)?;
     let root = bundle.join("rootfs");
-    let identity = user::resolve_in(&root, &request.user)
+    let mut identity = user::resolve_in(&root, &request.user)
         .map_err(|error| failure(Reason::CreateContainerConfigError, &error))?;
+    if request.strict_groups {
+        identity.groups.clear();
+    }
     config::adapt(bundle, &identity).map_err(|error| failure(Reason::CreateContainerError, &error))?;
     runtime::create_and_start(runtime, &id, bundle, streams)
 }

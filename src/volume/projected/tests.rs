@@ -34,7 +34,7 @@ impl Drop for World {
 
 impl World {
     fn write(&self, files: &[(&str, u32, &str)]) -> bool {
-        write(&self.directory, "v", &payload(files)).unwrap()
+        write(&self.directory, "v", None, &payload(files)).unwrap()
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -133,11 +133,11 @@ fn a_link_that_was_put_into_the_new_directory_is_an_error() {
     symlink("../../outside", fresh.join("real/deep")).unwrap();
     let folder = Root::open(&fresh).unwrap().folder(Path::new("")).unwrap();
     for path in ["a", "deep/b", "deep/er/b", "real/deep/a", "real/deep/b"] {
-        assert!(file(&folder, path, 0o666, b"x").is_err(), "{path}");
+        assert!(file(&folder, path, (0o755, 0o666), b"x").is_err(), "{path}");
         assert!(!holds(&folder, &payload(&[(path, 0o644, "precious")])).unwrap_or(false), "{path}");
     }
     assert!(world.is_precious_there());
-    file(&folder, "real/b", 0o666, b"x").unwrap();
+    file(&folder, "real/b", (0o755, 0o666), b"x").unwrap();
     for name in ["a", "deep"] {
         assert!(enter(&folder, OsStr::new(name), 0o755).is_ok(), "removed, and made anew");
         assert!(fresh.join(name).symlink_metadata().unwrap().is_dir());
@@ -174,8 +174,8 @@ fn whoever_swaps_directories_for_links_meanwhile_gains_nothing() {
         });
         for _ in 0..150 {
             // It may fail, since its directory goes from under it; it must not reach out.
-            let _ = write(&world.directory, "v", &payload(&files("1")));
-            let _ = write(&world.directory, "v", &payload(&files("2")));
+            let _ = write(&world.directory, "v", None, &payload(&files("1")));
+            let _ = write(&world.directory, "v", None, &payload(&files("2")));
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -218,6 +218,6 @@ fn what_is_in_the_way_is_removed_and_not_followed() {
     world.check(&files);
     assert!(world.is_precious_there());
     for name in ["", "..", "../x", "a/b", ".x"] {
-        assert!(write(&world.directory, name, &payload(&files)).is_err(), "{name:?}");
+        assert!(write(&world.directory, name, None, &payload(&files)).is_err(), "{name:?}");
     }
 }

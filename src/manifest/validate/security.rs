@@ -1,0 +1,86 @@
+//! Security contexts (the API server's `ValidateSecurityContext` and `validatePodSpecSecurityContext`).
+
+use k8s_openapi::api::core::v1 as core;
+
+use super::one_of;
+use crate::manifest::problems::Problems;
+use crate::manifest::security::capability;
+use crate::spec::{ALL_CAPABILITIES, CAPABILITIES};
+use crate::yaml::tree::Path;
+
+/// Largest ID of a user or group (`IsValidUserID`).
+const MAX_ID: i64 = i32::MAX as i64;
+
+/// Checks the pod's own.
+pub fn pod(spec: &core::PodSpec, problems: &mut Problems<'_>) {
+    let root = Path::of("spec.securityContext");
+    let Some(context) = &spec.security_context else { return };
+    for (field, written) in [
+        ("fsGroup", context.fs_group),
+        ("runAsGroup", context.run_as_group),
+        ("runAsUser", context.run_as_user),
+    ] {
+        id(&root.key(field), written, problems);
+    }
+    for (index, group) in context.supplemental_groups.iter().flatten().enumerate() {
+        id(&root.key("supplementalGroups").index(index), Some(*group), problems);
+    }
+    let policy = context.supplemental_groups_policy.as_deref();
+    one_of(&root.key("supplementalGroupsPolicy"), policy, &["Merge", "Strict"], problems);
+    let policy = context.fs_group_change_policy.as_deref();
+    one_of(&root.key("fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"], problems);
+}
+
+/// Checks that of `container`.
+pub fn container(container: &core::Container, path: &Path, problems: &mut Problems<'_>) {
+    let root = path.key("securityContext");
+    let Some(context) = &container.security_context else { return };
+    id(&root.key("runAsUser"), context.run_as_user, problems);
+    id(&root.key("runAsGroup"), context.run_as_group, problems);
+    match context.proc_mount.as_deref() {
+        Some("Unmasked") => problems.error(
+            &root.key("procMount"),
+            "`hostUsers` must be false to use `Unmasked`",
+            "remove it: there are no user namespaces yet",
+        ),
+        kind => one_of(&root.key("procMount"), kind, &["Default", "Unmasked"], problems),
+    }
+    let capabilities = context.capabilities.clone().unwrap_or_default();
+    let added = capabilities.add.unwrap_or_default();
+    known(&root.key("capabilities").key("add"), &added, problems);
+    known(&root.key("capabilities").key("drop"), &capabilities.drop.unwrap_or_default(), problems);
+    if context.allow_privilege_escalation == Some(false) {
+        let message = "cannot set `allowPrivilegeEscalation` to false and";
+        if context.privileged == Some(true) {
+            problems.error(&root, format!("{message} `privileged` to true"), "remove one of them");
+        }
+        if added.iter().any(|name| capability(name) == "SYS_ADMIN") {
+            problems.error(
+                &root,
+                format!("{message} `capabilities.Add` CAP_SYS_ADMIN"),
+                "remove one of them",
+            );
+        }
+    }
+}
+
+fn id(path: &Path, written: Option<i64>, problems: &mut Problems<'_>) {
+    if written.is_some_and(|id| !(0..=MAX_ID).contains(&id)) {
+        problems.error(path, format!("must be between 0 and {MAX_ID}, inclusive"), "");
+    }
+}
+
+/// The API server takes any name, and containerd leaves out what it does not know: a container would lack what it needs, or
+/// keep what it should not have.
+fn known(root: &Path, names: &[String], problems: &mut Problems<'_>) {
+    for (index, name) in names.iter().enumerate() {
+        let called = capability(name);
+        if called != ALL_CAPABILITIES && !CAPABILITIES.contains(&called.as_str()) {
+            problems.error(
+                &root.index(index),
+                "is no capability of Linux",
+                "write it like NET_ADMIN, or ALL",
+            );
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Security contexts, told from inside: by a container's own process, by a probe and by a command in it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use serde_json::{Value, json};
+
+use crate::harness::pod::{container, pod, with, with_main};
+use crate::harness::{SOON, World, eventually};
+use crate::isolation::{CAPABILITIES, parse};
+
+const NONE: &str = "0000000000000000";
+
+/// One container and what is to be seen in it.
+struct Case {
+    name: &'static str,
+    context: Value,
+    /// User and groups.
+    ids: [&'static str; 3],
+    /// Effective and permitted capabilities, and the bounding set.
+    capabilities: [String; 2],
+    no_new_privs: &'static str,
+}
+
+fn cases() -> Vec<Case> {
+    let all = fs::read_to_string("/proc/self/status").unwrap();
+    let all = all.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap().trim().to_owned();
+    let case = |name, context, ids, [effective, bounding]: [&str; 2], no_new_privs| {
+        let capabilities = [effective, bounding].map(str::to_owned);
+        Case { name, context, ids, capabilities, no_new_privs }
+    };
+    let default = [CAPABILITIES, CAPABILITIES];
+    vec![
+        case("plain", json!({}), ["0 0", "0 0", "0 2000 4000"], default, "0"),
+        // 11.01, 11.06, 11.07: a number that the image's files know, with its groups.
+        case(
+            "worker",
+            json!({"runAsUser": 1234, "runAsNonRoot": true, "allowPrivilegeEscalation": false}),
+            ["1234 1234", "5678 5678", "2000 4000 5678 7777"],
+            [NONE, CAPABILITIES],
+            "1",
+        ),
+        case(
+            "grouped",
+            json!({"runAsUser": 65534, "runAsGroup": 3000}),
+            ["65534 65534", "3000 3000", "2000 3000 4000"],
+            [NONE, CAPABILITIES],
+            "0",
+        ),
+        // 14.16
+        case(
+            "bare",
+            json!({"capabilities": {"drop": ["ALL"], "add": ["net_bind_service"]}, "readOnlyRootFilesystem": true}),
+            ["0 0", "0 0", "0 2000 4000"],
+            ["0000000000000400"; 2],
+            "0",
+        ),
+        case(
+            "tracer",
+            json!({"capabilities": {"drop": ["CHOWN"], "add": ["SYS_PTRACE"]}}),
+            ["0 0", "0 0", "0 2000 4000"],
+            ["00000000a80c25fa"; 2],
+            "0",
+        ),
+        // 11.05
+        case("mighty", json!({"privileged": true}), ["0 0", "0 0", "0 2000 4000"], [&all, &all], "0"),
+    ]
+}
+
+impl Case {
+    fn check(&self, seen: &BTreeMap<String, String>, who: &str) {
+        let is = |name: &str, value: &str| {
+            let seen = seen.get(name).map(String::as_str);
+            assert_eq!(seen, Some(value), "{}, {who}: {name}", self.name);
+        };
+        is("uid", self.ids[0]);
+        is("gid", self.ids[1]);
+        let mut groups: Vec<u32> = seen["groups"].split(' ').map(|group| group.parse().unwrap()).collect();
+        groups.sort_unstable();
+        let groups: Vec<_> = groups.iter().map(u32::to_string).collect();
+        assert_eq!(groups.join(" "), self.ids[2], "{}, {who}: groups", self.name);
+        let [effective, bounding] = &self.capabilities;
+        is("status.CapEff", effective);
+        is("status.CapPrm", effective);
+        is("status.CapBnd", bounding);
+        is("status.CapInh", NONE);
+        is("status.CapAmb", NONE);
+        is("status.NoNewPrivs", self.no_new_privs);
+        is("status.SigIgn", NONE);
+        is("fds", "0 1 2");
+        // Blocked by the container's own, before it tells.
+        if who != "own" {
+            is("status.SigBlk", NONE);
+        }
+    }
+}
+
+/// 11.01, 11.02, 11.04–11.07, 10.05, 14.14–14.17, 14.19, threats 18 and 19: as an init container, as one that stays, in a probe
+/// and in a command.
+#[test]
+fn processes_are_exactly_what_their_security_context_says() {
+    let world = World::new();
+    fs::set_permissions(world.shared(), fs::Permissions::from_mode(0o777)).unwrap();
+    let cases = cases();
+    let mounts = json!([
+        {"name": "shared", "mountPath": "/shared"}, {"name": "data", "mountPath": "/data"},
+        {"name": "key", "mountPath": "/key"},
+    ]);
+    let run = |name: &str, context: &Value, args: &[&str]| {
+        let mut container = container(name, args);
+        container["securityContext"] = context.clone();
+        container["volumeMounts"] = mounts.clone();
+        container
+    };
+    let (mut inits, mut regular) = (Vec::new(), Vec::new());
+    for Case { name, context, .. } in &cases {
+        inits.push(run(&format!("{name}-init"), context, &["status-to", &format!("/shared/{name}.init")]));
+        let mut stays = run(name, context, &["status-to", &format!("/shared/{name}.own"), "stay"]);
+        let probe = ["/workload", "status-to", &format!("/shared/{name}.probe")];
+        stays["startupProbe"] = json!({"exec": {"command": probe}, "periodSeconds": 1, "timeoutSeconds": 30});
+        regular.push(stays);
+    }
+    let spec = json!({
+        "securityContext": {"supplementalGroups": [4000], "fsGroup": 2000, "fsGroupChangePolicy": "OnRootMismatch"},
+        "volumes": [
+            {"name": "shared", "hostPath": {"path": world.shared()}},
+            {"name": "data", "emptyDir": {}},
+            {"name": "key", "secret": {"secretName": "key", "defaultMode": 0o400}},
+        ],
+        "initContainers": inits,
+        "containers": regular,
+    });
+    let key = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"k": "turned"}});
+    world.write("key.yaml", &key);
+    world.write("all.yaml", &with(pod("all", &[]), spec));
+    world.once("all", "all are ready", |pod| pod.is("Ready"));
+    let pod = world.pod_name("all");
+    let exec = |container: &str, args: &[&str]| {
+        let command = ["exec", &pod, "-c", container, "--", "/workload"];
+        world.cli(&[&command, args].concat())
+    };
+    for case in &cases {
+        let name = case.name;
+        assert!(exec(name, &["status-to", &format!("/shared/{name}.exec")]).status.success(), "{name}");
+        for who in ["init", "own", "probe", "exec"] {
+            let file = world.shared().join(format!("{name}.{who}"));
+            case.check(
+                &parse(&eventually(SOON, &file.display().to_string(), || fs::read_to_string(&file).ok())),
+                who,
+            );
+        }
+        // 10.05: the volumes are the group's, whoever writes; those of the node are not touched.
+        assert!(exec(name, &["say", "0", &format!("/data/{name}"), "x"]).status.success(), "{name}");
+        let read = exec(name, &["cat", "/key/k"]);
+        assert_eq!(String::from_utf8_lossy(&read.stdout), "turned", "{name}: {read:?}");
+        let writes = exec(name, &["say", "0", "/etc/new", "x"]).status.success();
+        assert_eq!(writes, matches!(name, "plain" | "tracer" | "mighty"), "{name} writes to its root");
+    }
+    let uid = world.pod("all").unwrap().uid();
+    let data = world.data().join("agent/holdfast/pods").join(uid).join("volumes/data");
+    let look = |name: &str| fs::metadata(data.join(name)).unwrap();
+    assert_eq!((look("").gid(), look("").mode() & 0o7777), (2000, 0o2777));
+    assert_eq!(cases.iter().map(|case| look(case.name).gid()).collect::<Vec<_>>(), vec![2000; cases.len()]);
+    assert_eq!(fs::metadata(world.shared()).unwrap().gid(), 0);
+    unhidden(&parse(&fs::read_to_string(world.shared().join("mighty.own")).unwrap()));
+}
+
+/// 11.05, 14.17: of a privileged container nothing is masked or read-only.
+fn unhidden(seen: &BTreeMap<String, String>) {
+    for line in seen["mount"].lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (path, options) = (fields[4], fields[5]);
+        assert!(!path.starts_with("/proc/") && !path.starts_with("/sys/firmware"), "{line}");
+        if path == "/sys" || path == "/sys/fs/cgroup" {
+            assert!(options.split(',').any(|option| option == "rw"), "{line}");
+        }
+    }
+}
+
+/// 11.07 Strict, 11.03: nothing runs, and the kubelet's sentence says why, until the image or the manifest changes.
+#[test]
+fn groups_of_the_image_are_left_out_and_root_is_refused_as_the_pod_says() {
+    let world = World::new();
+    let context =
+        json!({"runAsUser": 1234, "supplementalGroups": [4000], "supplementalGroupsPolicy": "Strict"});
+    let strict =
+        with(pod("strict", &["status"]), json!({"restartPolicy": "Never", "securityContext": context}));
+    world.write("strict.yaml", &strict);
+    world.write(
+        "root.yaml",
+        &with_main(pod("root", &["sleep"]), json!({"securityContext": {"runAsNonRoot": true}})),
+    );
+    world.once("strict", "has ended", |pod| pod.exit_code() == Some(0));
+    assert_eq!(parse(&world.log("strict"))["groups"], "4000 5678");
+    let root = world.once("root", "cannot start", |pod| pod.reason() == "CreateContainerConfigError");
+    let message = root.main()["state"]["waiting"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("container has runAsNonRoot and image will run as root (pod: \"root-"),
+        "{message}"
+    );
+    let told = world.says(&["events"]);
+    assert!(told.lines().any(|line| line.contains("Failed") && line.contains("runAsNonRoot")), "{told}");
+}
