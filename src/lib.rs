@@ -17,6 +17,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod manifest;
 pub mod protocol;
+pub mod seccomp;
 
 pub mod cgroup;
 pub mod image;

@@ -141,7 +141,7 @@ fn an_image_comes_by_its_tag_or_its_digest_and_from_a_mirror_under_its_own_name(
     assert_ne!(world.pulls(&name), id);
     let names: Value = serde_json::from_str(&world.says(&["inspect", &id])).unwrap();
     assert_eq!(names[0]["repoTags"], json!(["shop.test/front/app:latest"]), "the tag is the other one's");
-    assert_eq!(world.store("partial"), [PathBuf::new(); 0]);
+    assert_eq!(world.store("partial"), Vec::<PathBuf>::new());
     world.fails(&origin.image("team/app:2"), &["failed to resolve reference", "not found"]);
     world.fails("127.0.0.1:1/x", &["dial tcp 127.0.0.1:1: connect: connection refused"]);
 }
@@ -192,7 +192,7 @@ fn a_layer_that_is_cut_goes_on_where_it_stood() {
     let id = world.pulls("large.test/large:1");
     assert!((SIZE..SIZE + BESIDES).contains(&wire.came()), "{} bytes came of {SIZE}", wire.came());
     world.says(&["verify"]);
-    assert_eq!(world.store("partial"), [PathBuf::new(); 0]);
+    assert_eq!(world.store("partial"), Vec::<PathBuf>::new());
 
     // What lies there from before a power cut may be anything: it is thrown away, and the layer is right.
     world.says(&["rm", &id]);

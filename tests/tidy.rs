@@ -12,7 +12,7 @@ const MAX_LINES: usize = 400;
 const RANKS: &[(u8, &[&str])] = &[
     (0, &["spec", "status", "yaml"]),
     (1, &["api", "sys", "tls"]),
-    (2, &["host", "http", "manifest", "lifecycle", "bundle", "protocol"]),
+    (2, &["host", "http", "manifest", "lifecycle", "bundle", "protocol", "seccomp"]),
     (3, &["image", "network", "volume", "cgroup", "probe", "config"]),
     (4, &["registry"]),
     (5, &["agent", "pod"]),
@@ -22,7 +22,8 @@ const RANKS: &[(u8, &[&str])] = &[
 ];
 
 /// Areas without effects, and the words that would give them one.
-const PURE: &[&str] = &["spec", "status", "yaml", "api", "manifest", "lifecycle", "bundle", "protocol"];
+const PURE: &[&str] =
+    &["spec", "status", "yaml", "api", "manifest", "lifecycle", "bundle", "protocol", "seccomp"];
 const EFFECTS: &[&str] = &[
     "std::fs",
     "std::net",

@@ -31,6 +31,7 @@ mod pulls;
 mod remove_pod;
 mod ring;
 pub mod rival;
+mod seccomp;
 mod start_container;
 mod start_pod;
 mod stop;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::preflight::NO_SECCOMP;
 use super::world::World;
 use crate::api::{self, Amounts, Machine, Named, Pressure, Strain, published};
 use crate::host::machine::{self, Left};
@@ -132,6 +133,7 @@ impl NodeFile {
             labels: &config.node_labels,
             max_pods: config.max_pods,
             reserved: config.reserved(),
+            unconfined: (config.seccomp_default && !world.seccomp).then_some(NO_SECCOMP),
         };
         published::Node {
             version: published::VERSION,

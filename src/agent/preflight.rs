@@ -22,11 +22,15 @@ use crate::host::{self, Data, Runtime};
 use crate::image::Store;
 use crate::spec::Bytes;
 use crate::sys::untouchable::Untouchable;
-use crate::sys::{atomic, lock};
+use crate::sys::{atomic, lock, seccomp};
 use crate::volume;
 
 /// A ramfs, by the kernel's `linux/magic.h`: what small boxes have for `/run`.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+
+/// What is said of a node whose containers lack the default profile.
+pub const NO_SECCOMP: &str = "this kernel has no seccomp filters: containers that name no profile may make every system call; use a \
+     kernel with CONFIG_SECCOMP_FILTER, or say seccompDefault: false";
 
 /// The kernel's name for this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -65,6 +69,10 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     warnings.extend(config.notes.iter().cloned());
     warnings.extend(unmet);
     warnings.extend(cgroups.missing());
+    let seccomp = seccomp::is_available();
+    if config.seccomp_default && !seccomp {
+        warnings.push(NO_SECCOMP.to_owned());
+    }
     let (node_name, warning) = node_name(&config, &data)?;
     warnings.extend(warning);
     warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -86,6 +94,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         data,
         cgroups,
         node,
+        seccomp,
         warnings,
         locks,
     })

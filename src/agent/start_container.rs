@@ -13,7 +13,7 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{devices, values};
+use super::{devices, seccomp, values};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
@@ -21,8 +21,7 @@ use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
     Hello, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS, StartContainer, State, Stdin,
-    TERMINALS,
-    VOLUMES,
+    TERMINALS, VOLUMES,
 };
 use crate::spec::{Container, Pod, Security, SubPath};
 use crate::status::{Failure, Reason, Wall};
@@ -147,17 +146,18 @@ pub fn stop_signal(bundle: &Path) -> i32 {
 
 const STOP_SIGNAL: &str = "stop-signal";
 
-fn begin(run: &Run<'_>, process: &Hello) -> Result<Learnt, Failure> {
+fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     let Run { world, pod, container, attempt, .. } = *run;
+    let Hello { pause_pid, version, .. } = *hello;
     // Until it is mounted, whoever removes the image must leave its layers.
     let _hold = world.store.hold().map_err(create)?;
     let image = image(world, container)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
-    let variables = values::variables(world, pod, container, process.pid)?;
+    let variables = values::variables(world, pod, container, hello.pid)?;
     let volumes = Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?;
     let Binds { binds, sub_paths } = volumes.binds(container, &variables, &run.bundle.join(VOLUMES))?;
-    let inputs = Inputs {
+    let mut inputs = Inputs {
         pod,
         container,
         hostname: &hostname,
@@ -168,16 +168,22 @@ fn begin(run: &Run<'_>, process: &Hello) -> Result<Learnt, Failure> {
         files: files(world, pod, &hostname).map_err(create)?,
         last_words: text(&last_words(run).map_err(create)?).map_err(create)?,
         binds,
+        seccomp: false,
         devices: if container.security.privileged { devices::all() } else { Vec::new() },
-        pause_pid: process.pause_pid,
+        pause_pid,
     };
     let user = bundle::user(pod, container, &image.config)?;
+    let program = seccomp::program(world, container, &bundle::capabilities(&inputs)?, SECURITY <= version)?;
+    inputs.seccomp = program.is_some();
     let config = bundle::config(&inputs)?;
     let request = prepare(run, &image).and_then(|request| {
         let path = run.bundle.join("config.json");
         // Values of Secrets may be in it.
         let text = serde_json::to_vec(&config).context("write the OCI configuration")?;
         atomic::replace(&path, &text, 0o600).with_context(|| format!("write {}", path.display()))?;
+        if let Some(program) = program {
+            fs::write(run.bundle.join(bundle::SECCOMP), program).context("write the seccomp program")?;
+        }
         let signal = bundle::stop_signal(container, &image.config).to_string();
         fs::write(run.bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
         Ok(Request::StartContainer(Box::new(StartContainer { cgroup, user, sub_paths, ..request })))

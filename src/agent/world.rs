@@ -49,6 +49,8 @@ pub struct World {
     pub projecting: Mutex<()>,
     /// Whether the runtime directory is in memory: values of Secrets go nowhere else.
     pub in_memory: bool,
+    /// Whether the kernel has seccomp filters.
+    pub seccomp: bool,
     /// Processors of the node.
     pub cpus: usize,
     /// What this node cannot do, a sentence each.

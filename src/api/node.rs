@@ -135,6 +135,8 @@ pub struct Named<'a> {
     pub max_pods: u64,
     /// What is kept back.
     pub reserved: Amounts,
+    /// Why its containers lack the default seccomp profile, where they do.
+    pub unconfined: Option<&'a str>,
 }
 
 /// The core/v1 Node of `machine`. `strains` are of each [`Pressure`], in that order.
@@ -148,6 +150,15 @@ pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Valu
         "lastTransitionTime": seconds(named.ready),
         "reason": "KubeletReady",
         "message": "the agent runs",
+    }));
+    conditions.extend(named.unconfined.map(|message| {
+        json!({
+            "type": "SeccompUnavailable",
+            "status": "True",
+            "lastTransitionTime": seconds(named.ready),
+            "reason": "NoSeccompFilters",
+            "message": message,
+        })
     }));
     let mut addresses: Vec<Value> = Vec::new();
     addresses

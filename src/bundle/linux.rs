@@ -58,6 +58,9 @@ pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         "maskedPaths": hidden(masked.collect()),
         "readonlyPaths": hidden(READ_ONLY.to_vec()),
     });
+    if inputs.seccomp {
+        linux["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
+    }
     if privileged {
         linux["devices"] = inputs.devices.iter().map(device).collect();
     }

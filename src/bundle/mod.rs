@@ -2,7 +2,8 @@
 //!
 //! [`config`] gives what libcontainer 0.7 is run with. Two things are left to the worker, which alone sees the mounted
 //! root file system: it looks up the user there and writes `process.user`, and it resolves the program's path.
-//! There is no seccomp filter yet; it belongs into [`linux`], beside the masked paths.
+//! `linux.seccomp` says no more than that there is a program beside it, in [`SECCOMP`], and forbids everything to whoever takes
+//! it at its word: libcontainer, which is built without a C library, does not look at it.
 //!
 //! Invariant: every field is set by us or absent. The builders of `oci_spec` have defaults of their own (no_new_privs,
 //! 1024 open files, six namespaces, a host name), so the configuration is written as JSON and read back as its type.
@@ -29,7 +30,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use capabilities::DEFAULT as CAPABILITIES;
+pub use capabilities::{DEFAULT as CAPABILITIES, capabilities};
 pub use env::{Surroundings, Variables, divided, own as own_variables};
 pub use etc::{hostname, hosts, kernel_hostname, node_hosts};
 pub use expansion::expand_static;
@@ -59,6 +60,9 @@ pub struct ImageConfig {
     pub stop_signal: String,
 }
 
+/// The file of a bundle that has its seccomp program, as the kernel takes it.
+pub const SECCOMP: &str = "seccomp";
+
 /// Everything that decides what one run of a container looks like.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
@@ -82,6 +86,8 @@ pub struct Inputs<'a> {
     pub last_words: String,
     /// The container's volumes, as paths of the node.
     pub binds: Vec<Bind>,
+    /// Whether a seccomp program lies beside the configuration, in [`SECCOMP`].
+    pub seccomp: bool,
     /// Devices of the node, for a privileged container only.
     pub devices: Vec<Device>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.

@@ -1,5 +1,7 @@
 //! The process: what is run, with which environment and which privileges.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{ImageConfig, Inputs, Node, Variables, capabilities, expansion, resources};
@@ -8,6 +10,9 @@ use crate::status::{Failure, Reason};
 
 /// Where programs are looked for unless the image or the manifest says otherwise (containerd's `WithDefaultPathEnv`).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What it takes to load a seccomp program.
+const ADMIN: &str = "CAP_SYS_ADMIN";
 
 /// The OCI `process` object, for root: the worker looks up the user ([`super::user`]).
 ///
@@ -26,6 +31,10 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         return Err(Failure::new(Reason::CreateContainerConfigError, message));
     }
     let capabilities = capabilities::capabilities(inputs)?;
+    // Without no_new_privs only who has this may load a program. It is lent until `execve`, where the kernel takes away what
+    // is not in the bounding set.
+    let lent = (inputs.seccomp && !inputs.container.security.no_new_privileges).then_some(ADMIN);
+    let held: BTreeSet<&str> = capabilities.iter().map(String::as_str).chain(lent).collect();
     let mut process = json!({
         "terminal": false,
         "user": { "uid": 0, "gid": 0, "additionalGids": inputs.container.security.groups },
@@ -34,8 +43,8 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         "cwd": cwd,
         "capabilities": {
             "bounding": capabilities,
-            "effective": capabilities,
-            "permitted": capabilities,
+            "effective": held,
+            "permitted": held,
             "inheritable": [],
             "ambient": [],
         },

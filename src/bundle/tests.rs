@@ -24,6 +24,7 @@ struct World {
     node: Node,
     binds: Vec<Bind>,
     devices: Vec<Device>,
+    seccomp: bool,
     pause_pid: Option<i32>,
     documents: Documents,
     files: BTreeMap<(String, String), Result<String, String>>,
@@ -66,6 +67,7 @@ fn world() -> World {
         },
         binds: Vec::new(),
         devices: Vec::new(),
+        seccomp: false,
         pause_pid: None,
         documents: Documents::default(),
         files: BTreeMap::new(),
@@ -99,6 +101,7 @@ impl World {
             },
             last_words: "/data/last-words".into(),
             binds: self.binds.clone(),
+            seccomp: self.seccomp,
             devices: self.devices.clone(),
             pause_pid: self.pause_pid,
         })
@@ -235,6 +238,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
     world.container.resources.cpu_limit = Some(Millicores(100));
     world.pod.share_process_namespace = true;
     world.pause_pid = Some(7);
+    world.seccomp = true;
     world.container.security = Security { privileged: true, no_new_privileges: true, ..Security::default() };
     let (path, owner) = ("/dev/x".into(), (0, 0));
     world.devices = vec![Device { path, block: true, number: (8, 0), mode: 0o600, owner }];
@@ -251,6 +255,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
         files,
         last_words: String::new(),
         binds: Vec::new(),
+        seccomp: true,
         devices: world.devices.clone(),
         pause_pid: world.pause_pid,
     };

@@ -27,6 +27,7 @@ pub enum Key {
     PressureTransition,
     MaxPods,
     PodPidsLimit,
+    SeccompDefault,
     SystemReserved,
     KubeReserved,
     PrivateRegistry,
@@ -36,7 +37,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 22] = [
+    pub const ALL: [Key; 23] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -55,6 +56,7 @@ impl Key {
         Key::PressureTransition,
         Key::MaxPods,
         Key::PodPidsLimit,
+        Key::SeccompDefault,
         Key::SystemReserved,
         Key::KubeReserved,
         Key::PrivateRegistry,
@@ -66,7 +68,7 @@ impl Key {
         self.row().0
     }
 
-    /// What it is where nobody says anything; kubelet's, but for the paths.
+    /// What it is where nobody says anything; kubelet's, but for the paths and `seccompDefault`.
     pub fn default(self) -> &'static [&'static str] {
         self.row().1
     }
@@ -91,6 +93,7 @@ impl Key {
             Key::PressureTransition => ("evictionPressureTransitionPeriod", &["5m"]),
             Key::MaxPods => ("maxPods", &["110"]),
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
+            Key::SeccompDefault => ("seccompDefault", &["true"]),
             Key::SystemReserved => ("systemReserved", &[]),
             Key::KubeReserved => ("kubeReserved", &[]),
             Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),

@@ -128,7 +128,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("rotateCertificates", Nothing(CLUSTER)),
     ("runOnce", NotYet("running pods once")),
     ("runtimeRequestTimeout", Nothing(ENDPOINT)),
-    ("seccompDefault", NotYet("seccomp profiles")),
+    ("seccompDefault", Is(Key::SeccompDefault)),
     ("serializeImagePulls", NotYet(NAMES_OF_REGISTRIES)),
     ("serverTLSBootstrap", Nothing(CLUSTER)),
     ("showHiddenMetricsForVersion", Nothing(SERVER)),

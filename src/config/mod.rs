@@ -77,6 +77,8 @@ pub struct Agent {
     pub max_pods: u64,
     /// Most processes and threads of a pod.
     pub pod_pids_limit: Option<u64>,
+    /// Whether containers that say nothing of it have the profile `RuntimeDefault`.
+    pub seccomp_default: bool,
     /// Kept back for the system.
     pub system_reserved: Amounts,
     /// Kept back for the agent and pod processes.
@@ -112,6 +114,7 @@ impl Agent {
             pressure_transition: Duration::ZERO,
             max_pods: 0,
             pod_pids_limit: None,
+            seccomp_default: false,
             system_reserved: Amounts::default(),
             kube_reserved: Amounts::default(),
             private_registry: PathBuf::new(),

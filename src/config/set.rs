@@ -101,6 +101,7 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
             let limit = values::number(value, -1)?;
             agent.pod_pids_limit = u64::try_from(limit).ok().filter(|limit| *limit != 0);
         }
+        Key::SeccompDefault => agent.seccomp_default = truth(value)?,
         Key::NodeLabel | Key::ClusterDns | Key::SystemReserved | Key::KubeReserved => {}
     }
     Ok(())
@@ -118,6 +119,12 @@ fn level(value: &str) -> Result<LevelFilter, Wrong> {
             _ => LevelFilter::Trace,
         },
     })
+}
+
+fn truth(value: &str) -> Result<bool, Wrong> {
+    value
+        .parse()
+        .map_err(|_| Wrong::new(format!("{value:?} is neither true nor false"), "write true or false"))
 }
 
 fn domain(value: &str) -> Result<String, Wrong> {

@@ -186,6 +186,11 @@ impl Data {
         self.0.join("agent/pod-manifests")
     }
 
+    /// Where people put seccomp profiles.
+    pub fn seccomp(&self) -> PathBuf {
+        self.0.join("agent/seccomp")
+    }
+
     /// Where people put image archives.
     pub fn archives(&self) -> PathBuf {
         self.0.join("agent/images")

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::spec::Security;
+use crate::spec::{Seccomp, Security};
 
 /// What counts for a container that says `own`, in a pod that was validated.
 pub fn of_container(pod: Option<&core::PodSpec>, own: Option<&core::SecurityContext>) -> Security {
@@ -20,8 +20,22 @@ pub fn of_container(pod: Option<&core::PodSpec>, own: Option<&core::SecurityCont
         read_only_root: own.read_only_root_filesystem.unwrap_or_default(),
         no_new_privileges: own.allow_privilege_escalation == Some(false),
         privileged: own.privileged.unwrap_or_default(),
+        seccomp: own
+            .seccomp_profile
+            .as_ref()
+            .or(of_pod.seccomp_profile.as_ref())
+            .map(seccomp)
+            .unwrap_or_default(),
         add: names(capabilities.add),
         drop: names(capabilities.drop),
+    }
+}
+
+fn seccomp(profile: &core::SeccompProfile) -> Seccomp {
+    match (profile.type_.as_str(), &profile.localhost_profile) {
+        ("Unconfined", _) => Seccomp::Unconfined,
+        ("Localhost", Some(path)) => Seccomp::Localhost(path.clone()),
+        _ => Seccomp::RuntimeDefault,
     }
 }
 

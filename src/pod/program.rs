@@ -5,7 +5,7 @@
 //! terminal, finding the program, and saying why it could not be executed.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -19,10 +19,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, access, execve, pipe2};
 
 use super::job::Answer;
+use crate::bundle::SECCOMP;
 use crate::protocol::Size;
 use crate::status::Failure;
 use crate::sys::terminal::{self, Pair};
-use crate::sys::{process, seqpacket, signal, working_directory};
+use crate::sys::{process, seccomp, seqpacket, signal, working_directory};
 
 /// What `PATH` is where the environment has none, as in containerd.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -34,6 +35,8 @@ pub struct Program {
     pub complaint: Rc<OwnedFd>,
     /// The terminal that it is to have.
     pub terminal: Option<Terminal>,
+    /// The seccomp program that is to be loaded before.
+    pub filter: Option<Rc<Vec<u8>>>,
 }
 
 /// A terminal that is to be made in the container, by the process that will have it.
@@ -100,6 +103,10 @@ impl Program {
         else {
             return format!("exec: {name:?}: a zero byte in the command or in its environment");
         };
+        // Last of all: what is called behind this must be what it permits.
+        if let Some(Err(error)) = self.filter.as_ref().map(|filter| seccomp::load(filter)) {
+            return format!("load the seccomp program: {error}");
+        }
         let Err(error) = execve(&path, &arguments, &environment);
         format!("exec: {name:?}: {}", explained(error))
     }
@@ -167,7 +174,7 @@ pub fn prepare(terminal: Option<Option<Size>>) -> Result<(Program, Outcome)> {
         }
     };
     Ok((
-        Program { complaint: Rc::new(complaint), terminal },
+        Program { complaint: Rc::new(complaint), terminal, filter: None },
         Outcome { complaints: File::from(complaints), seat },
     ))
 }
@@ -203,6 +210,12 @@ impl Outcome {
         };
         ends().map(Some).context("take the terminal over")
     }
+}
+
+/// The seccomp program of a bundle that has one.
+pub fn filter(bundle: &Path) -> Result<Vec<u8>> {
+    let path = bundle.join(SECCOMP);
+    fs::read(&path).with_context(|| format!("read the seccomp program {}", path.display()))
 }
 
 /// Sets the soft and the hard limit of open files, as far as that is allowed here.

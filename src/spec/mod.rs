@@ -24,6 +24,6 @@ pub use pod::{Container, EnvVar, MountPropagation, Pod, PullPolicy, Role, SubPat
 pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes, Scheme};
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use restart::{RestartAction, RestartPolicy, RestartRule};
-pub use security::{ALL_CAPABILITIES, CAPABILITIES, Security};
+pub use security::{ALL_CAPABILITIES, CAPABILITIES, Seccomp, Security};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};
 pub use volume::{HostPathType, Volume, VolumeSource};

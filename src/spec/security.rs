@@ -22,10 +22,26 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// `privileged`.
     pub privileged: bool,
+    /// `seccompProfile`.
+    pub seccomp: Seccomp,
     /// `capabilities.add`: names as [`CAPABILITIES`] has them, or `ALL`.
     pub add: Vec<String>,
     /// `capabilities.drop`: likewise.
     pub drop: Vec<String>,
+}
+
+/// Which system calls may be made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub enum Seccomp {
+    /// As the node has it for those who say nothing.
+    #[default]
+    Unsaid,
+    /// All.
+    Unconfined,
+    /// What is harmless.
+    RuntimeDefault,
+    /// What a profile of the node says: its path below the directory of profiles.
+    Localhost(String),
 }
 
 /// Linux' capabilities in the order of their numbers (`linux/capability.h`), without `CAP_`.

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod loopback;
 pub mod privileges;
 pub mod process;
+pub mod seccomp;
 pub mod seqpacket;
 pub mod signal;
 pub mod terminal;

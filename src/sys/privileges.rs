@@ -18,6 +18,11 @@ impl Set {
         Some(Set(self.0 | 1 << number))
     }
 
+    /// What is in both.
+    pub fn and(self, other: Set) -> Set {
+        Set(self.0 & other.0)
+    }
+
     fn has(self, number: u32) -> bool {
         self.0 & (1 << number) != 0
     }
@@ -109,7 +114,8 @@ struct Half {
     inheritable: u32,
 }
 
-fn set(wanted: &Capabilities) -> io::Result<()> {
+/// Sets what is effective, permitted and inheritable.
+pub fn set(wanted: &Capabilities) -> io::Result<()> {
     let header = Header { version: VERSION, pid: 0 };
     let halves = [0, 1].map(|which| Half {
         effective: wanted.effective.half(which),

@@ -16,7 +16,9 @@ pub fn memory(directory: &PodDir, pod: &Pod, most: u64) -> Result<Vec<Tmpfs>> {
         let place = directory.volume(name);
         make_private(&place)?;
         let path = place.to_str().with_context(|| format!("{} is not UTF-8", place.display()))?.to_owned();
-        Ok(Tmpfs { path, options: format!("mode=0777,size={size},noswap") })
+        let group = pod.fs_group.map(|group| format!(",gid={group}")).unwrap_or_default();
+        let mode = 0o777 | super::group_bit(pod.fs_group);
+        Ok(Tmpfs { path, options: format!("mode={mode:04o}{group},size={size},noswap") })
     };
     in_memory
         .map(|volume| tmpfs(&volume.name, volume.size_limit.map_or(most, |limit| limit.0.min(most))))

@@ -126,9 +126,9 @@ fn manifests_are_looked_at_as_often_as_is_configured() {
 
 #[test]
 fn what_does_nothing_is_a_warning_of_the_node_and_its_value_is_told_nowhere() {
-    let mut world = configured("seccompDefault: true\nstaticPodURL: http://SECRET/\nnoField: SECRET\n");
+    let mut world = configured("runOnce: true\nstaticPodURL: http://SECRET/\nnoField: SECRET\n");
     let published = fs::read_to_string(world.runtime.join("node.json")).unwrap();
-    for name in ["seccompDefault (seccomp profiles)", "staticPodURL (manifests", "does nothing: noField"] {
+    for name in ["runOnce (running pods once)", "staticPodURL (manifests", "does nothing: noField"] {
         assert_eq!(published.matches(name).count(), 1, "{name} in {published}");
     }
     assert!(!published.contains("SECRET") && !world.agent_log().contains("SECRET"));

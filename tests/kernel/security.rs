@@ -21,6 +21,8 @@ struct Case {
     /// Effective and permitted capabilities, and the bounding set.
     capabilities: [String; 2],
     no_new_privs: &'static str,
+    /// `Seccomp`: 2 with a filter, 0 without.
+    seccomp: &'static str,
 }
 
 fn cases() -> Vec<Case> {
@@ -28,7 +30,9 @@ fn cases() -> Vec<Case> {
     let all = all.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap().trim().to_owned();
     let case = |name, context, ids, [effective, bounding]: [&str; 2], no_new_privs| {
         let capabilities = [effective, bounding].map(str::to_owned);
-        Case { name, context, ids, capabilities, no_new_privs }
+        // 11.13, 14.18
+        let seccomp = if matches!(name, "mighty" | "bare") { "0" } else { "2" };
+        Case { name, context, ids, capabilities, no_new_privs, seccomp }
     };
     let default = [CAPABILITIES, CAPABILITIES];
     vec![
@@ -51,7 +55,8 @@ fn cases() -> Vec<Case> {
         // 14.16
         case(
             "bare",
-            json!({"capabilities": {"drop": ["ALL"], "add": ["net_bind_service"]}, "readOnlyRootFilesystem": true}),
+            json!({"capabilities": {"drop": ["ALL"], "add": ["net_bind_service"]}, "readOnlyRootFilesystem": true,
+                "seccompProfile": {"type": "Unconfined"}}),
             ["0 0", "0 0", "0 2000 4000"],
             ["0000000000000400"; 2],
             "0",
@@ -87,6 +92,7 @@ impl Case {
         is("status.CapInh", NONE);
         is("status.CapAmb", NONE);
         is("status.NoNewPrivs", self.no_new_privs);
+        is("status.Seccomp", self.seccomp);
         is("status.SigIgn", NONE);
         is("fds", "0 1 2");
         // Blocked by the container's own, before it tells.
@@ -201,4 +207,60 @@ fn groups_of_the_image_are_left_out_and_root_is_refused_as_the_pod_says() {
     );
     let told = world.says(&["events"]);
     assert!(told.lines().any(|line| line.contains("Failed") && line.contains("runAsNonRoot")), "{told}");
+}
+
+/// Threat 20, 11.13, 14.18: what a profile of the node forbids fails, for the container and for a command, with and without
+/// no_new_privs; one that is not there or cannot be enforced starts nothing.
+#[test]
+fn profiles_of_the_node_count_and_what_cannot_be_enforced_does_not_start() {
+    let world = World::new();
+    let profiles = world.data().join("agent/seccomp");
+    fs::create_dir_all(profiles.join("deep")).unwrap();
+    // The workload makes its files by rename(2) or renameat(2).
+    let names = ["rename", "renameat", "renameat2"];
+    let forbids = json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": 95});
+    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [forbids]});
+    fs::write(profiles.join("deep/no-rename.json"), profile.to_string()).unwrap();
+    fs::write(profiles.join("empty.json"), "").unwrap();
+    let localhost = |path: &str| json!({"type": "Localhost", "localhostProfile": path});
+    let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
+    let mounts = json!([{"name": "shared", "mountPath": "/shared"}]);
+    let mut regular = Vec::new();
+    for (name, escalation) in [("loose", true), ("tight", false)] {
+        let mut container = container(name, &["trap-term"]);
+        container["securityContext"] = json!({"allowPrivilegeEscalation": escalation});
+        container["volumeMounts"] = mounts.clone();
+        regular.push(container);
+    }
+    for (name, path) in [("absent", "absent.json"), ("empty", "empty.json"), ("out", "link.json")] {
+        let mut container = container(name, &["sleep"]);
+        container["securityContext"] = json!({"seccompProfile": localhost(path)});
+        regular.push(container);
+    }
+    fs::write(world.shared().join("outside.json"), profile.to_string()).unwrap();
+    std::os::unix::fs::symlink(world.shared().join("outside.json"), profiles.join("link.json")).unwrap();
+    let context = json!({"seccompProfile": localhost("deep/no-rename.json")});
+    let spec = json!({"containers": regular, "volumes": volumes, "securityContext": context});
+    world.write("local.yaml", &with(pod("local", &[]), spec));
+    let waits = |name: &str| {
+        let seen = world.once("local", "is judged", |pod| {
+            pod.container(name)["state"]["waiting"]["reason"] == "CreateContainerError"
+        });
+        seen.container(name)["state"]["waiting"]["message"].as_str().unwrap().to_owned()
+    };
+    assert!(waits("absent").contains("neither"), "{}", waits("absent"));
+    assert!(waits("empty").contains("it is not JSON"), "{}", waits("empty"));
+    assert!(waits("out").contains("link.json"), "{}", waits("out"));
+    let pod = world.pod_name("local");
+    for name in ["loose", "tight"] {
+        world.once("local", "runs", |pod| pod.container(name)["ready"] == true);
+        let exec =
+            |args: &[&str]| world.cli(&[&["exec", &pod, "-c", name, "--", "/workload"], args].concat());
+        let renames = exec(&["status-to", "/shared/status"]);
+        let said = String::from_utf8_lossy(&renames.stderr).into_owned();
+        assert!(!renames.status.success() && said.contains("code: 95"), "{name}: {said}");
+        assert!(exec(&["say", "0", "/shared/said", "x"]).status.success(), "{name}");
+        let seen = parse(&String::from_utf8_lossy(&exec(&["status"]).stdout));
+        assert_eq!(seen["status.Seccomp"], "2", "{name}");
+    }
 }

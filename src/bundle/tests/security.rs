@@ -152,3 +152,23 @@ fn from_a_privileged_container_nothing_is_hidden_11_05() {
         assert!(options.ends_with(",rw"), "{options}");
     }
 }
+
+/// What is lent is in no set that lasts, and nothing is lent where no_new_privs does.
+#[test]
+fn who_loads_a_seccomp_program_is_lent_what_it_takes_and_no_more_14_18() {
+    for (no_new_privileges, add, lent) in
+        [(false, "CHOWN", true), (true, "CHOWN", false), (false, "SYS_ADMIN", true)]
+    {
+        let mut world = with(Security { no_new_privileges, add: strings(&[add]), ..Security::default() });
+        assert_eq!(world.json()["linux"].get("seccomp"), None);
+        world.seccomp = true;
+        let document = world.json();
+        assert_eq!(document["linux"]["seccomp"], json!({ "defaultAction": "SCMP_ACT_ERRNO" }));
+        let has = |set: &str| {
+            let set = document["process"]["capabilities"][set].as_array().unwrap().clone();
+            set.contains(&json!("CAP_SYS_ADMIN"))
+        };
+        assert_eq!(["effective", "permitted"].map(has), [lent; 2]);
+        assert_eq!(["bounding", "inheritable", "ambient"].map(has), [add == "SYS_ADMIN", false, false]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::one_of;
+use super::{one_of, without_nul};
 use crate::manifest::problems::Problems;
 use crate::manifest::security::capability;
 use crate::spec::{ALL_CAPABILITIES, CAPABILITIES};
@@ -29,6 +29,7 @@ pub fn pod(spec: &core::PodSpec, problems: &mut Problems<'_>) {
     one_of(&root.key("supplementalGroupsPolicy"), policy, &["Merge", "Strict"], problems);
     let policy = context.fs_group_change_policy.as_deref();
     one_of(&root.key("fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"], problems);
+    seccomp(&root.key("seccompProfile"), context.seccomp_profile.as_ref(), problems);
 }
 
 /// Checks that of `container`.
@@ -45,6 +46,7 @@ pub fn container(container: &core::Container, path: &Path, problems: &mut Proble
         ),
         kind => one_of(&root.key("procMount"), kind, &["Default", "Unmasked"], problems),
     }
+    seccomp(&root.key("seccompProfile"), context.seccomp_profile.as_ref(), problems);
     let capabilities = context.capabilities.clone().unwrap_or_default();
     let added = capabilities.add.unwrap_or_default();
     known(&root.key("capabilities").key("add"), &added, problems);
@@ -67,6 +69,34 @@ pub fn container(container: &core::Container, path: &Path, problems: &mut Proble
 fn id(path: &Path, written: Option<i64>, problems: &mut Problems<'_>) {
     if written.is_some_and(|id| !(0..=MAX_ID).contains(&id)) {
         problems.error(path, format!("must be between 0 and {MAX_ID}, inclusive"), "");
+    }
+}
+
+/// `validateSeccompProfileField`.
+fn seccomp(root: &Path, profile: Option<&core::SeccompProfile>, problems: &mut Problems<'_>) {
+    let Some(profile) = profile else { return };
+    let kinds = ["Localhost", "RuntimeDefault", "Unconfined"];
+    one_of(&root.key("type"), Some(&profile.type_), &kinds, problems);
+    let path = root.key("localhostProfile");
+    match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
+        ("Localhost", None | Some("")) => {
+            problems.error(
+                &path,
+                "must be set when seccomp type is Localhost",
+                "name a file of the node's profiles",
+            );
+        }
+        ("Localhost", Some(name)) => {
+            if name.starts_with('/') {
+                problems.error(&path, "must be a relative path", "name it below the directory of profiles");
+            }
+            if name.split('/').any(|part| part == "..") {
+                problems.error(&path, "must not contain '..'", "");
+            }
+            without_nul(&path, name, problems);
+        }
+        (_, Some(_)) => problems.error(&path, "can only be set when seccomp type is Localhost", "remove it"),
+        (_, None) => {}
     }
 }
 

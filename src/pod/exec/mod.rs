@@ -7,6 +7,8 @@
 //!
 //! Invariant: the command is no less confined than the container's own process: what the bundle says of that is either done
 //! here or is an error ([`wanted`]).
+//! Invariant: a seccomp program is loaded where nobody in the container sees it, since that takes CAP_SYS_ADMIN: who may trace in
+//! there could take that. With no_new_privs it takes nothing, and is the last thing before the command.
 //! Invariant: the pod process's descriptors are closed in the first child before anything else, and its memory cannot be looked
 //! into. So there is nothing to be got from either.
 
@@ -17,6 +19,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
@@ -32,7 +35,8 @@ use super::spawn::Worker;
 use crate::cgroup::Hierarchy;
 use crate::protocol::Exec;
 use crate::status::{Failure, Reason};
-use crate::sys::{privileges, process, seqpacket, working_directory};
+use crate::sys::privileges::{self, Capabilities};
+use crate::sys::{process, seccomp, seqpacket, working_directory};
 use wanted::Wanted;
 
 /// A command, and where it is to run.
@@ -87,8 +91,10 @@ fn serve(entry: &Entry<'_>) -> u8 {
 fn start(entry: &Entry<'_>, container: OwnedFd) -> Result<Started, Failure> {
     let wrong = |error: anyhow::Error| Failure::new(Reason::RunContainerError, format!("{error:#}"));
     let terminal = entry.exec.terminal.then_some(entry.exec.size);
-    let (program, outcome) = program::prepare(terminal).map_err(wrong)?;
+    let (mut program, outcome) = program::prepare(terminal).map_err(wrong)?;
     let wanted = enter(entry, container).map_err(wrong)?;
+    // Else it was loaded already, and is handed on.
+    program.filter = wanted.filter.clone().filter(|_| wanted.no_new_privileges).map(Rc::new);
     let environment = wanted.environment(entry.exec.terminal);
     let become_it = || {
         let ready = process::close_others(3, &program.descriptors()).and_then(|()| Ok(setsid()?));
@@ -132,7 +138,13 @@ fn enter(entry: &Entry<'_>, container: OwnedFd) -> Result<Wanted> {
     if wanted.no_new_privileges {
         prctl::set_no_new_privs().context("set no_new_privs")?;
     }
-    privileges::become_only(&wanted.ids, &wanted.capabilities).context("drop privileges")?;
+    let early = wanted.filter.is_some() && !wanted.no_new_privileges;
+    let exactly = wanted.capabilities;
+    // Held back, so that nothing below is done with it.
+    let lent =
+        if early { exactly.permitted.with(ADMIN).context("no CAP_SYS_ADMIN")? } else { exactly.permitted };
+    let until_then = Capabilities { permitted: lent, ..exactly };
+    privileges::become_only(&wanted.ids, &until_then).context("drop privileges")?;
     if !entered {
         working_directory::enter(&wanted.directory).with_context(|| wanted.at_directory())?;
     }
@@ -140,8 +152,17 @@ fn enter(entry: &Entry<'_>, container: OwnedFd) -> Result<Wanted> {
     if !entry.exec.terminal {
         reopen_null()?;
     }
+    if let Some(filter) = wanted.filter.as_deref().filter(|_| early) {
+        privileges::set(&Capabilities { effective: lent, ..until_then })
+            .context("take what loads seccomp programs")?;
+        seccomp::load(filter).context("load the container's seccomp program")?;
+        privileges::set(&exactly).context("give it back, which the seccomp program must permit (capset)")?;
+    }
     Ok(wanted)
 }
+
+/// What it takes to load a seccomp program without no_new_privs.
+const ADMIN: &str = "CAP_SYS_ADMIN";
 
 /// Where a descriptor is the node's /dev/null, it becomes the container's own: what is behind a descriptor can be given other
 /// permissions by whoever has it.

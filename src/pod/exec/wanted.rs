@@ -11,6 +11,7 @@ use nix::sys::resource::Resource;
 use nix::sys::stat::Mode;
 use serde_json::{Map, Value};
 
+use crate::pod::program;
 use crate::sys::privileges::{Capabilities, Ids, Set};
 
 /// What a command needs.
@@ -32,6 +33,8 @@ pub struct Wanted {
     pub no_new_privileges: bool,
     /// Badness for the out-of-memory killer.
     pub oom_score_adj: Option<i64>,
+    /// The seccomp program.
+    pub filter: Option<Vec<u8>>,
     /// What is taken off the modes of new files.
     pub umask: Mode,
 }
@@ -50,7 +53,7 @@ const OF_PROCESS: [&str; 10] = [
     "consoleSize",
 ];
 /// What is known of an OCI `linux` object: of the cgroup, the namespaces, or done to the mounts once for all who see them.
-const OF_LINUX: [&str; 8] = [
+const OF_LINUX: [&str; 9] = [
     "cgroupsPath",
     "resources",
     "namespaces",
@@ -59,6 +62,7 @@ const OF_LINUX: [&str; 8] = [
     "readonlyPaths",
     "sysctl",
     "devices",
+    "seccomp",
 ];
 const OF_USER: [&str; 4] = ["uid", "gid", "additionalGids", "umask"];
 
@@ -69,16 +73,22 @@ const UMASK: Mode = Mode::from_bits_truncate(0o022);
 pub fn read(bundle: &Path) -> Result<Wanted> {
     let path = bundle.join("config.json");
     let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    parse(&text).with_context(|| format!("understand {}", path.display()))
+    let (mut wanted, filtered) = parse(&text).with_context(|| format!("understand {}", path.display()))?;
+    if filtered {
+        wanted.filter = Some(program::filter(bundle)?);
+    }
+    Ok(wanted)
 }
 
-fn parse(text: &[u8]) -> Result<Wanted> {
+/// Whether there is a seccomp program is told beside.
+fn parse(text: &[u8]) -> Result<(Wanted, bool)> {
     let config: Value = serde_json::from_slice(text)?;
     let process = object(&config, "process")?;
     let linux = object(&config, "linux")?;
     only(process, "process", &OF_PROCESS)?;
     only(linux, "linux", &OF_LINUX)?;
-    Ok(Wanted {
+    let filtered = linux.get("seccomp").is_some_and(|seccomp| !seccomp.is_null());
+    let wanted = Wanted {
         namespaces: namespaces(linux)?,
         env: texts(process.get("env"))?,
         directory: PathBuf::from(process.get("cwd").and_then(Value::as_str).context("no process.cwd")?),
@@ -94,7 +104,9 @@ fn parse(text: &[u8]) -> Result<Wanted> {
             None => None,
             Some(value) => Some(value.as_i64().context("process.oomScoreAdj is no number")?),
         },
-    })
+        filter: None,
+    };
+    Ok((wanted, filtered))
 }
 
 impl Wanted {
@@ -189,10 +201,12 @@ fn capabilities(process: &Map<String, Value>) -> Result<Capabilities> {
             set.with(capability).with_context(|| format!("unknown capability {capability:?}"))
         })
     };
+    // What is beyond the bounding set was lent to the container's own process, until it became the program.
+    let bounding = set("bounding")?;
     Ok(Capabilities {
-        bounding: set("bounding")?,
-        effective: set("effective")?,
-        permitted: set("permitted")?,
+        bounding,
+        effective: set("effective")?.and(bounding),
+        permitted: set("permitted")?.and(bounding),
         inheritable: set("inheritable")?,
         ambient: set("ambient")?,
     })

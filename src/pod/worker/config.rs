@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::user::Identity;
+use crate::pod::program;
 use crate::sys::atomic;
 use crate::sys::beneath::Root;
 
@@ -29,6 +30,13 @@ pub fn adapt(bundle: &Path, identity: &Identity) -> Result<()> {
     let path = bundle.join("config.json");
     atomic::replace(&path, &serde_json::to_vec(&config)?, 0o600)
         .with_context(|| format!("write {}", path.display()))
+}
+
+/// The bundle's seccomp program, where it says that there is one.
+pub fn filter(bundle: &Path) -> Result<Option<Vec<u8>>> {
+    let config = read(bundle)?;
+    let has_one = config.pointer("/linux/seccomp").is_some_and(|seccomp| !seccomp.is_null());
+    has_one.then(|| program::filter(bundle)).transpose()
 }
 
 fn read(bundle: &Path) -> Result<Value> {

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Error, Result};
 use libcontainer::container::builder::ContainerBuilder;
@@ -28,7 +29,7 @@ pub enum Streams {
     Terminal,
 }
 
-/// Makes the container `id` from `bundle` and starts it.
+/// Makes the container `id` from `bundle` and starts it, with `filter` as its seccomp program.
 ///
 /// # Errors
 /// `StartError` when the program could not be executed, else `RunContainerError`.
@@ -37,9 +38,11 @@ pub fn create_and_start(
     id: &str,
     bundle: &Path,
     streams: Streams,
+    filter: Option<Vec<u8>>,
 ) -> Result<Started, Failure> {
     let terminal = matches!(streams, Streams::Terminal).then_some(None);
-    let (program, outcome) = program::prepare(terminal).map_err(internal)?;
+    let (mut program, outcome) = program::prepare(terminal).map_err(internal)?;
+    program.filter = filter.map(Rc::new);
     let pid = start(runtime, id, bundle, OfSpec(program), |builder| with(builder, streams))?;
     match outcome.complaint() {
         None => Ok(Started { pid, terminal: outcome.terminal().map_err(internal)? }),

@@ -26,7 +26,8 @@ pub fn start(runtime: &Path, request: &StartContainer) -> Result<Started, Failur
         identity.groups.clear();
     }
     config::adapt(bundle, &identity).map_err(|error| failure(Reason::CreateContainerError, &error))?;
-    runtime::create_and_start(runtime, &id, bundle, streams)
+    let filter = config::filter(bundle).map_err(|error| failure(Reason::CreateContainerError, &error))?;
+    runtime::create_and_start(runtime, &id, bundle, streams, filter)
 }
 
 /// Enters the cgroup, so that from here on this can be killed with all it made; then mounts the root.
