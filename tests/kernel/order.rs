@@ -194,6 +194,9 @@ fn a_rule_restarts_all_containers_of_a_pod() {
 #[test]
 fn a_pod_that_takes_too_long_fails_and_stays_so() {
     let mut world = World::new();
+    // The image is there before the time runs, however busy the machine is.
+    world.write("first.yaml", &pod("first", &["trap-term"]));
+    world.running("first");
     let deadline = json!({"activeDeadlineSeconds": 1, "restartPolicy": "Always"});
     world.write("web.yaml", &with(pod("web", &["trap-term"]), deadline));
     let late = |pod: &Seen| pod.phase() == "Failed" && pod.exit_code() == Some(0);
