@@ -31,14 +31,8 @@ const IDLE: Duration = Duration::from_secs(15);
 fn release_binary() -> PathBuf {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        harness::image::run(Command::new("cargo").args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--release",
-            "--bin",
-            "holdfast",
-        ]));
+        let build = ["build", "--quiet", "--locked", "--release", "--bin", "holdfast"];
+        harness::image::run(harness::image::cargo().args(build));
     });
     let debug = std::env::current_exe().unwrap();
     let profiles = debug.ancestors().nth(3).expect("target/<triple>/debug/deps/budget");

@@ -1,6 +1,7 @@
 //! The manual pages: one a command, and fit for print.
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod debian;
 mod terminal;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::process::Command;
 fn each_command_has_a_page_that_can_be_set() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("man");
     let _ = fs::remove_dir_all(&folder);
-    let mut command = Command::new("cargo");
+    let mut command = debian::cargo();
     command.args(["run", "--quiet", "--locked", "--example", "man"]).arg(&folder);
     let made = command.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -10,6 +10,16 @@ pub fn tool(name: &str) -> Command {
     Command::new(folder().join(name))
 }
 
+/// cargo, as if a person said it: what `cargo test` tells of this package would be a reason for ring to be compiled anew.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    let told = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in told.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of| name.starts_with(of))) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// Where the packages are unpacked.
 pub fn root() -> PathBuf {
     folder().join("../root").canonicalize().expect("tests/debian.sh made it")

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::debian::root;
-pub use super::debian::{run, tool};
+pub use super::debian::{cargo, run, tool};
 
 /// The image that stories use.
 pub const IMAGE: &str = "holdfast.test/workload:1";
@@ -36,7 +36,7 @@ pub fn workload() -> PathBuf {
     BUILT.get_or_init(|| {
         // `cargo test --test kernel` alone does not build examples. With nothing to build this takes a moment.
         if built.parent().is_some_and(|folder| !folder.ends_with("release/examples")) {
-            run(Command::new("cargo").args(["build", "--quiet", "--example", "workload"]));
+            run(cargo().args(["build", "--quiet", "--example", "workload"]));
         }
     });
     built
