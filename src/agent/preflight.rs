@@ -65,7 +65,8 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
     let lock = lock::take_directory(&cgroups.directory());
     locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
-    let (node, mut warnings) = node(&cgroups)?;
+    let (mut node, mut warnings) = node(&cgroups)?;
+    node.cgroup.oom_group &= !config.single_process_oom_kill;
     warnings.extend(config.notes.iter().cloned());
     warnings.extend(unmet);
     warnings.extend(cgroups.missing());

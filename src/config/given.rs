@@ -28,6 +28,7 @@ pub enum Key {
     MaxPods,
     PodPidsLimit,
     SeccompDefault,
+    SingleProcessOomKill,
     SystemReserved,
     KubeReserved,
     PrivateRegistry,
@@ -37,7 +38,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 23] = [
+    pub const ALL: [Key; 24] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -57,6 +58,7 @@ impl Key {
         Key::MaxPods,
         Key::PodPidsLimit,
         Key::SeccompDefault,
+        Key::SingleProcessOomKill,
         Key::SystemReserved,
         Key::KubeReserved,
         Key::PrivateRegistry,
@@ -94,6 +96,7 @@ impl Key {
             Key::MaxPods => ("maxPods", &["110"]),
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
             Key::SeccompDefault => ("seccompDefault", &["true"]),
+            Key::SingleProcessOomKill => ("singleProcessOOMKill", &["false"]),
             Key::SystemReserved => ("systemReserved", &[]),
             Key::KubeReserved => ("kubeReserved", &[]),
             Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),

@@ -135,7 +135,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("shutdownGracePeriod", NotYet(SHUTDOWN)),
     ("shutdownGracePeriodByPodPriority", NotYet(SHUTDOWN)),
     ("shutdownGracePeriodCriticalPods", NotYet(SHUTDOWN)),
-    ("singleProcessOOMKill", NotYet("killing one process of a container")),
+    ("singleProcessOOMKill", Is(Key::SingleProcessOomKill)),
     ("staticPodPath", Is(Key::PodManifestPath)),
     ("staticPodURL", Nothing(HTTP)),
     ("staticPodURLHeader", Nothing(HTTP)),

@@ -79,6 +79,8 @@ pub struct Agent {
     pub pod_pids_limit: Option<u64>,
     /// Whether containers that say nothing of it have the profile `RuntimeDefault`.
     pub seccomp_default: bool,
+    /// Whether a container that is out of memory loses one process only; otherwise all of them, where cgroup v2 can do that.
+    pub single_process_oom_kill: bool,
     /// Kept back for the system.
     pub system_reserved: Amounts,
     /// Kept back for the agent and pod processes.
@@ -115,6 +117,7 @@ impl Agent {
             max_pods: 0,
             pod_pids_limit: None,
             seccomp_default: false,
+            single_process_oom_kill: false,
             system_reserved: Amounts::default(),
             kube_reserved: Amounts::default(),
             private_registry: PathBuf::new(),

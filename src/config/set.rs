@@ -101,6 +101,7 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
             let limit = values::number(value, -1)?;
             agent.pod_pids_limit = u64::try_from(limit).ok().filter(|limit| *limit != 0);
         }
+        Key::SingleProcessOomKill => agent.single_process_oom_kill = truth(value)?,
         Key::SeccompDefault => agent.seccomp_default = truth(value)?,
         Key::NodeLabel | Key::ClusterDns | Key::SystemReserved | Key::KubeReserved => {}
     }

@@ -156,6 +156,14 @@ bites() {
     is "what is told to one that wants more" "$(holdfast exec narrow -- /workload fork-tree 60 2>&1)" "*code: 11*"
     remove eater
     remove narrow
+    # 8.10, 8.11: of several processes one eats, and all of them are killed.
+    pod several "trap-term" "resources: {limits: {memory: 32Mi}}"
+    eventually "a pod with little memory runs" runs several
+    holdfast exec several -- /workload eat-memory 64 >/dev/null 2>&1
+    is "exit code of a command that eats it" $? 137
+    eventually "the container died with it" has restarts several 1
+    is "why" "$(holdfast get pods several -o yaml | awk '$1 == "reason:" { print $2 }' | grep OOM)" OOMKilled
+    remove several
 }
 
 throttled() { file "$1" cpu.stat | awk '$1 == "nr_throttled" { print $2 }'; }
@@ -197,13 +205,21 @@ losses() {
     before=$(process web 1)
     kill -9 $agent
     wait $agent
-    agent
+    printf 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nsingleProcessOOMKill: true\n' >/data/kubelet.yaml
+    agent --config /data/kubelet.yaml
     eventually "the next agent adopts it" grep -q 'default/web-vm: adopted' $log
     eventually "and it is published" runs web
     is "its process" "$(process web 1)" "$before"
     is "its restarts" "$(restarts web)" 1
     is "starts in the log of the next agent" "$(sed '1,/adopted/d' $log | grep -c 'Started container')" 0
     remove web
+    # 8.11, where one process is to be killed.
+    pod single "trap-term" "resources: {limits: {memory: 32Mi}}"
+    eventually "a pod with little memory runs" runs single
+    holdfast exec single -- /workload eat-memory 64 >/dev/null 2>&1
+    is "exit code of a command that eats it" $? 137
+    is "the container goes on" "$(status single) $(restarts single)" "Running 0"
+    remove single
 }
 
 # Nothing but the start, on a machine of 1000 million instructions a second and core, which is about a Raspberry Pi 3.
