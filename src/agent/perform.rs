@@ -53,7 +53,7 @@ impl Job {
                     learnt
                 }),
             Action::PullImage { container, .. } => {
-                container_of(pod, container).and_then(|it| pull_image(&self.world, it))
+                container_of(pod, container).and_then(|it| pull_image(&self.world, &pod.uid, it))
             }
             Action::StartContainer { container, attempt, .. } => container_of(pod, container)
                 .and_then(|it| anew(world, || start_container::start_container(world, pod, it, *attempt))),

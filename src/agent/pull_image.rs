@@ -12,11 +12,11 @@ use super::world::World;
 use crate::image::{self, Image, Reference};
 use crate::lifecycle::Learnt;
 use crate::registry::Pulled;
-use crate::spec::{Container, PullPolicy};
+use crate::spec::{Container, PullPolicy, Uid};
 use crate::status::{Failure, Reason};
 
-/// Sees to it that the image of `container` is here, or is on its way.
-pub fn pull_image(world: &Arc<World>, container: &Container) -> Result<Learnt, Failure> {
+/// Sees to it that the image of `container` of the pod `uid` is here, or is on its way.
+pub fn pull_image(world: &Arc<World>, uid: &Uid, container: &Container) -> Result<Learnt, Failure> {
     let written = &container.image;
     let reference: Reference = Reference::parse(written).map_err(|error| {
         Failure::new(
@@ -24,6 +24,7 @@ pub fn pull_image(world: &Arc<World>, container: &Container) -> Result<Learnt, F
             format!("Failed to apply default image tag \"{written}\": {error:#}"),
         )
     })?;
+    let who = format!("{}/{}", uid.0, container.name);
     let here = find(world, &reference)?;
     let present = |image: Image, but: &str| {
         let message = format!("Container image \"{written}\" already present on machine{but}");
@@ -40,7 +41,7 @@ pub fn pull_image(world: &Arc<World>, container: &Container) -> Result<Learnt, F
             format!("image {reference} is not here yet; image archives are being taken in"),
         )),
         (here, _) => {
-            let why = match asked(world, &reference, here.is_some(), written) {
+            let why = match asked(world, &who, &reference, here.is_some(), written) {
                 Asked::Said(learnt) => return learnt,
                 Asked::Nobody => None,
                 Asked::Failed(why) => Some(why),
@@ -74,13 +75,13 @@ enum Asked {
     Failed(String),
 }
 
-fn asked(world: &Arc<World>, reference: &Reference, is_here: bool, written: &str) -> Asked {
+fn asked(world: &Arc<World>, who: &str, reference: &Reference, is_here: bool, written: &str) -> Asked {
     match world.registries().read().and_then(|settings| settings.askable(reference)) {
         Ok(endpoints) if endpoints.is_empty() => return Asked::Nobody,
         Ok(_) => {}
         Err(error) => return Asked::Failed(format!("{error:#}")),
     }
-    match world.pulls.ask(world, reference, is_here) {
+    match world.pulls.ask(world, who, reference, is_here) {
         State::UnderWay(how_far) => {
             Asked::Said(Ok(Learnt::Pulling { message: format!("Pulling image \"{written}\"{how_far}") }))
         }

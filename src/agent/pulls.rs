@@ -5,7 +5,7 @@
 //!
 //! Invariant: a pull that ended is told to everybody who waited for it, and the next who asks begins another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::registry::{self, Order, Progress, Pulled};
 const AT_ONCE: usize = 3;
 /// What nobody has asked for in this time, many times that between two asks, is given up.
 const FORGOTTEN: Duration = Duration::from_secs(30);
-/// For so long all who waited are told of one end; they wait longer than that before they try again.
+/// For so long an end is kept for those who waited for it.
 const TOLD: Duration = Duration::from_secs(5);
 /// How long the registry is waited for where the image is here and need only be compared.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,6 +40,7 @@ pub struct Pulls {
 struct Pull {
     progress: Arc<Progress>,
     asked: Instant,
+    waiting: BTreeSet<String>,
     end: Option<(Instant, Outcome)>,
 }
 
@@ -61,18 +62,22 @@ impl Pulls {
         let _ = self.tell.set(sender);
     }
 
-    /// What is the case with the pull of `reference`, which begins if there is none. `is_here` says that the image need only be
-    /// compared.
-    pub fn ask(&self, world: &Arc<World>, reference: &Reference, is_here: bool) -> State {
+    /// What is the case with the pull of `reference` that `who` waits for, which begins if there is none. `is_here` says that the
+    /// image need only be compared.
+    pub fn ask(&self, world: &Arc<World>, who: &str, reference: &Reference, is_here: bool) -> State {
         let name = reference.to_string();
         let mut all = self.all();
         all.retain(|_, pull| pull.end.as_ref().is_none_or(|(at, _)| at.elapsed() < TOLD));
         if let Some(pull) = all.get_mut(&name) {
-            pull.asked = Instant::now();
-            return match &pull.end {
-                Some((_, outcome)) => State::Over(outcome.clone()),
-                None => State::UnderWay(how_far(&pull.progress)),
-            };
+            match &pull.end {
+                None => {
+                    pull.asked = Instant::now();
+                    pull.waiting.insert(who.to_owned());
+                    return State::UnderWay(how_far(&pull.progress));
+                }
+                Some((_, outcome)) if pull.waiting.remove(who) => return State::Over(outcome.clone()),
+                Some(_) => {}
+            }
         }
         if AT_ONCE <= all.values().filter(|pull| pull.end.is_none()).count() {
             return State::UnderWay(": others come first".to_owned());
@@ -89,7 +94,8 @@ impl Pulls {
         };
         match thread.spawn(work) {
             Ok(_) => {
-                all.insert(name, Pull { progress, asked: begun, end: None });
+                let waiting = BTreeSet::from([who.to_owned()]);
+                all.insert(name, Pull { progress, asked: begun, waiting, end: None });
                 State::UnderWay(String::new())
             }
             Err(error) => State::Over(Err(format!("start a thread for it: {error}"))),
