@@ -205,8 +205,10 @@ fn groups_of_the_image_are_left_out_and_root_is_refused_as_the_pod_says() {
         message.starts_with("container has runAsNonRoot and image will run as root (pod: \"root-"),
         "{message}"
     );
-    let told = world.says(&["events"]);
-    assert!(told.lines().any(|line| line.contains("Failed") && line.contains("runAsNonRoot")), "{told}");
+    eventually(SOON, "an event says so", || {
+        let told = world.says(&["events"]);
+        told.lines().any(|line| line.contains("Failed") && line.contains("runAsNonRoot")).then_some(())
+    });
 }
 
 /// Threat 20, 11.13, 14.18: what a profile of the node forbids fails, for the container and for a command, with and without
