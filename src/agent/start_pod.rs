@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::Read;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -16,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{remove_pod, sysctl, values};
+use super::{remove_pod, values};
 use crate::bundle;
 use crate::cgroup::PodLimits;
 use crate::host::{PodDir, parse_log_name};
@@ -34,27 +33,24 @@ const SHM_BYTES: u64 = 64 << 20;
 /// `oom_score_adj` of a pod process: as of containerd's shim, less likely than any container but the agent's peer.
 const POD_PROCESS_OOM_SCORE: i32 = -998;
 
-/// Makes directories, volumes, cgroup, pod process and network, and a connection that watches it.
+/// Makes directories, volumes, cgroup and pod process, and a connection that watches it.
 ///
-/// Fails with SysctlForbidden where it may not have a setting of the kernel, with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
+/// Fails with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
 /// pod's own directories.
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
-    if let Some(message) = sysctl::forbidden(pod, &world.config.unsafe_sysctls) {
-        return Err(Failure::new(Reason::SysctlForbidden, message));
-    }
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     Volumes::prepare(&world.data, pod)?;
     values::project(world, pod)?;
     let prepared = prepare(world, pod, &directory, sandbox, hostname);
     let started = prepared.and_then(|()| launch(world, pod, &directory));
-    let (link, addresses) = started.map_err(|error| {
+    let link = started.map_err(|error| {
         let undone = remove_pod::clean_pod(world, pod);
         let also = undone.err().map(|error| format!("; and clean up: {error:#}")).unwrap_or_default();
         Failure::new(Reason::CreatePodSandboxError, format!("{error:#}{also}"))
     })?;
     let attempts = next_attempts(&world.logs(pod), pod);
-    Ok((Learnt::Pod { addresses, attempts }, link))
+    Ok((Learnt::Pod { ip: None, attempts }, link))
 }
 
 /// Everything but the process.
@@ -84,8 +80,6 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,
         tmpfs,
-        sysctls: pod.sysctls.clone(),
-        default_sysctls: sysctl::defaults(pod),
         oom_score_adj: POD_PROCESS_OOM_SCORE,
         nofile: world.node.nofile,
     };
@@ -103,11 +97,8 @@ fn memory_volumes(world: &World, pod: &Pod, directory: &PodDir, limits: &PodLimi
     volume::memory(directory, pod, limits.memory.map_or(node, |limit| limit.0.min(node)))
 }
 
-/// Starts the pod process with its lock, waits until it is ready, and connects its network.
-///
-/// That all of this came about is what the core writes down next. Whatever an agent leaves that dies before has another
-/// sandbox begun in its place.
-fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<(OwnedFd, Vec<IpAddr>)> {
+/// Starts the pod process with its lock, and waits until it is ready.
+fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<OwnedFd> {
     let path = directory.lock();
     let lock = lock::take(&path).with_context(|| format!("lock {}", path.display()))?;
     let Some(lock) = lock else { bail!("an older process of pod {} still holds its lock", pod.full_name()) };
@@ -139,11 +130,7 @@ fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<(OwnedFd, Vec<
     ensure!(verdict? == "ready", "the pod process gave up: see {}", directory.log().display());
     let client = Client::connect(&socket)?;
     client.state(&Request::Watch, PATIENCE)?;
-    let addresses = match pod.host_network {
-        true => Vec::new(),
-        false => world.network.attach(pod, &client.network()?)?,
-    };
-    Ok((client.into(), addresses))
+    Ok(client.into())
 }
 
 /// What the pod process says of itself: `ready`, or why not.

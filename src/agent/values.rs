@@ -99,10 +99,7 @@ pub fn variables(
     let around = Surroundings {
         documents: &documents,
         host_ip: host_ip.as_deref(),
-        pod_ips: match pod.host_network {
-            true => host_ip.iter().cloned().collect(),
-            false => world.network.addresses(&pod.uid.0).iter().map(ToString::to_string).collect(),
-        },
+        pod_ip: host_ip.as_deref().filter(|_| pod.host_network),
         allocatable: if sources().any(asks) { allocatable(world) } else { Amounts::default() },
         files,
     };

@@ -20,7 +20,6 @@ pub enum Key {
     ResolvConf,
     ClusterDns,
     ClusterDomain,
-    PodCidr,
     LogMaxSize,
     LogMaxFiles,
     FileCheckFrequency,
@@ -30,7 +29,6 @@ pub enum Key {
     PodPidsLimit,
     SeccompDefault,
     SingleProcessOomKill,
-    UnsafeSysctls,
     SystemReserved,
     KubeReserved,
     PrivateRegistry,
@@ -40,7 +38,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 26] = [
+    pub const ALL: [Key; 24] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -52,7 +50,6 @@ impl Key {
         Key::ResolvConf,
         Key::ClusterDns,
         Key::ClusterDomain,
-        Key::PodCidr,
         Key::LogMaxSize,
         Key::LogMaxFiles,
         Key::FileCheckFrequency,
@@ -62,7 +59,6 @@ impl Key {
         Key::PodPidsLimit,
         Key::SeccompDefault,
         Key::SingleProcessOomKill,
-        Key::UnsafeSysctls,
         Key::SystemReserved,
         Key::KubeReserved,
         Key::PrivateRegistry,
@@ -92,7 +88,6 @@ impl Key {
             Key::ResolvConf => ("resolv-conf", &["/etc/resolv.conf"]),
             Key::ClusterDns => ("clusterDNS", &[]),
             Key::ClusterDomain => ("clusterDomain", &[""]),
-            Key::PodCidr => ("pod-cidr", &[""]),
             Key::LogMaxSize => ("containerLogMaxSize", &["10Mi"]),
             Key::LogMaxFiles => ("containerLogMaxFiles", &["5"]),
             Key::FileCheckFrequency => ("fileCheckFrequency", &["20s"]),
@@ -102,7 +97,6 @@ impl Key {
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
             Key::SeccompDefault => ("seccompDefault", &["true"]),
             Key::SingleProcessOomKill => ("singleProcessOOMKill", &["false"]),
-            Key::UnsafeSysctls => ("allowedUnsafeSysctls", &[]),
             Key::SystemReserved => ("systemReserved", &[]),
             Key::KubeReserved => ("kubeReserved", &[]),
             Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),

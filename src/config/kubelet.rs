@@ -27,7 +27,7 @@ const SWAP: &str = "swap";
 /// Every field, those within others by the whole way to them. A field that is not here but begins others is a mapping.
 pub(super) const FIELDS: &[(&str, Means)] = &[
     ("address", Nothing(SERVER)),
-    ("allowedUnsafeSysctls", Is(Key::UnsafeSysctls)),
+    ("allowedUnsafeSysctls", NotYet("sysctls of pods")),
     ("authentication", Nothing(SERVER)),
     ("authorization", Nothing(SERVER)),
     ("cgroupDriver", Nothing(CGROUPS)),
@@ -108,7 +108,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("nodeStatusReportFrequency", Nothing(CLUSTER)),
     ("nodeStatusUpdateFrequency", Nothing("the node is looked at with the manifests")),
     ("oomScoreAdj", Nothing("the agent's is what its service says")),
-    ("podCIDR", Is(Key::PodCidr)),
+    ("podCIDR", NotYet("networks of pods")),
     ("podLogsDir", Is(Key::LogDir)),
     ("podPidsLimit", Is(Key::PodPidsLimit)),
     ("podsPerCore", NotYet("set maxPods instead")),

@@ -1,6 +1,5 @@
 //! Everything that can be done.
 
-use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use super::Time;
@@ -62,8 +61,8 @@ pub enum Learnt {
     Done,
     /// Of [`Action::StartPod`].
     Pod {
-        /// The pod's addresses; none for one in the node's network, or with its loopback alone.
-        addresses: Vec<IpAddr>,
+        /// The pod's address.
+        ip: Option<String>,
         /// For each container with logs from before: a number no log has yet.
         attempts: BTreeMap<String, u32>,
     },

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::container::{EXIT_NOT_STARTED, State};
 use super::facts::SandboxState;
-use super::order::Over;
 use super::report::container_id;
 use super::{Action, Learnt, Node, Now, RunEnd};
 use crate::spec::Uid;
@@ -43,14 +42,14 @@ impl Node {
 
     fn pod_started(&mut self, now: Now, uid: &Uid, sandbox: u32, result: Result<Learnt, Failure>) {
         match result {
-            Ok(Learnt::Pod { addresses, attempts }) => self.of(uid, |facts| {
+            Ok(Learnt::Pod { ip, attempts }) => self.of(uid, |facts| {
                 if facts.sandbox.number != sandbox || facts.sandbox.state != SandboxState::Absent {
                     return;
                 }
                 facts.sandbox.state = SandboxState::Up;
                 facts.sandbox.up_since = now.boot;
                 facts.sandbox.failure = None;
-                facts.sandbox.addresses = addresses;
+                facts.sandbox.ip = ip;
                 let pod = facts.pod.clone();
                 for known in &mut facts.containers {
                     let Some(attempt) = attempts.get(&known.name) else { continue };
@@ -65,12 +64,6 @@ impl Node {
             Err(failure) if failure.reason == Reason::FailedMount => {
                 self.hold(now, uid, Reason::FailedMount, failure);
             }
-            Err(failure) if failure.reason == Reason::SysctlForbidden => self.of(uid, |facts| {
-                let (reason, message) = (failure.reason, failure.message.clone());
-                facts.history.note(now.wall, EventKind::Warning, reason, None, message);
-                facts.over = Some((Over::Rejected, now.stamp()));
-                facts.sandbox.failure = Some(failure);
-            }),
             Err(failure) => self.hold(now, uid, Reason::FailedCreatePodSandBox, failure),
         }
     }

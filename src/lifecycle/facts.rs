@@ -2,7 +2,6 @@
 //!
 //! [`Facts`] is also what is written to `facts.json`: whatever an adopting agent cannot ask a process.
 
-use core::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -96,9 +95,8 @@ pub struct Sandbox {
     pub due: Time,
     /// Why it is not there.
     pub failure: Option<Failure>,
-    /// The pod's addresses, of IPv4 first.
-    #[serde(default)]
-    pub addresses: Vec<IpAddr>,
+    /// The pod's address.
+    pub ip: Option<String>,
 }
 
 /// Whether a sandbox is there.
@@ -188,10 +186,7 @@ impl Facts {
             self.begin_with_inits();
         }
         let streak = self.sandbox.streak;
-        // Why nothing of it ever ran is still to be told.
-        let rejected = matches!(self.over, Some((Over::Rejected, _)));
-        let failure = self.sandbox.failure.take().filter(|_| rejected);
-        self.sandbox = Sandbox { streak, failure, ..Sandbox::new(self.sandbox.number + 1) };
+        self.sandbox = Sandbox { streak, ..Sandbox::new(self.sandbox.number + 1) };
         if self.wanted {
             self.sandbox.due = now.boot + back_off.delay(streak);
         }
@@ -241,7 +236,7 @@ impl Sandbox {
             streak: 0,
             due: Time::ZERO,
             failure: None,
-            addresses: Vec::new(),
+            ip: None,
         }
     }
 }

@@ -35,8 +35,7 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
     let host_ip = host_ip.map(str::to_owned);
     let late = matches!(facts.over, Some((Over::Deadline, _))) && phase == Phase::Failed;
     let late = late.then(|| (Reason::DeadlineExceeded, LATE.to_owned()));
-    let is_rejected = matches!(facts.over, Some((Over::Rejected, _)));
-    let rejected = facts.sandbox.failure.as_ref().filter(|_| is_rejected || facts.waits_for_port());
+    let rejected = facts.sandbox.failure.as_ref().filter(|_| facts.waits_for_port());
     let why = late.or(rejected.map(|failure| (failure.reason, failure.message.clone()))).unzip();
     let containers = |inits: bool| {
         let known =
@@ -50,10 +49,7 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
         conditions: conditions(facts, phase),
         start_time: facts.start,
         deletion: facts.deletion.map(|deletion| deletion.wall),
-        pod_ips: match facts.pod.host_network {
-            true => host_ip.iter().cloned().collect(),
-            false => facts.sandbox.addresses.iter().map(ToString::to_string).collect(),
-        },
+        pod_ip: if facts.pod.host_network { host_ip.clone() } else { facts.sandbox.ip.clone() },
         host_ip,
         init_containers: containers(true),
         containers: containers(false),
@@ -68,8 +64,7 @@ fn phase(facts: &Facts) -> Phase {
     let failed = |known: &Container| matches!(&known.state, State::Terminated { exit, .. } if exit.code != 0);
     let runs = facts.containers.iter().any(Container::is_running);
     let over = facts.over.map(|(over, _)| over);
-    let cut_off = matches!(over, Some(Over::Deadline | Over::Rejected));
-    if facts.ended && (cut_off || facts.has_failed_init()) {
+    if facts.ended && (over == Some(Over::Deadline) || facts.has_failed_init()) {
         Phase::Failed
     } else if !facts.is_initialized() || regular().any(waits) {
         Phase::Pending

@@ -158,7 +158,7 @@ fn now(at: u64) -> Now {
 
 fn learnt(action: &Action, at: u64) -> Learnt {
     match action {
-        Action::StartPod { .. } => Learnt::Pod { addresses: Vec::new(), attempts: BTreeMap::new() },
+        Action::StartPod { .. } => Learnt::Pod { ip: None, attempts: BTreeMap::new() },
         Action::PullImage { .. } => Learnt::Image { id: "sha256:1".into(), message: "present".into() },
         Action::StartContainer { .. } => Learnt::Started { at: now(at).wall },
         Action::Probe { .. } => Learnt::Probed { outcome: Outcome::Success, message: String::new() },
@@ -885,27 +885,6 @@ fn a_pod_that_cannot_be_made_is_tried_again_and_waits_longer_each_time() {
         "0s: start pod, [wake at 1s]
          1s: start pod, [wake at 3s]
          3s: start pod, pull, start c#0",
-    );
-}
-
-/// 11.11
-#[test]
-fn a_pod_that_asks_for_what_nobody_gets_fails_for_good() {
-    check(
-        vec![
-            (0, Fails(web(ALWAYS), &[("start pod", Reason::SysctlForbidden)])),
-            (0, Shown),
-            (60, Happens(Event::Tick)),
-            (70, Dies(|_| {})),
-            (70, Shown),
-            (80, Happens(gone("web"))),
-        ],
-        "0s: start pod
-         0s: Failed (SysctlForbidden): c waiting ContainerCreating restarts 0
-         60s:
-         70s: clean pod
-         70s: Failed (SysctlForbidden): c waiting ContainerCreating restarts 0
-         80s: remove pod '",
     );
 }
 

@@ -115,7 +115,6 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
     let spec = pod.spec.unwrap_or_default();
     let host_ports = host_ports(&spec);
     let fs_group = security::fs_group(&spec);
-    let sysctls = security::sysctls(&spec);
     let subdomain = spec.subdomain.clone().filter(|_| has_domain(&spec)).unwrap_or_default();
     spec::Pod {
         uid: made.uid,
@@ -152,7 +151,6 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
         qos: qos(&containers),
         fs_group,
-        sysctls,
         containers,
         volumes,
     }
@@ -181,7 +179,6 @@ fn host_ports(spec: &core::PodSpec) -> Vec<spec::HostPort> {
                 _ => spec::Protocol::Tcp,
             },
             port: number.filter(|number| *number != 0)?,
-            container: u16::try_from(port.container_port).unwrap_or_default(),
         })
     };
     ports.filter_map(host_port).collect()

@@ -24,7 +24,6 @@ pub enum Reason {
     CreatePodSandboxError,
     FailedMount,
     NodePorts,
-    SysctlForbidden,
     // Terminated
     Completed,
     Error,

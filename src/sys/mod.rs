@@ -11,7 +11,6 @@ pub mod beneath;
 pub mod clock;
 pub mod lock;
 pub mod loopback;
-pub mod netlink;
 pub mod privileges;
 pub mod process;
 pub mod seccomp;

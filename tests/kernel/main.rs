@@ -32,7 +32,6 @@ mod lifecycle;
 mod logs;
 mod manifests;
 mod names;
-mod network;
 mod node;
 mod order;
 mod port_forward;

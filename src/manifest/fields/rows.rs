@@ -10,6 +10,7 @@ pub static ROWS: &[Row] = &[
     // Containers that a manifest cannot have.
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
     // Identity and isolation.
+    not_yet("spec.securityContext.sysctls", given, "sysctls of the pod", REMOVE),
     not_yet("spec.securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
     never("spec.securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),
@@ -26,6 +27,8 @@ pub static ROWS: &[Row] = &[
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),
     never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE),
     not_yet("spec.nodeSelector|affinity", given, "labels of the node", "remove it: the pod runs where its file is"),
+    // Names and network.
+    not_yet("spec.containers[].ports[].hostPort", on_pod_network, "host ports", "remove it, or set hostNetwork: true"),
     // Data.
     never("spec.volumes[]", of_unknown_kind, "a kind of volume that Kubernetes does not know", "check its spelling"),
     never("spec.volumes[]", of_several_kinds, "a volume of several kinds at once", "keep one of them"),
@@ -58,6 +61,7 @@ pub static ROWS: &[Row] = &[
     ignored("spec.enableServiceLinks", "there are no Services to name"),
     ignored("spec.os", "its name is looked at"),
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
+    ignored("spec.containers[].ports[].hostIP", "matters for ports of the node only"),
 ];
 
 const LABELS: &str = "AppArmor and SELinux";
@@ -142,6 +146,10 @@ fn names_apparmor(found: &Found<'_>) -> bool {
 
 fn other_than_linux(found: &Found<'_>) -> bool {
     found.value != "linux"
+}
+
+fn on_pod_network(found: &Found<'_>) -> bool {
+    found.value != 0 && found.pod["spec"]["hostNetwork"] != true
 }
 
 fn huge(found: &Found<'_>) -> bool {

@@ -49,7 +49,6 @@ const USED: &[(&str, &[&str])] = &[
             "seccompProfile",
             "supplementalGroups",
             "supplementalGroupsPolicy",
-            "sysctls",
         ],
     ),
     (
@@ -68,7 +67,6 @@ const USED: &[(&str, &[&str])] = &[
     ),
     ("spec.containers[].securityContext.capabilities", &["add", "drop"]),
     ("spec.securityContext.seccompProfile", &["localhostProfile", "type"]),
-    ("spec.securityContext.sysctls[]", &["name", "value"]),
     ("spec.containers[].securityContext.seccompProfile", &["localhostProfile", "type"]),
     ("spec.dnsConfig", &["nameservers", "options", "searches"]),
     ("spec.dnsConfig.options[]", &["name", "value"]),
@@ -166,7 +164,6 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.containers[].securityContext", names::<core::SecurityContext>()),
         ("spec.containers[].securityContext.capabilities", names::<core::Capabilities>()),
         ("spec.securityContext.seccompProfile", names::<core::SeccompProfile>()),
-        ("spec.securityContext.sysctls[]", names::<core::Sysctl>()),
         ("spec.containers[].securityContext.seccompProfile", names::<core::SeccompProfile>()),
         ("spec.dnsConfig", names::<core::PodDNSConfig>()),
         ("spec.dnsConfig.options[]", names::<core::PodDNSConfigOption>()),
@@ -260,6 +257,7 @@ fn each_row_finds_its_field() {
             json!({"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]}),
             "spec.volumes[0].emptyDir.sizeLimit",
         ),
+        (json!({"containers": [{"ports": [{"hostPort": 80}]}]}), "spec.containers[0].ports[0].hostPort"),
         (
             json!({"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]}),
             "spec.containers[0].resources.limits.hugepages-2Mi",
