@@ -23,6 +23,7 @@ impl Dice {
     }
 }
 
+/// 3.24: the agent is our runtime.
 #[test]
 fn an_agent_killed_at_random_restarts_nothing_and_loses_nothing() {
     let kills: u64 = std::env::var("HOLDFAST_CHAOS").map_or(50, |number| number.parse().unwrap());
