@@ -66,7 +66,8 @@ impl Head {
         !self.all("connection").any(|value| value.to_ascii_lowercase().contains("close"))
     }
 
-    pub(super) fn parse(bytes: &[u8]) -> Option<(bool, Head)> {
+    /// Reads a whole head, and says whether it is of HTTP/1.0; `None` for what is none.
+    pub fn parse(bytes: &[u8]) -> Option<(bool, Head)> {
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.lines();
         let mut words = lines.next()?.splitn(3, ' ');
@@ -85,7 +86,7 @@ pub fn read(connection: &mut Connection<'_>) -> Result<Head> {
     let mut chunk = [0; 4096];
     let mut interim = 0;
     loop {
-        if let Some(end) = end(&read) {
+        if let Some(end) = end_of_head(&read) {
             let rest = read.split_off(end);
             let (is_old, mut head) = Head::parse(&read).context("malformed HTTP response")?;
             if (100..200).contains(&head.status) {
@@ -102,7 +103,7 @@ pub fn read(connection: &mut Connection<'_>) -> Result<Head> {
         }
         ensure!(read.len() <= LONGEST, "server response headers exceeded {LONGEST} bytes; aborted");
         match connection.read(&mut chunk)? {
-            0 if read.is_empty() => return Err(super::Gone.into()),
+            0 if read.is_empty() => bail!("EOF"),
             0 => bail!("unexpected EOF"),
             count => read.extend_from_slice(&chunk[..count]),
         }
@@ -110,7 +111,7 @@ pub fn read(connection: &mut Connection<'_>) -> Result<Head> {
 }
 
 /// Where what follows the headers begins.
-fn end(read: &[u8]) -> Option<usize> {
+pub fn end_of_head(read: &[u8]) -> Option<usize> {
     let crlf = memchr::memmem::find(read, b"\r\n\r\n").map(|at| at + 4);
     let lf = memchr::memmem::find(read, b"\n\n").map(|at| at + 2);
     crlf.into_iter().chain(lf).min()

@@ -16,7 +16,6 @@ mod proxy;
 mod tests;
 pub mod url;
 
-use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +24,7 @@ use anyhow::{Context, Result, bail};
 
 pub use body::Body;
 use connection::Connection;
-use head::Head;
+pub use head::{Head, end_of_head};
 pub use proxy::Proxies;
 pub use url::Url;
 
@@ -96,18 +95,6 @@ impl<'c> Pool<'c> {
         Some(idle.remove(at))
     }
 }
-
-/// Whoever was asked ended the connection without a word.
-#[derive(Debug)]
-struct Gone;
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EOF")
-    }
-}
-
-impl std::error::Error for Gone {}
 
 impl<'c> Client<'c> {
     /// One that asks for as long as it is `wanted`.

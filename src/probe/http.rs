@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 
 use super::stream::Stream;
 use super::{Answer, Deadline, HttpGet, Outcome, address};
+use crate::http;
 use crate::spec::Scheme;
 use crate::tls::Refused;
 
@@ -249,9 +250,11 @@ fn exchange(stream: &mut (impl Read + Write), request: &str) -> Result<Head, Str
     stream.write_all(request.as_bytes()).map_err(wrong)?;
     let mut read = Vec::new();
     loop {
-        if let Some(end) = end_of_head(&read) {
+        if let Some(end) = http::end_of_head(&read) {
             let rest = read.split_off(end);
-            let mut head = parse(&read).ok_or("malformed HTTP response")?;
+            let (_, parsed) = http::Head::parse(&read).ok_or("malformed HTTP response")?;
+            let location = parsed.get("location").map(str::to_owned);
+            let mut head = Head { status: parsed.status, location, body: Vec::new() };
             // 100 Continue and the like come before the answer.
             if (100..200).contains(&head.status) && head.status != 101 {
                 read = rest;
@@ -280,23 +283,4 @@ fn more(stream: &mut impl Read, into: &mut Vec<u8>) -> std::io::Result<usize> {
     let count = stream.read(&mut chunk)?;
     into.extend_from_slice(&chunk[..count]);
     Ok(count)
-}
-
-/// Where what follows the headers begins.
-fn end_of_head(read: &[u8]) -> Option<usize> {
-    let crlf = memchr::memmem::find(read, b"\r\n\r\n").map(|at| at + 4);
-    let lf = memchr::memmem::find(read, b"\n\n").map(|at| at + 2);
-    crlf.into_iter().chain(lf).min()
-}
-
-fn parse(head: &[u8]) -> Option<Head> {
-    let text = String::from_utf8_lossy(head);
-    let mut lines = text.lines();
-    let mut words = lines.next()?.splitn(3, ' ');
-    words.next().filter(|version| version.starts_with("HTTP/1."))?;
-    let status = words.next().filter(|status| status.len() == 3)?.parse().ok()?;
-    let location =
-        lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("location"));
-    let location = location.map(|(_, value)| value.trim().to_owned());
-    Some(Head { status, location, body: Vec::new() })
 }
