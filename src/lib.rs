@@ -21,6 +21,7 @@ pub mod seccomp;
 
 pub mod cgroup;
 pub mod image;
+pub mod network;
 pub mod probe;
 pub mod volume;
 

@@ -12,12 +12,13 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 debian=${HOLDFAST_DEBIAN:-$here/target/debian}
 root=$debian/root
-tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4 systemd-analyze shellcheck etcd openssl docker-registry'
+tools='skopeo umoci podman buildah conmon crun runc busybox redis-server redis-cli bzip2 lz4 systemd-analyze shellcheck etcd openssl docker-registry ip nft'
 
 # The tools, and the libraries that a small installation may lack. libc is the machine's own: it fits its loader.
 packages='skopeo umoci podman buildah conmon crun runc busybox-static redis-server redis-tools bzip2 lz4
-systemd libsystemd-shared openrc libeinfo1 librc1 shellcheck etcd-server openssl docker-registry
+systemd libsystemd-shared openrc libeinfo1 librc1 shellcheck etcd-server openssl docker-registry iproute2 nftables
 golang-github-containers-common golang-github-containers-image
+libbpf1 libbsd0 libdb5.3 libedit2 libelf1 libmd0 libmnl0 libnftables1 libnftnl11 libtirpc3 libxtables12
 libacl1 libapparmor1 libassuan0 libatomic1 libaudit1 libblkid1 libbz2-1.0 libcap-ng0 libcap2 libcrypt1
 libdevmapper1.02.1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 libhiredis0.14 libip4tc2 libjemalloc2 libkmod2
 liblua5.1-0 liblz4-1 liblzf1 liblzma5 libmount1 libpam0g libpcre2-8-0 libseccomp2 libselinux1 libssl3 libsubid4
@@ -81,7 +82,7 @@ END
     # systemd's libraries of its own.
     libraries=$libraries:$(dirname "$(find "$root/usr/lib" -name 'libsystemd-shared-*.so')")
     for tool in $tools; do
-        program=$(find "$root/usr/bin" "$root/usr/sbin" "$root/bin" -name "$tool" | head -n 1)
+        program=$(find "$root/usr/bin" "$root/usr/sbin" "$root/bin" "$root/sbin" -name "$tool" | head -n 1)
         [ -n "$program" ] || fail "no $tool in the packages"
         cat >"$debian/bin/$tool.new" <<END
 #!/bin/sh
@@ -100,6 +101,7 @@ check() {
         case $tool in
         busybox) set -- true ;;
         openssl) set -- version ;;
+        ip) set -- -V ;;
         *) set -- --version ;;
         esac
         "$debian/bin/$tool" "$@" >"$debian/check" 2>&1 || fail "$tool does not run: $(cat "$debian/check")"

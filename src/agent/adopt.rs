@@ -62,6 +62,11 @@ pub fn find(world: &World) -> Result<Vec<Found>> {
             each.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect::<Vec<_>>()
         }));
     }
+    let addresses = |pod: &Found| (pod.pod.uid.0.clone(), pod.found.facts.sandbox.addresses.clone());
+    let known: Vec<_> = found.iter().map(addresses).collect();
+    if let Err(error) = world.network.adopt(&known) {
+        warn!("take over the network of pods: {error:#}");
+    }
     Ok(found)
 }
 

@@ -81,6 +81,8 @@ fn over_network(
 ) -> Result<Learnt> {
     let watch = Watch::of(world, pod, &container.name, attempt)?;
     probe::enter(probe::network(world, pod)?.as_ref())?;
+    let host = get.host.clone().or_else(|| probe::own_address(world, pod));
+    let get = &HttpGet { host, ..get.clone() };
     match hook(get, Deadline::while_it_is(&|| watch.goes_on())) {
         Ok(Asked::AsWanted) => Ok(Learnt::Done),
         Ok(Asked::OverHttp(place)) => Ok(Learnt::FellBack { place }),

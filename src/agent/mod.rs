@@ -183,14 +183,19 @@ impl Agent {
                 Some(message) => self.take(message),
                 None => self.event(Event::Tick),
             }
+            if let Some(warning) = self.world.network.warning() {
+                self.publisher.warn(warning);
+            }
             self.publisher.flush();
             self.report();
         }
+        let disconnected = self.world.network.take_down();
         let why = "all pods are down, as was ordered";
         self.manager.stopping(why);
         self.publisher.end(why);
         info!("all pods are down");
-        remove_pod::absent(fs::remove_file(&order)).with_context(|| format!("remove {}", order.display()))
+        remove_pod::absent(fs::remove_file(&order)).with_context(|| format!("remove {}", order.display()))?;
+        disconnected
     }
 
     /// Tells the service manager that the loop turns; and what it does, where nothing more is known already.

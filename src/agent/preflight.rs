@@ -20,6 +20,7 @@ use crate::cgroup::Hierarchy;
 use crate::config;
 use crate::host::{self, Data, Runtime};
 use crate::image::Store;
+use crate::network::Network;
 use crate::spec::Bytes;
 use crate::sys::untouchable::Untouchable;
 use crate::sys::{atomic, lock, seccomp};
@@ -80,6 +81,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     info!("node {node_name}: manifests are read from {}", config.pod_manifest_path.display());
     Ok(World {
         store: Store::open(&data.store()).context("open the image store")?,
+        network: Network::new(&runtime, config.pod_ranges.clone()),
         importing: AtomicBool::new(true),
         pulls: Default::default(),
         unusable: Mutex::default(),
@@ -182,8 +184,8 @@ fn this_boot(runtime: &Runtime) -> Result<()> {
     }
     // An order that a power cut left was for the pods of that boot: `down` would end those of this one.
     let orders = fs::read_dir(runtime.orders()).context("list the orders of an earlier boot")?.flatten();
-    let events = [runtime.events(), runtime.older_events()];
-    for path in orders.map(|entry| entry.path()).chain(events) {
+    let others = [runtime.events(), runtime.older_events(), runtime.leases()];
+    for path in orders.map(|entry| entry.path()).chain(others) {
         let removed = remove_pod::absent(fs::remove_file(&path));
         removed.with_context(|| format!("remove {}", path.display()))?;
     }

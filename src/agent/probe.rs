@@ -17,7 +17,7 @@ use super::world::World;
 use crate::bundle;
 use crate::lifecycle::{Learnt, Outcome};
 use crate::probe::{self, Answer, Deadline};
-use crate::spec::{Check, Container, Pod, Probe, ProbeKind};
+use crate::spec::{Check, Container, HttpGet, Pod, Probe, ProbeKind};
 use crate::status::{Failure, Reason};
 use crate::sys::clock;
 
@@ -69,13 +69,19 @@ fn tried(mut ask: impl FnMut() -> Result<Answer>) -> Result<Answer> {
 
 fn over_network(world: &World, pod: &Pod, probe: &Probe, cpu: &mut Duration) -> Result<Answer> {
     let network = network(world, pod)?;
+    let address = own_address(world, pod);
+    let host = |host: Option<&String>| host.cloned().or_else(|| address.clone());
     let check = || -> Result<Answer> {
         enter(network.as_ref())?;
         let deadline = Deadline::after(probe.timeout);
         match &probe.check {
-            Check::Http(get) => Ok(probe::get(get, deadline)),
-            Check::Tcp { host, port } => Ok(probe::tcp(host.as_deref(), *port, deadline)),
-            Check::Grpc { port, service } => Ok(probe::grpc(*port, service, probe.timeout, deadline)),
+            Check::Http(get) => {
+                Ok(probe::get(&HttpGet { host: host(get.host.as_ref()), ..get.clone() }, deadline))
+            }
+            Check::Tcp { host: at, port } => Ok(probe::tcp(host(at.as_ref()).as_deref(), *port, deadline)),
+            Check::Grpc { port, service } => {
+                Ok(probe::grpc(host(None).as_deref(), *port, service, probe.timeout, deadline))
+            }
             Check::Exec(_) => bail!("a command does not go over the network"),
         }
     };
@@ -87,6 +93,12 @@ fn over_network(world: &World, pod: &Pod, probe: &Probe, cpu: &mut Duration) -> 
         *cpu += used;
         answer
     })
+}
+
+/// Where a check goes that names no host: to the pod's own address, as a kubelet's does, so that a server that listens on the
+/// pod's loopback alone is not well. `None` for the loopback, where the pod has no address.
+pub fn own_address(world: &World, pod: &Pod) -> Option<String> {
+    world.network.addresses(&pod.uid.0).first().map(ToString::to_string)
 }
 
 /// The network namespace of `pod`, where it has one of its own.

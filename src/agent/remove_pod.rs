@@ -29,7 +29,9 @@ const ASIDE: &str = ".";
 pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
     let directory = world.runtime.pod(&pod.uid.0);
     let mut errors = Vec::new();
-    errors.extend(kill(world, &directory, &world.cgroups.pod_path(pod)).err());
+    // Whoever may still live keeps the addresses.
+    let killed = kill(world, &directory, &world.cgroups.pod_path(pod));
+    errors.extend(killed.and_then(|()| world.network.detach(&pod.uid.0)).err());
     for path in [directory.socket(), directory.sandbox(), directory.exits()] {
         let removed = absent(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()));
         errors.extend(removed.err());

@@ -281,7 +281,7 @@ fn files(world: &World, pod: &Pod, hostname: &str) -> Result<Files> {
     let etc = Etc {
         hosts: match pod.host_network {
             true => bundle::node_hosts(&node(Path::new("/etc/hosts")), pod),
-            false => bundle::hosts(&[], pod, &config.cluster_domain),
+            false => bundle::hosts(&world.network.addresses(&pod.uid.0), pod, &config.cluster_domain),
         },
         resolv_conf: bundle::resolv_conf(pod, &resolv_conf, cluster),
         hostname: bundle::hostname(hostname),

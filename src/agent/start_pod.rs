@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::Read;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -33,7 +34,7 @@ const SHM_BYTES: u64 = 64 << 20;
 /// `oom_score_adj` of a pod process: as of containerd's shim, less likely than any container but the agent's peer.
 const POD_PROCESS_OOM_SCORE: i32 = -998;
 
-/// Makes directories, volumes, cgroup and pod process, and a connection that watches it.
+/// Makes directories, volumes, cgroup, pod process and network, and a connection that watches it.
 ///
 /// Fails with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
 /// pod's own directories.
@@ -44,13 +45,13 @@ pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, Owne
     values::project(world, pod)?;
     let prepared = prepare(world, pod, &directory, sandbox, hostname);
     let started = prepared.and_then(|()| launch(world, pod, &directory));
-    let link = started.map_err(|error| {
+    let (link, addresses) = started.map_err(|error| {
         let undone = remove_pod::clean_pod(world, pod);
         let also = undone.err().map(|error| format!("; and clean up: {error:#}")).unwrap_or_default();
         Failure::new(Reason::CreatePodSandboxError, format!("{error:#}{also}"))
     })?;
     let attempts = next_attempts(&world.logs(pod), pod);
-    Ok((Learnt::Pod { ip: None, attempts }, link))
+    Ok((Learnt::Pod { addresses, attempts }, link))
 }
 
 /// Everything but the process.
@@ -97,8 +98,11 @@ fn memory_volumes(world: &World, pod: &Pod, directory: &PodDir, limits: &PodLimi
     volume::memory(directory, pod, limits.memory.map_or(node, |limit| limit.0.min(node)))
 }
 
-/// Starts the pod process with its lock, and waits until it is ready.
-fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<OwnedFd> {
+/// Starts the pod process with its lock, waits until it is ready, and connects its network.
+///
+/// That all of this came about is what the core writes down next. Whatever an agent leaves that dies before has another
+/// sandbox begun in its place.
+fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<(OwnedFd, Vec<IpAddr>)> {
     let path = directory.lock();
     let lock = lock::take(&path).with_context(|| format!("lock {}", path.display()))?;
     let Some(lock) = lock else { bail!("an older process of pod {} still holds its lock", pod.full_name()) };
@@ -130,7 +134,11 @@ fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<OwnedFd> {
     ensure!(verdict? == "ready", "the pod process gave up: see {}", directory.log().display());
     let client = Client::connect(&socket)?;
     client.state(&Request::Watch, PATIENCE)?;
-    Ok(client.into())
+    let addresses = match pod.host_network {
+        true => Vec::new(),
+        false => world.network.attach(&pod.uid.0, &pod.full_name(), &client.network()?)?,
+    };
+    Ok((client.into(), addresses))
 }
 
 /// What the pod process says of itself: `ready`, or why not.

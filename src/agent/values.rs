@@ -99,7 +99,10 @@ pub fn variables(
     let around = Surroundings {
         documents: &documents,
         host_ip: host_ip.as_deref(),
-        pod_ip: host_ip.as_deref().filter(|_| pod.host_network),
+        pod_ips: match pod.host_network {
+            true => host_ip.iter().cloned().collect(),
+            false => world.network.addresses(&pod.uid.0).iter().map(ToString::to_string).collect(),
+        },
         allocatable: if sources().any(asks) { allocatable(world) } else { Amounts::default() },
         files,
     };

@@ -13,6 +13,7 @@ use crate::cgroup::Hierarchy;
 use crate::config;
 use crate::host::{Data, Runtime};
 use crate::image::Store;
+use crate::network::Network;
 use crate::registry;
 use crate::spec::{Documents, Pod};
 use crate::sys::untouchable::Untouchable;
@@ -31,6 +32,8 @@ pub struct World {
     pub cgroups: Hierarchy,
     /// What containers may be given here.
     pub node: bundle::Node,
+    /// The network of pods.
+    pub network: Network,
     /// The image store.
     pub store: Store,
     /// Archives are being taken in: an image that is absent may be here in a moment.

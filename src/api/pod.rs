@@ -62,10 +62,11 @@ fn status_of(pod: &Pod, spec: &Value, status: &PodStatus) -> Value {
     put(&mut object, "startTime", status.start_time.map(|at| json!(seconds(at))));
     put(&mut object, "reason", status.reason.map(|reason| json!(reason.to_string())));
     put_text(&mut object, "message", &status.message);
-    for (one, many, address) in [("hostIP", "hostIPs", &status.host_ip), ("podIP", "podIPs", &status.pod_ip)]
-    {
-        put(&mut object, one, address.as_ref().map(|address| json!(address)));
-        put(&mut object, many, address.as_ref().map(|address| json!([{"ip": address}])));
+    let addresses = [("hostIP", "hostIPs", status.host_ip.as_slice()), ("podIP", "podIPs", &status.pod_ips)];
+    for (one, many, addresses) in addresses {
+        put(&mut object, one, addresses.first().map(|address| json!(address)));
+        let all = addresses.iter().map(|address| json!({"ip": address})).collect::<Vec<Value>>();
+        put(&mut object, many, (!all.is_empty()).then_some(json!(all)));
     }
     object
 }

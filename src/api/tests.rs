@@ -84,7 +84,7 @@ fn status() -> PodStatus {
         ],
         start_time: Some(wall(seen)),
         deletion: None,
-        pod_ip: Some("10.99.0.1".into()),
+        pod_ips: vec!["10.99.0.1".into()],
         host_ip: Some("10.99.0.1".into()),
         containers: vec![container],
         events: Vec::new(),
@@ -167,7 +167,7 @@ fn a_pod_that_ends_tells_until_when_it_may_take() {
 fn a_pod_that_waits_has_no_empty_fields() {
     let mut status = status();
     status.phase = Phase::Pending;
-    (status.start_time, status.pod_ip, status.host_ip) = (None, None, None);
+    (status.start_time, status.pod_ips, status.host_ip) = (None, Vec::new(), None);
     status.containers[0].container_id.clear();
     status.conditions[4].holds = false;
     status.conditions[4].reason = Some(Reason::ContainersNotReady);

@@ -58,8 +58,8 @@ pub struct Surroundings<'a> {
     pub documents: &'a Documents,
     /// The node's address, if it has one.
     pub host_ip: Option<&'a str>,
-    /// The pod's address, if it has one.
-    pub pod_ip: Option<&'a str>,
+    /// The pod's addresses, if it has any.
+    pub pod_ips: Vec<String>,
     /// What the node has for pods.
     pub allocatable: Amounts,
     /// What is in each file that a variable comes from, by volume and path, or why it cannot be read.
@@ -153,11 +153,11 @@ impl Reader<'_> {
 
     /// What is not known is empty, as in the kubelet.
     fn address(&self, address: Address) -> String {
-        let found = match address {
-            Address::HostIp | Address::HostIps => self.around.host_ip,
-            Address::PodIp | Address::PodIps => self.around.pod_ip,
-        };
-        found.unwrap_or_default().to_owned()
+        match address {
+            Address::HostIp | Address::HostIps => self.around.host_ip.unwrap_or_default().to_owned(),
+            Address::PodIp => self.around.pod_ips.first().cloned().unwrap_or_default(),
+            Address::PodIps => self.around.pod_ips.join(","),
+        }
     }
 
     fn file(&self, volume: &str, path: &str, key: &str, optional: bool) -> Result<Option<String>, String> {

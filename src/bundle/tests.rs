@@ -111,7 +111,7 @@ impl World {
         Surroundings {
             documents: &self.documents,
             host_ip: Some("192.0.2.7"),
-            pod_ip: None,
+            pod_ips: Vec::new(),
             allocatable: Amounts { cpu_milli: 3500, memory: 1000 << 20, storage: 5 },
             files: self.files.clone(),
         }

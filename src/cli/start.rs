@@ -77,6 +77,7 @@ fn command_line(flags: Agent) -> Result<CommandLine> {
     givens.extend(one(Key::NodeName, flags.node_name));
     givens.extend(one(Key::CgroupRoot, flags.cgroup_root));
     givens.extend(one(Key::ResolvConf, flags.resolv_conf));
+    givens.extend(one(Key::PodCidr, flags.pod_cidr));
     givens.extend(Some(Given::flag(Key::NodeLabel, flags.node_label)));
     givens.extend(one(Key::Force, flags.force.then(|| "true".to_owned())));
     let level = match flags.verbose {

@@ -20,6 +20,7 @@ pub enum Key {
     ResolvConf,
     ClusterDns,
     ClusterDomain,
+    PodCidr,
     LogMaxSize,
     LogMaxFiles,
     FileCheckFrequency,
@@ -38,7 +39,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 24] = [
+    pub const ALL: [Key; 25] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -50,6 +51,7 @@ impl Key {
         Key::ResolvConf,
         Key::ClusterDns,
         Key::ClusterDomain,
+        Key::PodCidr,
         Key::LogMaxSize,
         Key::LogMaxFiles,
         Key::FileCheckFrequency,
@@ -88,6 +90,7 @@ impl Key {
             Key::ResolvConf => ("resolv-conf", &["/etc/resolv.conf"]),
             Key::ClusterDns => ("clusterDNS", &[]),
             Key::ClusterDomain => ("clusterDomain", &[""]),
+            Key::PodCidr => ("pod-cidr", &[""]),
             Key::LogMaxSize => ("containerLogMaxSize", &["10Mi"]),
             Key::LogMaxFiles => ("containerLogMaxFiles", &["5"]),
             Key::FileCheckFrequency => ("fileCheckFrequency", &["20s"]),

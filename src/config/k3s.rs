@@ -76,10 +76,12 @@ pub(super) const FLAGS: &[(&str, Means)] = &[
 /// Beside those of `k3s agent`: flags of ours that k3s' server, a kubelet or we have, so that one file may hold all that the command line takes.
 pub(super) const OURS: &[(&str, Means)] = &[
     ("cgroup-root", Is(Key::CgroupRoot)),
+    ("cluster-cidr", Is(Key::PodCidr)),
     ("cluster-dns", Is(Key::ClusterDns)),
     ("cluster-domain", Is(Key::ClusterDomain)),
     ("hostname-override", Is(Key::NodeName)),
     ("log-dir", Is(Key::LogDir)),
+    ("pod-cidr", Is(Key::PodCidr)),
     ("pod-manifest-path", Is(Key::PodManifestPath)),
 ];
 
@@ -87,7 +89,7 @@ pub(super) const OURS: &[(&str, Means)] = &[
 /// cluster means nothing here.
 #[rustfmt::skip]
 pub(super) const OF_SERVER: &[&str] = &[
-    "advertise-address", "advertise-port", "agent-token", "agent-token-file", "cluster-cidr", "cluster-init",
+    "advertise-address", "advertise-port", "agent-token", "agent-token-file", "cluster-init",
     "cluster-reset", "cluster-reset-restore-path", "datastore-cafile", "datastore-certfile", "datastore-endpoint",
     "datastore-keyfile", "default-local-storage-path", "disable", "disable-apiserver", "disable-cloud-controller",
     "disable-controller-manager", "disable-etcd", "disable-helm-controller", "disable-kube-proxy",

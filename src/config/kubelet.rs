@@ -108,7 +108,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("nodeStatusReportFrequency", Nothing(CLUSTER)),
     ("nodeStatusUpdateFrequency", Nothing("the node is looked at with the manifests")),
     ("oomScoreAdj", Nothing("the agent's is what its service says")),
-    ("podCIDR", NotYet("networks of pods")),
+    ("podCIDR", Is(Key::PodCidr)),
     ("podLogsDir", Is(Key::LogDir)),
     ("podPidsLimit", Is(Key::PodPidsLimit)),
     ("podsPerCore", NotYet("set maxPods instead")),

@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::api::Amounts;
+pub use crate::host::RUNTIME_DIR;
+use crate::spec::Range;
 pub use given::{Given, Key, Origin, Problem};
 pub use text::{cgroup, directory, node_name};
 
@@ -33,8 +35,6 @@ pub const DATA_DIR: &str = "/var/lib/rancher/k3s";
 pub const LOG_DIR: &str = "/var/log/pods";
 /// Where k3s reads what is to be known of registries.
 pub const PRIVATE_REGISTRY: &str = "/etc/rancher/k3s/registries.yaml";
-/// State that dies with the boot.
-pub const RUNTIME_DIR: &str = "/run/holdfast";
 
 /// Everything an agent is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,9 @@ pub struct Agent {
     pub cluster_dns: Vec<String>,
     /// The domain that names are looked for in, with [`cluster_dns`](Agent::cluster_dns); may be empty.
     pub cluster_domain: String,
+    /// Where pods get their addresses from: of each family one range at most, any that is free where empty; `None` where they
+    /// are to have their loopback alone.
+    pub pod_ranges: Option<Vec<Range>>,
     /// A container's log is begun anew at this many bytes.
     pub log_max_bytes: u64,
     /// Files of a container's log, the one that is written to included.
@@ -109,6 +112,7 @@ impl Agent {
             resolv_conf: None,
             cluster_dns: Vec::new(),
             cluster_domain: String::new(),
+            pod_ranges: None,
             log_max_bytes: 0,
             log_max_files: 0,
             file_check_frequency: Duration::ZERO,

@@ -8,6 +8,7 @@ use log::LevelFilter;
 use super::given::{Key, Wrong};
 use super::{Agent, text, values};
 use crate::host::Data;
+use crate::spec::Range;
 
 /// kubelet's own limits of `crashLoopBackOff.maxContainerRestartPeriod`.
 const RESTART_PERIOD: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
@@ -38,6 +39,7 @@ pub fn set(agent: &mut Agent, key: Key, values: &[String]) -> Result<(), Wrong> 
     match key {
         Key::NodeLabel => agent.node_labels = values::labels(values)?,
         Key::ClusterDns => agent.cluster_dns = addresses(values)?,
+        Key::PodCidr => agent.pod_ranges = ranges(values)?,
         Key::SystemReserved => agent.system_reserved = values::reserved(values)?,
         Key::KubeReserved => agent.kube_reserved = values::reserved(values)?,
         _ => {
@@ -103,7 +105,7 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
         }
         Key::SingleProcessOomKill => agent.single_process_oom_kill = truth(value)?,
         Key::SeccompDefault => agent.seccomp_default = truth(value)?,
-        Key::NodeLabel | Key::ClusterDns | Key::SystemReserved | Key::KubeReserved => {}
+        Key::NodeLabel | Key::ClusterDns | Key::PodCidr | Key::SystemReserved | Key::KubeReserved => {}
     }
     Ok(())
 }
@@ -146,4 +148,34 @@ fn addresses(values: &[String]) -> Result<Vec<String>, Wrong> {
         )),
     };
     each.filter(|text| !text.is_empty()).map(address).collect()
+}
+
+/// Bits that a range of IPv4, and one of IPv6, may have: room for a few pods at least, and none for a whole continent.
+const LENGTHS: [(u8, u8); 2] = [(8, 29), (32, 120)];
+
+/// `none`, or ranges with commas between them.
+fn ranges(values: &[String]) -> Result<Option<Vec<Range>>, Wrong> {
+    let words: Vec<&str> = values.iter().flat_map(|value| value.split(',')).map(str::trim).collect();
+    if words == ["none"] {
+        return Ok(None);
+    }
+    let mut ranges: Vec<Range> = Vec::new();
+    for word in words.into_iter().filter(|word| !word.is_empty()) {
+        let wrong = |what: &str, fix: &str| Err(Wrong::new(format!("{word:?} {what}"), fix));
+        let Ok(range) = word.parse::<Range>() else {
+            return wrong("is no range of addresses", "write one such as 10.42.0.0/24, or none");
+        };
+        let four = range.first().is_ipv4();
+        let (least, most) = LENGTHS[usize::from(!four)];
+        if !(least..=most).contains(&range.length()) {
+            return wrong("is too wide or too narrow", &format!("use a length from /{least} to /{most}"));
+        }
+        if ranges.iter().any(|other| other.first().is_ipv4() == four) {
+            return wrong("is a second range of its family", "leave one");
+        }
+        ranges.push(range);
+    }
+    // What a reader finds in `podIP` is the first.
+    ranges.sort_by_key(|range| range.first().is_ipv6());
+    Ok(Some(ranges))
 }

@@ -7,6 +7,11 @@ pub mod machine;
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+/// The runtime directory of the one instance that most nodes have.
+pub const RUNTIME_DIR: &str = "/run/holdfast";
+
 /// The directories of both trees that are ours alone, 0700; the image store beside them makes its own.
 pub fn private(runtime: &Runtime, data: &Data) -> [PathBuf; 6] {
     [runtime.root().to_owned(), runtime.pods(), runtime.orders(), data.own(), data.pods(), data.last_good()]
@@ -39,9 +44,24 @@ impl Runtime {
         &self.0
     }
 
+    /// What is called after this instance in the kernel, which knows no directories: links, and tables of rules. At most
+    /// eight letters and digits, so that a link's name has room for a number.
+    pub fn instance(&self) -> String {
+        if self.0 == Path::new(RUNTIME_DIR) {
+            return "holdfast".to_owned();
+        }
+        let digest = Sha256::digest(self.0.as_os_str().as_encoded_bytes());
+        format!("hf{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2])
+    }
+
     /// Locked by the agent for as long as it lives.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")
+    }
+
+    /// Which pod has which address.
+    pub fn leases(&self) -> PathBuf {
+        self.0.join("addresses.json")
     }
 
     /// The kernel's boot id when the directory was made; another one means that everything here is dead.

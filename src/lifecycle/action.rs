@@ -1,5 +1,6 @@
 //! Everything that can be done.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use super::Time;
@@ -61,8 +62,8 @@ pub enum Learnt {
     Done,
     /// Of [`Action::StartPod`].
     Pod {
-        /// The pod's address.
-        ip: Option<String>,
+        /// The pod's addresses; none for one in the node's network, or with its loopback alone.
+        addresses: Vec<IpAddr>,
         /// For each container with logs from before: a number no log has yet.
         attempts: BTreeMap<String, u32>,
     },

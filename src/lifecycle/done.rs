@@ -42,14 +42,14 @@ impl Node {
 
     fn pod_started(&mut self, now: Now, uid: &Uid, sandbox: u32, result: Result<Learnt, Failure>) {
         match result {
-            Ok(Learnt::Pod { ip, attempts }) => self.of(uid, |facts| {
+            Ok(Learnt::Pod { addresses, attempts }) => self.of(uid, |facts| {
                 if facts.sandbox.number != sandbox || facts.sandbox.state != SandboxState::Absent {
                     return;
                 }
                 facts.sandbox.state = SandboxState::Up;
                 facts.sandbox.up_since = now.boot;
                 facts.sandbox.failure = None;
-                facts.sandbox.ip = ip;
+                facts.sandbox.addresses = addresses;
                 let pod = facts.pod.clone();
                 for known in &mut facts.containers {
                     let Some(attempt) = attempts.get(&known.name) else { continue };

@@ -2,6 +2,7 @@
 //!
 //! [`Facts`] is also what is written to `facts.json`: whatever an adopting agent cannot ask a process.
 
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -95,8 +96,9 @@ pub struct Sandbox {
     pub due: Time,
     /// Why it is not there.
     pub failure: Option<Failure>,
-    /// The pod's address.
-    pub ip: Option<String>,
+    /// The pod's addresses, of IPv4 first.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Whether a sandbox is there.
@@ -236,7 +238,7 @@ impl Sandbox {
             streak: 0,
             due: Time::ZERO,
             failure: None,
-            ip: None,
+            addresses: Vec::new(),
         }
     }
 }

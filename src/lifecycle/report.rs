@@ -49,7 +49,10 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
         conditions: conditions(facts, phase),
         start_time: facts.start,
         deletion: facts.deletion.map(|deletion| deletion.wall),
-        pod_ip: if facts.pod.host_network { host_ip.clone() } else { facts.sandbox.ip.clone() },
+        pod_ips: match facts.pod.host_network {
+            true => host_ip.iter().cloned().collect(),
+            false => facts.sandbox.addresses.iter().map(ToString::to_string).collect(),
+        },
         host_ip,
         init_containers: containers(true),
         containers: containers(false),

@@ -158,7 +158,7 @@ fn now(at: u64) -> Now {
 
 fn learnt(action: &Action, at: u64) -> Learnt {
     match action {
-        Action::StartPod { .. } => Learnt::Pod { ip: None, attempts: BTreeMap::new() },
+        Action::StartPod { .. } => Learnt::Pod { addresses: Vec::new(), attempts: BTreeMap::new() },
         Action::PullImage { .. } => Learnt::Image { id: "sha256:1".into(), message: "present".into() },
         Action::StartContainer { .. } => Learnt::Started { at: now(at).wall },
         Action::Probe { .. } => Learnt::Probed { outcome: Outcome::Success, message: String::new() },

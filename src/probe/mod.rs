@@ -76,7 +76,7 @@ pub fn tcp(host: Option<&str>, port: u16, deadline: Deadline<'_>) -> Answer {
     }
 }
 
-/// Where a probe of `host` goes; a pod has no other address than its loopback's.
+/// Where a probe of `host` goes: to the loopback where none is given.
 fn address(host: Option<&str>, port: u16) -> SocketAddr {
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
     SocketAddr::new(host.and_then(|host| host.parse().ok()).unwrap_or(local), port)

@@ -19,8 +19,9 @@ pub struct PodStatus {
     pub start_time: Option<Wall>,
     /// When its deletion began: kubectl shows `Terminating`.
     pub deletion: Option<Wall>,
-    /// The pod's address, where it has one; the node's with hostNetwork.
-    pub pod_ip: Option<String>,
+    /// The pod's addresses, where it has any; the node's with hostNetwork.
+    #[serde(default)]
+    pub pod_ips: Vec<String>,
     /// The node's address, where it has one.
     pub host_ip: Option<String>,
     /// Of init containers and sidecars, in the order of the spec.

@@ -11,6 +11,7 @@ pub mod beneath;
 pub mod clock;
 pub mod lock;
 pub mod loopback;
+pub mod netlink;
 pub mod privileges;
 pub mod process;
 pub mod seccomp;

@@ -38,7 +38,7 @@ const USAGE: &str = "usage: workload COMMAND
                               WORD-ends at SIGTERM
   steps FILE STEP…            append a byte to FILE; the n-th run does the n-th STEP: an exit code, or run
   watch DIRECTORY             hold an inotify watch on it, as a kubelet does, until SIGTERM
-  listen PORT                 answer every TCP connection with one HTTP page; SIGTERM ends it
+  listen PORT [ADDRESS]       answer every TCP connection with one HTTP page; SIGTERM ends it
   serve PORT DIRECTORY        answer a GET of /NAME by the bytes of DIRECTORY/NAME, and print it; SIGTERM ends it
   there FILE                  exit with 0 if it is there, else with 1 and a word about it
   eat-memory MIB              touch that much memory, then sleep
@@ -82,7 +82,8 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
             println!("watching {directory}");
             trap_term(0);
         }
-        ["listen", port] => listen(port.parse().unwrap()),
+        ["listen", port] => listen(port.parse().unwrap(), "0.0.0.0"),
+        ["listen", port, address] => listen(port.parse().unwrap(), address),
         ["serve", port, directory] => serve(port.parse().unwrap(), directory),
         ["there", file] => {
             if !fs::exists(file).unwrap() {
@@ -218,9 +219,9 @@ fn run_step(file: &str, steps: &[&str]) {
     }
 }
 
-fn listen(port: u16) -> ! {
+fn listen(port: u16, address: &str) -> ! {
     term_signals().thread_block().unwrap();
-    let listener = TcpListener::bind(("0.0.0.0", port)).unwrap();
+    let listener = TcpListener::bind((address, port)).unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();

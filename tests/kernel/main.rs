@@ -32,6 +32,7 @@ mod lifecycle;
 mod logs;
 mod manifests;
 mod names;
+mod network;
 mod node;
 mod order;
 mod port_forward;

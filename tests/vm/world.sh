@@ -77,7 +77,7 @@ remove() {
 agent() {
     date "+agent starts at %F %T" >>$log
     began=$(cut -d' ' -f1 /proc/uptime)
-    holdfast agent --data-dir /data/k3s --log-dir /data/log/pods "$@" >>$log 2>&1 &
+    holdfast agent --data-dir /data/k3s --log-dir /data/log/pods --pod-cidr "${POD_CIDR:-none}" "$@" >>$log 2>&1 &
     agent=$!
 }
 

@@ -37,6 +37,9 @@ pub struct Agent {
     /// What pods get as /etc/resolv.conf [default: /etc/resolv.conf]
     #[arg(long, value_name = "FILE")]
     pub resolv_conf: Option<String>,
+    /// Addresses for pods: a range of IPv4, of IPv6, or both with a comma between; none for no network [default: any that is free]
+    #[arg(long, value_name = "RANGES", visible_alias = "cluster-cidr")]
+    pub pod_cidr: Option<String>,
     /// A flag of kubelet's, without its dashes, such as max-pods=20; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     pub kubelet_arg: Vec<String>,

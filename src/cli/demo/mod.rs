@@ -128,7 +128,13 @@ Ctrl-C ends and removes everything. To try, in another terminal, as root:
 fn start(place: &Place) -> Result<Child> {
     let log = File::create(place.agent_log())?;
     let mut agent = Command::new(&place.program);
-    agent.arg("agent").arg("--runtime-dir").arg(place.runtime.root()).arg("--data-dir").arg(&place.data_dir);
+    // Whoever looks on has no need of links that come and go on their machine.
+    agent
+        .args(["agent", "--pod-cidr", "none"])
+        .arg("--runtime-dir")
+        .arg(place.runtime.root())
+        .arg("--data-dir")
+        .arg(&place.data_dir);
     agent
         .arg("--log-dir")
         .arg(place.log_dir())

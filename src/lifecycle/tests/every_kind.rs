@@ -354,7 +354,7 @@ impl World {
         let attempts = logs.map(|((_, container), highest)| (container.clone(), highest + 1)).collect();
         let (running, journal, passed) = Default::default();
         self.sandboxes.insert(uid, Sandbox { number, running, journal, passed });
-        Learnt::Pod { ip: None, attempts }
+        Learnt::Pod { addresses: Vec::new(), attempts }
     }
 
     fn start_container(&mut self, at: u64, uid: Uid, action: &Action, name: &str, attempt: u32) -> Learnt {

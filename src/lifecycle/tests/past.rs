@@ -249,7 +249,7 @@ fn a_run_is_adopted_with_its_image_and_its_age() {
 
 /// What the logs tell of runs when a sandbox comes up.
 fn logs(next: u32) -> Learnt {
-    Learnt::Pod { ip: None, attempts: BTreeMap::from([("c".to_owned(), next)]) }
+    Learnt::Pod { addresses: Vec::new(), attempts: BTreeMap::from([("c".to_owned(), next)]) }
 }
 
 #[test]

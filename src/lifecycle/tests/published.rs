@@ -313,8 +313,11 @@ fn the_id_of_a_run_is_told_of_its_end_too_and_none_before_the_first() {
 #[test]
 fn a_pods_address_is_its_sandboxs() {
     let address =
-        |facts: &Facts| vec![status(facts, &BackOff::default(), Some("10.0.0.1")).pod_ip.unwrap_or_default()];
-    let up = || Learnt::Pod { ip: Some("10.1.0.7".into()), attempts: BTreeMap::new() };
+        |facts: &Facts| vec![status(facts, &BackOff::default(), Some("10.0.0.1")).pod_ips.join(" ")];
+    let up = || Learnt::Pod {
+        addresses: vec!["10.1.0.7".parse().unwrap(), "fd42::7".parse().unwrap()],
+        attempts: BTreeMap::new(),
+    };
     check(
         vec![
             (0, Hangs(web(ALWAYS), &["start pod"])),
@@ -327,7 +330,7 @@ fn a_pods_address_is_its_sandboxs() {
         "0s: start pod
          0s:
          1s: pull, start c#0
-         1s: 10.1.0.7
+         1s: 10.1.0.7 fd42::7
          2s: clean pod, start pod '
          2s:",
     );

@@ -48,10 +48,16 @@ const CODES: [&str; 17] = [
 const DEADLINE_EXCEEDED: usize = 4;
 const UNIMPLEMENTED: usize = 12;
 
-/// Whether `service` of the server at `port` says that it serves; the server as a whole where the name is empty. `timeout` is
+/// Whether `service` of the server at `port` of `host` says that it serves; the server as a whole where the name is empty. `timeout` is
 /// what the deadline was made of, to show.
-pub fn check(port: u16, service: &str, timeout: Duration, deadline: Deadline<'_>) -> Answer {
-    let to = address(None, port);
+pub fn check(
+    host: Option<&str>,
+    port: u16,
+    service: &str,
+    timeout: Duration,
+    deadline: Deadline<'_>,
+) -> Answer {
+    let to = address(host, port);
     let stream = match Stream::connect(to, deadline) {
         Ok(stream) => stream,
         Err(error) if deadline.left().is_none() => {

@@ -59,7 +59,7 @@ fn ask(bytes: Vec<u8>, service: &str) -> (Answer, Vec<u8>) {
             let _ = stream.read_to_end(&mut asked);
             asked
         });
-        let answer = check(port, service, LONG, Deadline::after(LONG));
+        let answer = check(None, port, service, LONG, Deadline::after(LONG));
         (answer, server.join().unwrap())
     })
 }
@@ -212,10 +212,10 @@ fn one_that_says_nothing_is_given_up_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let timeout = Duration::from_millis(50);
-    let (outcome, message) = check(port, "", timeout, Deadline::after(timeout));
+    let (outcome, message) = check(None, port, "", timeout, Deadline::after(timeout));
     assert_eq!((outcome, &*message), (Outcome::Failure, "timeout: health rpc did not complete within 50ms"));
     drop(listener);
-    let (outcome, message) = check(port, "", LONG, Deadline::after(LONG));
+    let (outcome, message) = check(None, port, "", LONG, Deadline::after(LONG));
     assert_eq!(outcome, Outcome::Failure);
     assert!(message.starts_with("error: failed to connect service at \"127.0.0.1:"), "{message}");
 }

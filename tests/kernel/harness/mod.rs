@@ -9,19 +9,21 @@
 mod debian;
 pub mod image;
 pub mod kernel;
+pub mod machine;
 pub mod pod;
 mod wait;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 
 pub use kernel::Place;
+pub use machine::Machine;
 pub use pod::Seen;
 pub use wait::{SOON, eventually, stays_true_for};
 
@@ -54,6 +56,10 @@ pub struct World {
     pub kubelet_config: Option<String>,
     /// More of the agent's environment, as a service manager sets it.
     pub environment: Vec<(String, String)>,
+    /// Where the agent runs, with a network for its pods; else it runs in this machine, and its pods have none.
+    pub machine: Option<Arc<Machine>>,
+    /// What starts the agent: a program whose last arguments are the agent's command line.
+    pub through: Vec<&'static str>,
     binary: PathBuf,
     agent: Option<Child>,
 }
@@ -89,7 +95,17 @@ impl World {
         let runtime = memory_disk().join(&name);
         let binary = binary.to_owned();
         let (kubelet_config, environment, agent) = (None, Vec::new(), None);
-        let world = World { dir, runtime, name, kubelet_config, environment, binary, agent };
+        let world = World {
+            dir,
+            runtime,
+            name,
+            kubelet_config,
+            environment,
+            machine: None,
+            through: Vec::new(),
+            binary,
+            agent,
+        };
         OPEN.lock().unwrap().push(world.place());
         fs::create_dir_all(world.manifests()).unwrap();
         fs::create_dir_all(world.archives()).unwrap();
@@ -166,12 +182,22 @@ impl World {
                 ("--config", text(file)),
             ];
         }
+        if self.machine.is_none() {
+            flags.push(("--pod-cidr", "none".to_owned()));
+        }
         for (flag, value) in &mut flags {
             if let Some((_, other)) = changes.iter().find(|(changed, _)| changed == flag) {
                 *value = (*other).to_owned();
             }
         }
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.through.split_first() {
+            None => Command::new(&self.binary),
+            Some((first, others)) => {
+                let mut command = Command::new(first);
+                command.args(others).arg(&self.binary);
+                command
+            }
+        };
         command.arg("agent").args(flags.iter().flat_map(|(flag, value)| [*flag, value]));
         // Nobody outside the world is asked.
         command.arg("--disable-default-registry-endpoint").env("HOME", &self.dir);
@@ -185,7 +211,11 @@ impl World {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.agent_log_file()).unwrap();
         let mut command = self.agent_command(&[]);
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        self.agent = Some(command.spawn().unwrap());
+        let mut spawn = move || command.spawn().unwrap();
+        self.agent = Some(match &self.machine {
+            Some(machine) => machine.inside(spawn),
+            None => spawn(),
+        });
         eventually(SOON, "the agent publishes itself", || {
             assert!(self.agent_lives(), "the agent ended:\n{}", self.agent_log());
             let published = fs::read(self.runtime.join("node.json")).ok()?;

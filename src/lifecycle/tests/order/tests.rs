@@ -481,9 +481,10 @@ fn the_number_of_a_run_that_nobody_heard_of_is_spent() {
     let play = |node: &mut Node, at: u64, event: Event| {
         let begun = settle_as(node, at, event, |action| match action {
             Action::StartContainer { attempt: 1, .. } => None,
-            Action::StartPod { sandbox: 1, .. } => {
-                Some(Ok(Learnt::Pod { ip: None, attempts: BTreeMap::from([("c".to_owned(), 2)]) }))
-            }
+            Action::StartPod { sandbox: 1, .. } => Some(Ok(Learnt::Pod {
+                addresses: Vec::new(),
+                attempts: BTreeMap::from([("c".to_owned(), 2)]),
+            })),
             _ => Some(Ok(learnt(action, at))),
         });
         begun.iter().map(show).collect::<Vec<_>>()
