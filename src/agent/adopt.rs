@@ -62,8 +62,8 @@ pub fn find(world: &World) -> Result<Vec<Found>> {
             each.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect::<Vec<_>>()
         }));
     }
-    let addresses = |pod: &Found| (pod.pod.uid.0.clone(), pod.found.facts.sandbox.addresses.clone());
-    let known: Vec<_> = found.iter().map(addresses).collect();
+    let with_addresses = found.iter().map(|it| (&*it.pod, &*it.found.facts.sandbox.addresses));
+    let known: Vec<_> = with_addresses.filter(|(pod, _)| !pod.host_network).collect();
     if let Err(error) = world.network.adopt(&known) {
         warn!("take over the network of pods: {error:#}");
     }

@@ -31,7 +31,7 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
     let mut errors = Vec::new();
     // Whoever may still live keeps the addresses.
     let killed = kill(world, &directory, &world.cgroups.pod_path(pod));
-    errors.extend(killed.and_then(|()| world.network.detach(&pod.uid.0)).err());
+    errors.extend(killed.and_then(|()| world.network.detach(&pod.uid)).err());
     for path in [directory.socket(), directory.sandbox(), directory.exits()] {
         let removed = absent(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()));
         errors.extend(removed.err());

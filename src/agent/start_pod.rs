@@ -136,7 +136,7 @@ fn launch(world: &World, pod: &Pod, directory: &PodDir) -> Result<(OwnedFd, Vec<
     client.state(&Request::Watch, PATIENCE)?;
     let addresses = match pod.host_network {
         true => Vec::new(),
-        false => world.network.attach(&pod.uid.0, &pod.full_name(), &client.network()?)?,
+        false => world.network.attach(pod, &client.network()?)?,
     };
     Ok((client.into(), addresses))
 }

@@ -179,6 +179,7 @@ fn host_ports(spec: &core::PodSpec) -> Vec<spec::HostPort> {
                 _ => spec::Protocol::Tcp,
             },
             port: number.filter(|number| *number != 0)?,
+            container: u16::try_from(port.container_port).unwrap_or_default(),
         })
     };
     ports.filter_map(host_port).collect()

@@ -16,6 +16,10 @@ use crate::sys::netlink::{Answer, Batch, Refused, Socket, attributes};
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const VETH_PEER: u16 = 1;
+/// The same of a port of a bridge, and in the latter that packets may go out where they came in (`IFLA_BRPORT_MODE`).
+const INFO_PORT_KIND: u16 = 4;
+const INFO_PORT_DATA: u16 = 5;
+const HAIRPIN: u16 = 4;
 /// `IFA_ADDRESS` and `IFA_LOCAL`: without a peer both are the address.
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -132,6 +136,16 @@ pub fn make_pair(socket: &Socket, pair: &Pair<'_>) -> Result<(), Refused> {
             });
         });
     name_it(&mut batch, pair.name, pair.alias);
+    // A pod may speak to itself by a port of the node; where bridges pass packets by the rules for addresses, its answer comes
+    // out where the question came in.
+    batch.message(libc::RTM_NEWLINK, NLM_F_ACK, &link_head(0, 0)).text(IFLA_IFNAME, pair.name).nested(
+        libc::IFLA_LINKINFO,
+        |info| {
+            info.text(INFO_PORT_KIND, "bridge").nested(INFO_PORT_DATA, |data| {
+                data.bytes(HAIRPIN, &[1]);
+            });
+        },
+    );
     socket.ask(batch).map(drop)
 }
 

@@ -8,10 +8,14 @@
 //! Invariant: nothing is changed that does not bear the instance's name.
 //! Invariant: a machine that cannot do this runs pods all the same, with their loopback alone, and says so.
 
+mod bridge;
 mod choice;
 mod leases;
 mod links;
+mod nftables;
+mod rules;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
@@ -21,19 +25,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::{CloneFlags, setns};
-use sha2::{Digest, Sha256};
 
 use crate::host::Runtime;
-use crate::spec::Range;
+use crate::spec::{HostPort, Pod, Range, Uid};
 use crate::sys::netlink::{Family, Refused, Socket};
 use leases::Leases;
+use rules::Rules;
 
 /// What a pod's link is called in the pod, as under any other runtime.
 const IN_POD: &str = "eth0";
-/// Longest alias of a link that the kernel keeps (`IFALIASZ`, with its end).
-const ALIAS: usize = 255;
-/// Whoever sends these may not change what we, or pods, take for the way out.
-const ADVERTISEMENTS: &str = "accept_ra";
 
 /// The network of this instance's pods.
 pub struct Network {
@@ -51,6 +51,10 @@ struct State {
     leases: Leases,
     /// The bridge, once it is known to be there and whole.
     bridge: Option<u32>,
+    /// Ports of the node that pods with an address have, by UID.
+    ports: BTreeMap<Uid, Vec<HostPort>>,
+    /// The rules are in place.
+    ruled: bool,
     /// What a person should know, not told yet.
     warning: Option<String>,
 }
@@ -68,13 +72,13 @@ impl Network {
         Network { path, owner, wanted, state: Mutex::new(State { leases, ..State::default() }) }
     }
 
-    /// Takes over what an earlier agent left: pods, by UID, and the addresses they are known to have. Links and addresses
-    /// of any other are removed.
-    pub fn adopt(&self, known: &[(String, Vec<IpAddr>)]) -> Result<()> {
+    /// Takes over what an earlier agent left: pods, and the addresses they are known to have. Links and addresses of any
+    /// other are removed, and rules are made anew.
+    pub fn adopt(&self, known: &[(&Pod, &[IpAddr])]) -> Result<()> {
         let mut state = self.state();
         let leases = &mut state.leases;
-        leases.pods.retain(|uid, _| known.iter().any(|(known, _)| known == uid));
-        known.iter().for_each(|(uid, addresses)| leases.learn(uid, addresses));
+        leases.pods.retain(|uid, _| known.iter().any(|(known, _)| known.uid.0 == *uid));
+        known.iter().for_each(|(pod, addresses)| leases.learn(&pod.uid.0, addresses));
         if leases.ranges.is_empty() {
             return Ok(());
         }
@@ -82,7 +86,7 @@ impl Network {
         if let Some(wanted) = self.wanted.as_ref().filter(|it| !it.is_empty() && **it != leases.ranges) {
             let (is, asked) = (listed(&leases.ranges), listed(wanted));
             if leases.pods.is_empty() {
-                self.remove_bridge(&socket, &leases.name)?;
+                bridge::remove(&socket, &leases.name, &self.owner)?;
                 leases.ranges.clear();
             } else {
                 let warning = format!(
@@ -93,20 +97,30 @@ impl Network {
         }
         let leases = &state.leases;
         leases.write(&self.path).with_context(|| format!("write {}", self.path.display()))?;
-        sweep(&socket, leases)
+        sweep(&socket, leases)?;
+        let connected = known.iter().filter(|(pod, _)| state.leases.pods.contains_key(&pod.uid.0));
+        state.ports = connected.map(|(pod, _)| (pod.uid.clone(), pod.host_ports.clone())).collect();
+        if state.leases.pods.is_empty() { Ok(()) } else { rule(&mut state) }
     }
 
-    /// Connects pod `uid`, called `name`, whose network namespace is `namespace`. Its addresses: none where pods are to have
-    /// none, and where this machine cannot, of which a warning tells.
-    pub fn attach(&self, uid: &str, name: &str, namespace: &File) -> Result<Vec<IpAddr>> {
+    /// Connects `pod`, whose network namespace is `namespace`, and leads its ports of the node to it. Its addresses: none where
+    /// pods are to have none, and where this machine cannot, of which a warning tells.
+    pub fn attach(&self, pod: &Pod, namespace: &File) -> Result<Vec<IpAddr>> {
         if self.wanted.is_none() {
             return Ok(Vec::new());
         }
-        let error = match self.connect(uid, name, namespace) {
-            Ok(addresses) => return Ok(addresses),
+        let error = match self.connect(&pod.uid.0, &pod.full_name(), namespace) {
+            Ok(addresses) => {
+                let mut state = self.state();
+                state.ports.insert(pod.uid.clone(), pod.host_ports.clone());
+                if !state.ruled || !pod.host_ports.is_empty() {
+                    rule(&mut state)?;
+                }
+                return Ok(addresses);
+            }
             Err(error) => error,
         };
-        self.detach(uid)?;
+        self.detach(&pod.uid)?;
         if !is_inability(&error) {
             return Err(error.context("connect the pod to the network"));
         }
@@ -117,10 +131,17 @@ impl Network {
         Ok(Vec::new())
     }
 
-    /// Gives the addresses of pod `uid` back, whose processes are dead.
-    pub fn detach(&self, uid: &str) -> Result<()> {
+    /// Gives the addresses of pod `uid` back, whose processes are dead, and its ports of the node.
+    pub fn detach(&self, uid: &Uid) -> Result<()> {
         let mut state = self.state();
-        if state.leases.pods.remove(uid).is_none() {
+        // In vain it is tried again: the ports are given back when the rules say so.
+        if let Some(ports) = state.ports.remove(uid).filter(|ports| state.ruled && !ports.is_empty())
+            && let Err(error) = rule(&mut state)
+        {
+            state.ports.insert(uid.clone(), ports);
+            return Err(error);
+        }
+        if state.leases.pods.remove(&uid.0).is_none() {
             return Ok(());
         }
         state.leases.write(&self.path).with_context(|| format!("write {}", self.path.display()))
@@ -141,9 +162,14 @@ impl Network {
         let mut state = self.state();
         if !state.leases.ranges.is_empty() {
             let socket = open()?;
+            if let Err(error) = rules::remove(&state.leases.name)
+                && !lacks_rules(&error.cause)
+            {
+                return Err(error).with_context(|| format!("remove table {} of rules", state.leases.name));
+            }
             state.leases.pods.clear();
             sweep(&socket, &state.leases)?;
-            self.remove_bridge(&socket, &state.leases.name)?;
+            bridge::remove(&socket, &state.leases.name, &self.owner)?;
         }
         let name = std::mem::take(&mut state.leases.name);
         *state = State { leases: Leases { name, ..Leases::default() }, ..State::default() };
@@ -161,7 +187,7 @@ impl Network {
             let (plan, bridge) = self.lease(&socket, uid)?;
             let pair = links::Pair {
                 name: &plan.link,
-                alias: short(alias),
+                alias: bridge::short(alias),
                 bridge,
                 namespace: namespace.as_fd(),
                 peer: IN_POD,
@@ -169,7 +195,7 @@ impl Network {
             let inside = || -> Result<()> {
                 setns(namespace, CloneFlags::CLONE_NEWNET).context("enter the pod's network")?;
                 for of in ["all", "default"] {
-                    deaf(of)?;
+                    bridge::deaf(of)?;
                 }
                 let made = links::make_pair(&socket, &pair);
                 made.with_context(|| format!("make link {} and its other end in the pod", plan.link))?;
@@ -198,7 +224,8 @@ impl Network {
         let bridge = match state.bridge {
             Some(bridge) => bridge,
             None => {
-                let bridge = self.bridge(socket, &mut state.leases)?;
+                let wanted = self.wanted.as_deref().unwrap_or_default();
+                let bridge = bridge::ensure(socket, &mut state.leases, wanted, &self.owner)?;
                 state.bridge = Some(bridge);
                 bridge
             }
@@ -221,53 +248,6 @@ impl Network {
         Ok((plan, bridge))
     }
 
-    /// The number of the bridge, which is up and has the node's addresses.
-    fn bridge(&self, socket: &Socket, leases: &mut Leases) -> Result<u32> {
-        let name = leases.name.clone();
-        let mut link = links::find(socket, &name).with_context(|| format!("look for link {name}"))?;
-        if leases.ranges.is_empty() {
-            leases.ranges = match self.wanted.as_deref() {
-                None | Some([]) => {
-                    let except = link.as_ref().map(|link| link.index);
-                    let taken = links::known(socket, except).context("list this machine's routes")?;
-                    let free = choice::free(&taken).ok_or_else(|| {
-                        anyhow!(
-                            "this machine has routes to every private network: give pods one by --pod-cidr"
-                        )
-                    });
-                    vec![free?]
-                }
-                Some(wanted) => wanted.to_vec(),
-            };
-        }
-        if link.is_none() {
-            let made = links::make_bridge(socket, &name, short(&self.owner), hardware(&self.owner));
-            made.with_context(|| format!("make bridge {name}"))?;
-            link = links::find(socket, &name)?;
-        }
-        let link = link.with_context(|| format!("bridge {name} vanished as it was made"))?;
-        if link.alias != short(&self.owner) {
-            bail!(
-                "there is a link {name} already, and it is not of this agent: remove it by `ip link delete {name}`, if nothing \
-                 uses it"
-            );
-        }
-        deaf(&name)?;
-        let addresses =
-            leases.numbered(leases::NODE).into_iter().zip(leases.ranges.iter().map(Range::length));
-        links::bring_up(socket, link.index, &addresses.collect::<Vec<_>>())
-            .with_context(|| format!("give bridge {name} its addresses"))?;
-        Ok(link.index)
-    }
-
-    fn remove_bridge(&self, socket: &Socket, name: &str) -> Result<()> {
-        let remove = || match links::find(socket, name)? {
-            Some(link) if link.alias == short(&self.owner) => links::remove(socket, name),
-            _ => Ok(()),
-        };
-        remove().with_context(|| format!("remove bridge {name}"))
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -284,6 +264,37 @@ struct Plan {
 
 fn open() -> Result<Socket> {
     Socket::open(Family::Route).context("speak to the kernel of links and addresses")
+}
+
+/// Makes the rules anew. A machine that has none for packets connects its pods all the same.
+fn rule(state: &mut State) -> Result<()> {
+    let leases = &state.leases;
+    let of_pod = |(uid, ports): (&Uid, &Vec<HostPort>)| {
+        let addresses = leases.addresses(&uid.0);
+        ports.iter().map(|port| (*port, addresses.clone())).collect::<Vec<_>>()
+    };
+    let ports = state.ports.iter().flat_map(of_pod).collect();
+    match (Rules { name: &leases.name, ranges: &leases.ranges, ports }).install() {
+        Ok(()) => {
+            bridge::pass_on(&leases.name, &leases.ranges)?;
+            state.ruled = true;
+            Ok(())
+        }
+        Err(refused) if lacks_rules(&refused.cause) => {
+            state.ruled = false;
+            state.warning = Some(format!(
+                "this machine has no rules for packets ({refused}), so that pods reach the node and each other and nothing \
+                 beyond, and no hostPort leads to a pod: load the modules nf_tables, nft_nat, nft_masq, nft_fib_inet and nft_ct"
+            ));
+            Ok(())
+        }
+        Err(refused) => Err(refused).with_context(|| format!("make table {} of rules", leases.name)),
+    }
+}
+
+/// Whether the kernel has no nf_tables, or lacks a part of it, which it does not find.
+fn lacks_rules(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOENT) || cannot(error)
 }
 
 /// Removes links of ours that are no pod's: of one that is dead, and whose network somebody holds open.
@@ -306,28 +317,6 @@ fn port(name: &str, number: u32) -> String {
 
 fn port_prefix(name: &str) -> String {
     format!("{name}-")
-}
-
-/// As much of `alias` as the kernel keeps.
-fn short(alias: &str) -> &str {
-    &alias[..alias.floor_char_boundary(ALIAS)]
-}
-
-/// A hardware address that nobody else has, of those that may be chosen freely.
-fn hardware(owner: &str) -> [u8; 6] {
-    let digest = Sha256::digest(owner);
-    [0x02, digest[0], digest[1], digest[2], digest[3], digest[4]]
-}
-
-/// Has `link`, in this thread's network, take no router's word. Where there is no IPv6 there is nothing to be said.
-fn deaf(link: &str) -> Result<()> {
-    let path = format!("/proc/sys/net/ipv6/conf/{link}/{ADVERTISEMENTS}");
-    match fs::write(&path, "0") {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("write {path}"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Runs `inside` in a thread of its own, which may go to another network for good.
@@ -353,7 +342,11 @@ fn errno(error: &anyhow::Error) -> Option<i32> {
 
 /// Whether this machine cannot do it at all: a module is missing, or a right.
 fn is_inability(error: &anyhow::Error) -> bool {
+    errno(error).is_some_and(|errno| cannot(&io::Error::from_raw_os_error(errno)))
+}
+
+fn cannot(error: &io::Error) -> bool {
     use libc::{EACCES, EAFNOSUPPORT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, EROFS};
     let known = [EACCES, EAFNOSUPPORT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, EROFS];
-    errno(error).is_some_and(|errno| known.contains(&errno))
+    error.raw_os_error().is_some_and(|errno| known.contains(&errno))
 }

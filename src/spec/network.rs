@@ -48,6 +48,9 @@ pub struct HostPort {
     pub protocol: Protocol,
     /// Its number.
     pub port: u16,
+    /// The number of the pod's port that it leads to; the same in the node's network.
+    #[serde(default)]
+    pub container: u16,
 }
 
 /// `protocol` of a port.
@@ -95,7 +98,12 @@ mod tests {
 
     #[test]
     fn ports_meet_on_one_address_or_on_all() {
-        let port = |address: &str, protocol, port| HostPort { address: address.parse().ok(), protocol, port };
+        let port = |address: &str, protocol, port| HostPort {
+            address: address.parse().ok(),
+            protocol,
+            port,
+            container: 80,
+        };
         let all = port("", Protocol::Tcp, 80);
         let one = port("192.0.2.1", Protocol::Tcp, 80);
         for (other, with_all, with_one) in [

@@ -203,10 +203,11 @@ impl Socket {
     /// Fails with the first refusal. Of rtnetlink the other messages count all the same; a batch of nf_tables counts as a whole.
     pub fn ask(&self, mut batch: Batch) -> Result<Vec<Answer>, Refused> {
         batch.close();
-        let mut awaited = Vec::new();
+        let (mut awaited, mut numbers) = (Vec::new(), Vec::new());
         for (at, answered) in &batch.messages {
             let number = self.sequence.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
             batch.bytes[*at..at + 4].copy_from_slice(&number.to_ne_bytes());
+            numbers.push(number);
             if *answered {
                 awaited.push(number);
             }
@@ -220,10 +221,9 @@ impl Socket {
                 other => other?,
             };
             for heard in messages(&buffer[..length]) {
-                if !awaited.contains(&heard.sequence) {
-                    continue;
-                }
                 match heard.kind {
+                    // Of an earlier batch that was given up.
+                    _ if !numbers.contains(&heard.sequence) => {}
                     ERROR => {
                         awaited.retain(|number| *number != heard.sequence);
                         refused = refused.or(refusal(&heard));

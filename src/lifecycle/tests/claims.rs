@@ -11,7 +11,7 @@ use crate::status::{Event as Happened, Phase, Reason};
 
 /// A pod that wants TCP 80 of the node.
 fn on_80(uid: &str, name: &str, priority: i32) -> Arc<Pod> {
-    let port = HostPort { address: None, protocol: Protocol::Tcp, port: 80 };
+    let port = HostPort { address: None, protocol: Protocol::Tcp, port: 80, container: 80 };
     Arc::new(Pod { host_ports: vec![port], priority, ..(*pod(uid, name, ALWAYS)).clone() })
 }
 
@@ -68,7 +68,7 @@ fn acceptance_1_14_an_edited_pod_gets_its_own_port_before_all_who_wait_for_it() 
 #[test]
 fn an_edit_that_wants_another_pods_port_comes_before_nobody() {
     let moved = |uid: &str, port: u16| {
-        let port = HostPort { address: None, protocol: Protocol::Tcp, port };
+        let port = HostPort { address: None, protocol: Protocol::Tcp, port, container: 80 };
         let pod = Pod { host_ports: vec![port], ..(*pod(uid, "a", ALWAYS)).clone() };
         Happens(Event::ManifestSet(Arc::new(pod)))
     };
@@ -135,7 +135,7 @@ fn a_port_that_comes_free_goes_to_the_most_important_and_else_by_name() {
 
 #[test]
 fn a_port_of_another_protocol_or_of_a_pod_that_is_over_is_free() {
-    let udp = HostPort { address: None, protocol: Protocol::Udp, port: 80 };
+    let udp = HostPort { address: None, protocol: Protocol::Udp, port: 80, container: 80 };
     let once = Pod { restart_policy: RestartPolicy::Never, ..(*on_80("web", "web", 0)).clone() };
     let other = Pod { host_ports: vec![udp], ..(*on_80("u", "u", 0)).clone() };
     check(

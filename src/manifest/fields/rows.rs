@@ -27,8 +27,6 @@ pub static ROWS: &[Row] = &[
     not_yet("spec.readinessGates", given, "conditions that others set", REMOVE),
     never("spec.schedulingGates", given, "nothing schedules a static pod: it is on its node already", REMOVE),
     not_yet("spec.nodeSelector|affinity", given, "labels of the node", "remove it: the pod runs where its file is"),
-    // Names and network.
-    not_yet("spec.containers[].ports[].hostPort", on_pod_network, "host ports", "remove it, or set hostNetwork: true"),
     // Data.
     never("spec.volumes[]", of_unknown_kind, "a kind of volume that Kubernetes does not know", "check its spelling"),
     never("spec.volumes[]", of_several_kinds, "a volume of several kinds at once", "keep one of them"),
@@ -61,7 +59,6 @@ pub static ROWS: &[Row] = &[
     ignored("spec.enableServiceLinks", "there are no Services to name"),
     ignored("spec.os", "its name is looked at"),
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
-    ignored("spec.containers[].ports[].hostIP", "matters for ports of the node only"),
 ];
 
 const LABELS: &str = "AppArmor and SELinux";
@@ -146,10 +143,6 @@ fn names_apparmor(found: &Found<'_>) -> bool {
 
 fn other_than_linux(found: &Found<'_>) -> bool {
     found.value != "linux"
-}
-
-fn on_pod_network(found: &Found<'_>) -> bool {
-    found.value != 0 && found.pod["spec"]["hostNetwork"] != true
 }
 
 fn huge(found: &Found<'_>) -> bool {

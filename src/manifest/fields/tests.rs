@@ -257,7 +257,6 @@ fn each_row_finds_its_field() {
             json!({"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]}),
             "spec.volumes[0].emptyDir.sizeLimit",
         ),
-        (json!({"containers": [{"ports": [{"hostPort": 80}]}]}), "spec.containers[0].ports[0].hostPort"),
         (
             json!({"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]}),
             "spec.containers[0].resources.limits.hugepages-2Mi",
