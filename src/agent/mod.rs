@@ -35,6 +35,7 @@ mod seccomp;
 mod start_container;
 mod start_pod;
 mod stop;
+mod sysctl;
 mod tally;
 mod values;
 mod watch;

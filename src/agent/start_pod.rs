@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{remove_pod, values};
+use super::{remove_pod, sysctl, values};
 use crate::bundle;
 use crate::cgroup::PodLimits;
 use crate::host::{PodDir, parse_log_name};
@@ -36,10 +36,13 @@ const POD_PROCESS_OOM_SCORE: i32 = -998;
 
 /// Makes directories, volumes, cgroup, pod process and network, and a connection that watches it.
 ///
-/// Fails with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
+/// Fails with SysctlForbidden where it may not have a setting of the kernel, with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
 /// pod's own directories.
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
+    if let Some(message) = sysctl::forbidden(pod, &world.config.unsafe_sysctls) {
+        return Err(Failure::new(Reason::SysctlForbidden, message));
+    }
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     Volumes::prepare(&world.data, pod)?;
     values::project(world, pod)?;
@@ -81,6 +84,8 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,
         tmpfs,
+        sysctls: pod.sysctls.clone(),
+        default_sysctls: sysctl::defaults(pod),
         oom_score_adj: POD_PROCESS_OOM_SCORE,
         nofile: world.node.nofile,
     };

@@ -30,6 +30,7 @@ pub enum Key {
     PodPidsLimit,
     SeccompDefault,
     SingleProcessOomKill,
+    UnsafeSysctls,
     SystemReserved,
     KubeReserved,
     PrivateRegistry,
@@ -39,7 +40,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 25] = [
+    pub const ALL: [Key; 26] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -61,6 +62,7 @@ impl Key {
         Key::PodPidsLimit,
         Key::SeccompDefault,
         Key::SingleProcessOomKill,
+        Key::UnsafeSysctls,
         Key::SystemReserved,
         Key::KubeReserved,
         Key::PrivateRegistry,
@@ -100,6 +102,7 @@ impl Key {
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
             Key::SeccompDefault => ("seccompDefault", &["true"]),
             Key::SingleProcessOomKill => ("singleProcessOOMKill", &["false"]),
+            Key::UnsafeSysctls => ("allowedUnsafeSysctls", &[]),
             Key::SystemReserved => ("systemReserved", &[]),
             Key::KubeReserved => ("kubeReserved", &[]),
             Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),

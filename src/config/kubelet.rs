@@ -27,7 +27,7 @@ const SWAP: &str = "swap";
 /// Every field, those within others by the whole way to them. A field that is not here but begins others is a mapping.
 pub(super) const FIELDS: &[(&str, Means)] = &[
     ("address", Nothing(SERVER)),
-    ("allowedUnsafeSysctls", NotYet("sysctls of pods")),
+    ("allowedUnsafeSysctls", Is(Key::UnsafeSysctls)),
     ("authentication", Nothing(SERVER)),
     ("authorization", Nothing(SERVER)),
     ("cgroupDriver", Nothing(CGROUPS)),

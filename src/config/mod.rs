@@ -84,6 +84,8 @@ pub struct Agent {
     pub seccomp_default: bool,
     /// Whether a container that is out of memory loses one process only; otherwise all of them, where cgroup v2 can do that.
     pub single_process_oom_kill: bool,
+    /// Settings of the kernel that pods may have besides the safe ones; with `*` at the end all that begin so.
+    pub unsafe_sysctls: Vec<String>,
     /// Kept back for the system.
     pub system_reserved: Amounts,
     /// Kept back for the agent and pod processes.
@@ -122,6 +124,7 @@ impl Agent {
             pod_pids_limit: None,
             seccomp_default: false,
             single_process_oom_kill: false,
+            unsafe_sysctls: Vec::new(),
             system_reserved: Amounts::default(),
             kube_reserved: Amounts::default(),
             private_registry: PathBuf::new(),

@@ -8,7 +8,7 @@ use log::LevelFilter;
 use super::given::{Key, Wrong};
 use super::{Agent, text, values};
 use crate::host::Data;
-use crate::spec::Range;
+use crate::spec::{Range, SysctlNamespace, sysctl_name};
 
 /// kubelet's own limits of `crashLoopBackOff.maxContainerRestartPeriod`.
 const RESTART_PERIOD: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
@@ -40,6 +40,7 @@ pub fn set(agent: &mut Agent, key: Key, values: &[String]) -> Result<(), Wrong> 
         Key::NodeLabel => agent.node_labels = values::labels(values)?,
         Key::ClusterDns => agent.cluster_dns = addresses(values)?,
         Key::PodCidr => agent.pod_ranges = ranges(values)?,
+        Key::UnsafeSysctls => agent.unsafe_sysctls = sysctls(values)?,
         Key::SystemReserved => agent.system_reserved = values::reserved(values)?,
         Key::KubeReserved => agent.kube_reserved = values::reserved(values)?,
         _ => {
@@ -105,7 +106,12 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
         }
         Key::SingleProcessOomKill => agent.single_process_oom_kill = truth(value)?,
         Key::SeccompDefault => agent.seccomp_default = truth(value)?,
-        Key::NodeLabel | Key::ClusterDns | Key::PodCidr | Key::SystemReserved | Key::KubeReserved => {}
+        Key::NodeLabel
+        | Key::ClusterDns
+        | Key::PodCidr
+        | Key::UnsafeSysctls
+        | Key::SystemReserved
+        | Key::KubeReserved => {}
     }
     Ok(())
 }
@@ -122,6 +128,21 @@ fn level(value: &str) -> Result<LevelFilter, Wrong> {
             _ => LevelFilter::Trace,
         },
     })
+}
+
+/// Names as in Kubernetes; of what is the whole machine's none can be allowed.
+fn sysctls(values: &[String]) -> Result<Vec<String>, Wrong> {
+    let each =
+        values.iter().flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let name = |written: &str| {
+        let name = sysctl_name(written);
+        let own = SysctlNamespace::of(&name).is_some();
+        own.then_some(name).ok_or_else(|| {
+            let what = format!("{written:?} is not a setting that a pod can have for itself");
+            Wrong::new(what, "write names like net.core.somaxconn or kernel.msg*")
+        })
+    };
+    each.map(name).collect()
 }
 
 fn truth(value: &str) -> Result<bool, Wrong> {

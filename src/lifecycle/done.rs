@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::container::{EXIT_NOT_STARTED, State};
 use super::facts::SandboxState;
+use super::order::Over;
 use super::report::container_id;
 use super::{Action, Learnt, Node, Now, RunEnd};
 use crate::spec::Uid;
@@ -64,6 +65,12 @@ impl Node {
             Err(failure) if failure.reason == Reason::FailedMount => {
                 self.hold(now, uid, Reason::FailedMount, failure);
             }
+            Err(failure) if failure.reason == Reason::SysctlForbidden => self.of(uid, |facts| {
+                let (reason, message) = (failure.reason, failure.message.clone());
+                facts.history.note(now.wall, EventKind::Warning, reason, None, message);
+                facts.over = Some((Over::Rejected, now.stamp()));
+                facts.sandbox.failure = Some(failure);
+            }),
             Err(failure) => self.hold(now, uid, Reason::FailedCreatePodSandBox, failure),
         }
     }

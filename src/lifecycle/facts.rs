@@ -188,7 +188,10 @@ impl Facts {
             self.begin_with_inits();
         }
         let streak = self.sandbox.streak;
-        self.sandbox = Sandbox { streak, ..Sandbox::new(self.sandbox.number + 1) };
+        // Why nothing of it ever ran is still to be told.
+        let rejected = matches!(self.over, Some((Over::Rejected, _)));
+        let failure = self.sandbox.failure.take().filter(|_| rejected);
+        self.sandbox = Sandbox { streak, failure, ..Sandbox::new(self.sandbox.number + 1) };
         if self.wanted {
             self.sandbox.due = now.boot + back_off.delay(streak);
         }

@@ -22,6 +22,8 @@ pub enum Over {
     Done,
     /// It took longer than its `activeDeadlineSeconds`.
     Deadline,
+    /// It asks for what this node gives to nobody.
+    Rejected,
 }
 
 impl Facts {

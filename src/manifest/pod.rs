@@ -115,6 +115,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
     let spec = pod.spec.unwrap_or_default();
     let host_ports = host_ports(&spec);
     let fs_group = security::fs_group(&spec);
+    let sysctls = security::sysctls(&spec);
     let subdomain = spec.subdomain.clone().filter(|_| has_domain(&spec)).unwrap_or_default();
     spec::Pod {
         uid: made.uid,
@@ -151,6 +152,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
         qos: qos(&containers),
         fs_group,
+        sysctls,
         containers,
         volumes,
     }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::spec::{Seccomp, Security};
+use crate::spec::{Seccomp, Security, Sysctl, sysctl_name};
 
 /// What counts for a container that says `own`, in a pod that was validated.
 pub fn of_container(pod: Option<&core::PodSpec>, own: Option<&core::SecurityContext>) -> Security {
@@ -42,6 +42,12 @@ fn seccomp(profile: &core::SeccompProfile) -> Seccomp {
 /// The group of a pod's volumes.
 pub fn fs_group(pod: &core::PodSpec) -> Option<u32> {
     id(pod.security_context.as_ref()?.fs_group)
+}
+
+/// The pod's settings of the kernel.
+pub fn sysctls(pod: &core::PodSpec) -> Vec<Sysctl> {
+    let all = pod.security_context.iter().flat_map(|context| context.sysctls.iter().flatten());
+    all.map(|it| Sysctl { name: sysctl_name(&it.name), value: it.value.clone() }).collect()
 }
 
 fn id(written: Option<i64>) -> Option<u32> {

@@ -18,6 +18,7 @@ use super::job::{Answer, Job, PauseTask, Task};
 use super::spawn::{self, Heard};
 use crate::cgroup::{Hierarchy, leaf};
 use crate::protocol::{Sandbox, Tmpfs};
+use crate::spec::Sysctl;
 use crate::sys::{clock, loopback, process, seqpacket, signal};
 
 /// What a pod process works with.
@@ -64,6 +65,7 @@ pub fn make(sandbox: &Sandbox, directory: &Path) -> Result<Parts> {
     prctl::set_name(c"holdfast-pod").context("set the name")?;
     prctl::set_dumpable(false).context("set not dumpable")?;
     enter_namespaces(sandbox)?;
+    set_sysctls(sandbox)?;
     for tmpfs in &sandbox.tmpfs {
         mount_tmpfs(tmpfs)?;
     }
@@ -102,6 +104,21 @@ fn enter_namespaces(sandbox: &Sandbox) -> Result<()> {
         loopback::up().context("set the loopback interface up")?;
         nix::unistd::sethostname(&sandbox.hostname)
             .with_context(|| format!("set the host name {:?}", sandbox.hostname))?;
+    }
+    Ok(())
+}
+
+/// Of the namespaces that the calling process is in. Some kernels lack one that is only a default, and some nodes let nobody
+/// write there: pods run there, too.
+fn set_sysctls(sandbox: &Sandbox) -> Result<()> {
+    let set = |sysctl: &Sysctl| fs::write(Path::new("/proc/sys").join(sysctl.path()), &sysctl.value);
+    for sysctl in &sandbox.sysctls {
+        set(sysctl).with_context(|| format!("set the sysctl {} to {:?}", sysctl.name, sysctl.value))?;
+    }
+    for sysctl in &sandbox.default_sysctls {
+        if let Err(error) = set(sysctl) {
+            log::warn!("set the sysctl {} to {:?}: {error}", sysctl.name, sysctl.value);
+        }
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::spec::Sysctl;
+
 /// The sandbox to make.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sandbox {
@@ -23,6 +25,12 @@ pub struct Sandbox {
     pub host_ipc: bool,
     /// Keep one process in a PID namespace that all containers join.
     pub share_process_namespace: bool,
+    /// Settings of the kernel for the pod's namespaces. Since version 4.
+    #[serde(default)]
+    pub sysctls: Vec<Sysctl>,
+    /// Likewise, where the kernel has such.
+    #[serde(default)]
+    pub default_sysctls: Vec<Sysctl>,
     /// Mounted in the pod process's own mount namespace before it is ready.
     pub tmpfs: Vec<Tmpfs>,
     /// Desired `oom_score_adj` of the pod process itself.

@@ -16,6 +16,7 @@ mod resources;
 mod restart;
 mod security;
 mod source;
+mod sysctl;
 mod volume;
 
 pub use document::{Document, DocumentName, Documents, Kind, Value};
@@ -28,4 +29,5 @@ pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use restart::{RestartAction, RestartPolicy, RestartRule};
 pub use security::{ALL_CAPABILITIES, CAPABILITIES, Seccomp, Security};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};
+pub use sysctl::{Sysctl, SysctlNamespace, sysctl_name};
 pub use volume::{HostPathType, Volume, VolumeSource};

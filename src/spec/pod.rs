@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DnsConfig, DnsPolicy, EnvFrom, Hooks, HostAlias, HostPort, Probes, Qos, Resources, RestartAction,
-    RestartPolicy, RestartRule, Security, TerminationMessage, ValueSource, Volume,
+    RestartPolicy, RestartRule, Security, Sysctl, TerminationMessage, ValueSource, Volume,
 };
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
@@ -81,6 +81,9 @@ pub struct Pod {
     /// `spec.securityContext.fsGroup`: the group of its volumes, those of the node apart.
     #[serde(default)]
     pub fs_group: Option<u32>,
+    /// `spec.securityContext.sysctls`, in order.
+    #[serde(default)]
+    pub sysctls: Vec<Sysctl>,
     /// `spec.volumes`, in order.
     pub volumes: Vec<Volume>,
 }

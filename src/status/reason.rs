@@ -24,6 +24,7 @@ pub enum Reason {
     CreatePodSandboxError,
     FailedMount,
     NodePorts,
+    SysctlForbidden,
     // Terminated
     Completed,
     Error,

@@ -266,3 +266,44 @@ fn profiles_of_the_node_count_and_what_cannot_be_enforced_does_not_start() {
         assert_eq!(seen["status.Seccomp"], "2", "{name}");
     }
 }
+
+/// 11.09–11.11, 14.12, threat 16: what is safe is set inside and nowhere else, anything else ends the pod before it begins, and
+/// a value is one setting's.
+#[test]
+fn sysctls_are_set_inside_refused_or_forbidden() {
+    let world = World::new();
+    let of_node = || {
+        ["kernel/shm_rmid_forced", "net/ipv4/tcp_fin_timeout"]
+            .map(|name| fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default())
+    };
+    let before = of_node();
+    let sysctls = |list: &[(&str, &str)]| {
+        let list: Vec<_> = list.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        json!({"securityContext": {"runAsUser": 65534, "sysctls": list}, "restartPolicy": "Never"})
+    };
+    let files = ["kernel/shm_rmid_forced", "net/ipv4/tcp_fin_timeout", "net/ipv4/ip_unprivileged_port_start"];
+    let files = files.map(|name| format!("/proc/sys/{name}"));
+    let cat = ["cat", &files[0], &files[1], &files[2]];
+    let safe = [("kernel.shm_rmid_forced", "1"), ("net/ipv4/tcp_fin_timeout", "17")];
+    world.write("safe.yaml", &with(pod("safe", &cat), sysctls(&safe)));
+    world.write("other.yaml", &with(pod("other", &cat), sysctls(&[("net.core.somaxconn", "1024")])));
+    let tricky = [("kernel.shm_rmid_forced", "1+net.ipv4.tcp_fin_timeout=19")];
+    world.write("tricky.yaml", &with(pod("tricky", &cat), sysctls(&tricky)));
+    world.write(
+        "wrong.yaml",
+        &with(pod("wrong", &cat), sysctls(&[("foo-", "bar"), ("kernel.shmmax", "1"), ("bar..", "42")])),
+    );
+    world.once("safe", "has ended", |pod| pod.exit_code() == Some(0));
+    assert_eq!(world.log("safe"), "1\n17\n0\n");
+    let other = world.once("other", "has failed", |pod| pod.phase() == "Failed");
+    let status = &other.0["status"];
+    assert_eq!(status["reason"], "SysctlForbidden");
+    assert_eq!(status["message"], "forbidden sysctl: \"net.core.somaxconn\" not allowlisted");
+    // 11.10: the message lists only the bad ones.
+    let told = world.reported(&["wrong.yaml", "sysctls[0].name", "sysctls[2].name"]);
+    assert!(!told.contains("sysctls[1]"), "{told}");
+    let failed = |pod: &crate::harness::pod::Seen| pod.main()["state"]["waiting"]["message"].to_string();
+    let tricky = world.once("tricky", "cannot start", |pod| failed(pod).contains("shm_rmid_forced"));
+    assert_eq!(tricky.phase(), "Pending");
+    assert_eq!(of_node(), before);
+}

@@ -59,6 +59,8 @@ impl World {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
         fs::create_dir_all(directory.join("pod")).unwrap();
         let mut sandbox = Sandbox {
+            sysctls: Vec::new(),
+            default_sysctls: Vec::new(),
             uid: "0000-uid".to_owned(),
             sandbox: 3,
             full_name: format!("default/{name}"),

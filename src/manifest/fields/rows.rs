@@ -10,7 +10,6 @@ pub static ROWS: &[Row] = &[
     // Containers that a manifest cannot have.
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
     // Identity and isolation.
-    not_yet("spec.securityContext.sysctls", given, "sysctls of the pod", REMOVE),
     not_yet("spec.securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
     never("spec.securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),

@@ -49,6 +49,7 @@ const USED: &[(&str, &[&str])] = &[
             "seccompProfile",
             "supplementalGroups",
             "supplementalGroupsPolicy",
+            "sysctls",
         ],
     ),
     (
@@ -67,6 +68,7 @@ const USED: &[(&str, &[&str])] = &[
     ),
     ("spec.containers[].securityContext.capabilities", &["add", "drop"]),
     ("spec.securityContext.seccompProfile", &["localhostProfile", "type"]),
+    ("spec.securityContext.sysctls[]", &["name", "value"]),
     ("spec.containers[].securityContext.seccompProfile", &["localhostProfile", "type"]),
     ("spec.dnsConfig", &["nameservers", "options", "searches"]),
     ("spec.dnsConfig.options[]", &["name", "value"]),
@@ -164,6 +166,7 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.containers[].securityContext", names::<core::SecurityContext>()),
         ("spec.containers[].securityContext.capabilities", names::<core::Capabilities>()),
         ("spec.securityContext.seccompProfile", names::<core::SeccompProfile>()),
+        ("spec.securityContext.sysctls[]", names::<core::Sysctl>()),
         ("spec.containers[].securityContext.seccompProfile", names::<core::SeccompProfile>()),
         ("spec.dnsConfig", names::<core::PodDNSConfig>()),
         ("spec.dnsConfig.options[]", names::<core::PodDNSConfigOption>()),

@@ -1,11 +1,13 @@
 //! Security contexts (the API server's `ValidateSecurityContext` and `validatePodSpecSecurityContext`).
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1 as core;
 
 use super::{one_of, without_nul};
 use crate::manifest::problems::Problems;
 use crate::manifest::security::capability;
-use crate::spec::{ALL_CAPABILITIES, CAPABILITIES};
+use crate::spec::{ALL_CAPABILITIES, CAPABILITIES, SysctlNamespace, sysctl_name};
 use crate::yaml::tree::Path;
 
 /// Largest ID of a user or group (`IsValidUserID`).
@@ -30,6 +32,7 @@ pub fn pod(spec: &core::PodSpec, problems: &mut Problems<'_>) {
     let policy = context.fs_group_change_policy.as_deref();
     one_of(&root.key("fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"], problems);
     seccomp(&root.key("seccompProfile"), context.seccomp_profile.as_ref(), problems);
+    sysctls(spec, &root.key("sysctls"), problems);
 }
 
 /// Checks that of `container`.
@@ -70,6 +73,44 @@ fn id(path: &Path, written: Option<i64>, problems: &mut Problems<'_>) {
     if written.is_some_and(|id| !(0..=MAX_ID).contains(&id)) {
         problems.error(path, format!("must be between 0 and {MAX_ID}, inclusive"), "");
     }
+}
+
+/// Longest name of a setting of the kernel, in characters (`SysctlMaxLength`).
+const MAX_SYSCTL: usize = 253;
+
+/// `validateSysctls`.
+fn sysctls(spec: &core::PodSpec, root: &Path, problems: &mut Problems<'_>) {
+    let mut seen = HashSet::new();
+    let all = spec.security_context.iter().flat_map(|context| context.sysctls.iter().flatten());
+    for (index, sysctl) in all.enumerate() {
+        let (path, name) = (root.index(index).key("name"), sysctl_name(&sysctl.name));
+        without_nul(&root.index(index).key("value"), &sysctl.value, problems);
+        if sysctl.name.is_empty() {
+            problems.error(&path, "must not be empty", "");
+            continue;
+        }
+        if MAX_SYSCTL < sysctl.name.len() || !sysctl.name.split(['.', '/']).all(is_segment) {
+            let rule = "and be parts of lower case letters, digits, '-' and '_' with '.' or '/' between them";
+            problems.error(&path, format!("must have at most {MAX_SYSCTL} characters {rule}"), "");
+        }
+        if !seen.insert(name.clone()) {
+            problems.error(&path, format!("{name:?} is set already"), "");
+        }
+        let of_node = match SysctlNamespace::of(&name) {
+            Some(SysctlNamespace::Network) if spec.host_network == Some(true) => "hostNetwork",
+            Some(SysctlNamespace::Ipc) if spec.host_ipc == Some(true) => "hostIPC",
+            _ => continue,
+        };
+        problems.error(&path, format!("may not be specified when '{of_node}' is true"), "set it on the node");
+    }
+}
+
+/// A part of such a name: it begins and ends with a letter or digit.
+fn is_segment(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = [text.bytes().next(), text.bytes().last()];
+    ends.iter().all(|byte| byte.is_some_and(letter))
+        && text.bytes().all(|byte| letter(byte) || b"-_".contains(&byte))
 }
 
 /// `validateSeccompProfileField`.
