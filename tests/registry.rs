@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod debian;
+mod openssl;
 mod origin;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use debian::{run, tool};
 use holdfast::image::{Digest, sample};
+use openssl::Papers;
 use origin::{NAME, Origin, PASSWORD, Wire};
 use serde_json::{Value, json};
 
@@ -170,6 +172,43 @@ fn who_may_not_is_told_and_a_password_is_taken_from_either_file_and_told_to_nobo
     let docker = json!({"auths": {format!("http://{host}"): {"auth": "cG9ydGVyOm9wZW46c2VzYW1l"}}});
     fs::write(world.path(".docker/config.json"), docker.to_string()).unwrap();
     assert_eq!(world.pulls(&name), id);
+}
+
+/// Over TLS: the registry shows who it is, we do, and nobody is believed unseen.
+#[test]
+fn a_private_registry_and_a_pull_show_each_other_who_they_are() {
+    let world = World::new();
+    let papers = Papers::new();
+    papers.signed("here", "IP:127.0.0.1", "20200101000000Z", "20991231000000Z");
+    papers.signed("us", "DNS:us", "20200101000000Z", "20991231000000Z");
+    open(&world).push(tool("skopeo"), &world.archive("one.tar", 1000), "own:1");
+    let origin = Origin::private(&world.path("origin"), tool("docker-registry"), papers.file("").as_path());
+    let name = format!("shop.test:{}/own:1", origin.port);
+    let host = format!("127.0.0.1:{}", origin.port);
+    let knows = |tls: &str| {
+        let mirrors = format!("mirrors: {{'shop.test:{}': {{endpoint: ['https://{host}']}}}}", origin.port);
+        world.knows(&format!("{mirrors}\nconfigs: {{'{host}': {{tls: {{{tls}}}}}}}"));
+    };
+    let file = |name: &str| papers.file(name).display().to_string();
+    let (ca, certificate, key) = (file("ca.pem"), file("us.pem"), file("us.key"));
+    let ours = format!("cert_file: {certificate}, key_file: {key}");
+    knows(&ours);
+    world.fails(&name, &["tls: invalid peer certificate: UnknownIssuer"]);
+    knows(&format!("ca_file: {ca}"));
+    world.fails(&name, &["CertificateRequired"]);
+    knows(&format!("ca_file: {ca}, cert_file: {certificate}"));
+    world.fails(&name, &["cert_file and key_file go together"]);
+    knows(&format!("ca_file: {ca}, cert_file: {certificate}, key_file: {}", file("none.key")));
+    world.fails(&name, &["none.key"]);
+    knows(&format!("ca_file: {ca}, {ours}"));
+    let id = world.pulls(&name);
+    world.says(&["rm", &name]);
+    knows(&format!("insecure_skip_verify: true, {ours}"));
+    assert_eq!(world.pulls(&name), id);
+    // By https where http is spoken.
+    let plain = open(&world);
+    world.knows(&format!("mirrors: {{shop.test: {{endpoint: ['https://127.0.0.1:{}']}}}}", plain.port));
+    world.fails("shop.test/own:1", &["server gave HTTP response to HTTPS client"]);
 }
 
 /// What came is not fetched twice: neither within a pull whose connections are cut, nor by the next one.

@@ -76,7 +76,7 @@ enum Asked {
 }
 
 fn asked(world: &Arc<World>, who: &str, reference: &Reference, is_here: bool, written: &str) -> Asked {
-    match world.registries().read().and_then(|settings| settings.askable(reference)) {
+    match world.registries().read().and_then(|settings| settings.endpoints(reference)) {
         Ok(endpoints) if endpoints.is_empty() => return Asked::Nobody,
         Ok(_) => {}
         Err(error) => return Asked::Failed(format!("{error:#}")),

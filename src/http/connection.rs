@@ -4,10 +4,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail};
 
+use super::proxy::Proxy;
 use super::url::Url;
-use super::{Client, names};
+use super::{Client, head, names};
+use crate::tls;
 
 /// How often it is asked whether somebody still waits.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -75,9 +77,27 @@ impl Write for Patient<'_> {
     }
 }
 
+/// In plain, or not.
+enum Wire<'c> {
+    Plain(Patient<'c>),
+    Tls(Box<tls::Connection<Patient<'c>>>),
+}
+
+impl<'c> Wire<'c> {
+    /// The same, once the other end has shown that it is `host`.
+    fn made_private(self, client: &Client<'c>, host: &str) -> Result<Wire<'c>> {
+        let Wire::Plain(stream) = self else { bail!("it is private already") };
+        match client.privacy()?.connect(host, stream) {
+            Ok(private) => Ok(Wire::Tls(Box::new(private))),
+            Err(tls::Refused::SpeaksHttp) => bail!("http: server gave HTTP response to HTTPS client"),
+            Err(tls::Refused::Otherwise(error)) => Err(Error::new(error).context("tls")),
+        }
+    }
+}
+
 /// A way to whom is asked.
 pub struct Connection<'c> {
-    stream: Patient<'c>,
+    wire: Wire<'c>,
     /// What was read beyond the last answer.
     pub rest: Vec<u8>,
     /// Whom it leads to.
@@ -89,13 +109,35 @@ pub struct Connection<'c> {
 impl<'c> Connection<'c> {
     /// A new one to where `url` is, by its proxy where it has one.
     pub fn new(client: &Client<'c>, url: &Url) -> Result<Connection<'c>> {
-        ensure!(!url.is_https, "https is not spoken yet");
         let proxy = client.proxies.for_url(url);
         let to = proxy.map_or(url, |proxy| &proxy.url);
-        let stream = dial(client, to)?;
+        let wire = Wire::Plain(dial(client, to)?);
         let by_proxy = proxy.is_some() && !url.is_https;
-        let connection = Connection { stream, rest: Vec::new(), url: url.clone(), by_proxy };
+        let mut connection = Connection { wire, rest: Vec::new(), url: url.clone(), by_proxy };
+        if let Some(proxy) = proxy.filter(|_| url.is_https) {
+            connection.tunnel(proxy).with_context(|| format!("by the proxy {}", proxy.url.host_port()))?;
+        }
+        if url.is_https {
+            connection.wire = connection.wire.made_private(client, &url.host)?;
+        }
         Ok(connection)
+    }
+
+    /// Has the proxy lead to whom is asked, and hold its tongue from then on.
+    fn tunnel(&mut self, proxy: &Proxy) -> Result<()> {
+        let to = self.url.host_port();
+        let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
+        if let Some(authorization) = &proxy.authorization {
+            request.extend(["Proxy-Authorization: ", authorization, "\r\n"]);
+        }
+        request.push_str("\r\n");
+        self.write_all(request.as_bytes())?;
+        let head = head::read(self)?;
+        match head.status {
+            200 if self.rest.is_empty() => Ok(()),
+            200 => bail!("it said something that nobody asked"),
+            status => bail!("it answered with status {status}"),
+        }
     }
 }
 
@@ -118,7 +160,10 @@ fn dial<'c>(client: &Client<'c>, url: &Url) -> Result<Patient<'c>> {
 impl Read for Connection<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.rest.is_empty() {
-            return self.stream.read(into);
+            return match &mut self.wire {
+                Wire::Plain(stream) => stream.read(into),
+                Wire::Tls(stream) => stream.read(into),
+            };
         }
         let count = self.rest.len().min(into.len());
         into[..count].copy_from_slice(&self.rest[..count]);
@@ -129,10 +174,16 @@ impl Read for Connection<'_> {
 
 impl Write for Connection<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
+        match &mut self.wire {
+            Wire::Plain(stream) => stream.write(bytes),
+            Wire::Tls(stream) => stream.write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        match &mut self.wire {
+            Wire::Plain(stream) => stream.flush(),
+            Wire::Tls(stream) => stream.flush(),
+        }
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 pub mod url;
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +27,8 @@ use connection::Connection;
 pub use head::{Head, end_of_head};
 pub use proxy::Proxies;
 pub use url::Url;
+
+use crate::tls;
 
 /// Redirects that are followed, as in Go.
 const MOST_REDIRECTS: usize = 10;
@@ -46,7 +48,26 @@ pub struct Client<'c> {
     pub dial: Duration,
     /// Whether somebody still waits for the answer.
     pub wanted: &'c (dyn Fn() -> bool + Sync),
+    /// How others are known over https, and we to them.
+    pub identities: Identities,
+    /// Made of them with the first https that is asked.
+    privacy: Arc<OnceLock<tls::Client>>,
     pool: Pool<'c>,
+}
+
+/// How others are known over https, and we to them.
+#[derive(Clone)]
+pub struct Identities {
+    /// Whom we take for what he says he is.
+    pub trust: tls::Trust,
+    /// Who we are.
+    pub own: Option<tls::Identity>,
+}
+
+impl Default for Identities {
+    fn default() -> Identities {
+        Identities { trust: tls::Trust::Vouched(Vec::new()), own: None }
+    }
 }
 
 /// A request without a body, or with a form.
@@ -99,7 +120,17 @@ impl<'c> Pool<'c> {
 impl<'c> Client<'c> {
     /// One that asks for as long as it is `wanted`.
     pub fn new(proxies: Proxies, stall: Duration, wanted: &'c (dyn Fn() -> bool + Sync)) -> Client<'c> {
-        Client { proxies, stall, dial: DIAL, wanted, pool: Pool::default() }
+        let (identities, privacy, pool) = Default::default();
+        Client { proxies, stall, dial: DIAL, wanted, identities, privacy, pool }
+    }
+
+    /// How connections become private.
+    fn privacy(&self) -> Result<tls::Client> {
+        if let Some(made) = self.privacy.get() {
+            return Ok(made.clone());
+        }
+        let made = tls::Client::new(&self.identities.trust, self.identities.own.as_ref())?;
+        Ok(self.privacy.get_or_init(|| made).clone())
     }
 
     /// Asks, and asks on where the answer leads. Fails with what was asked, without what follows a `?`, and why.

@@ -122,9 +122,7 @@ pub fn absent_message(
     let source =
         Reference { tag: reference.tag.clone().filter(|_| reference.digest.is_none()), ..reference.clone() };
     let begin = match why {
-        None => format!(
-            "image {reference} is not on this node and no registry of http:// is configured for it: put"
-        ),
+        None => format!("image {reference} is not on this node and no registry is configured: put"),
         Some(why) => format!(
             "Failed to pull image \"{reference}\": {why}. It is pulled again in a while; without a registry put"
         ),

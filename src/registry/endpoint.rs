@@ -1,13 +1,14 @@
 //! Who is asked for an image, in which order, and by which name.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use super::Credentials;
 use super::docker_config::DockerConfig;
 use super::file::{Registries, Tls};
-use crate::http::Url;
+use crate::http::{Identities, Url};
 use crate::image::Reference;
+use crate::tls::{Identity, Trust};
 
 /// Where docker.io is.
 const HUB: &str = "registry-1.docker.io";
@@ -64,12 +65,6 @@ impl Settings {
         Ok(found)
     }
 
-    /// Those of [`Settings::endpoints`] that can be asked: https is not spoken yet.
-    pub fn askable(&self, reference: &Reference) -> Result<Vec<Endpoint>> {
-        let all = self.endpoints(reference)?;
-        Ok(all.into_iter().filter(|endpoint| !endpoint.base.is_https).collect())
-    }
-
     fn endpoint(&self, host: &str, base: Url, repository: String, registry: &str) -> Endpoint {
         let of_hub = self.registries.config(HUB).filter(|_| host == "docker.io");
         let config = of_hub.or_else(|| self.registries.config(host));
@@ -115,6 +110,26 @@ fn rewritten(repository: &str, rewrites: &[(String, String)]) -> String {
 }
 
 impl Endpoint {
+    /// How it is known, and we to it. Fails where only one of certificate and key is given.
+    pub fn identities(&self) -> Result<Identities> {
+        let tls = &self.tls;
+        let trust = match tls.insecure_skip_verify {
+            true => Trust::Anybody,
+            false => Trust::Vouched(tls.ca_file.iter().cloned().collect()),
+        };
+        let own = match (&tls.cert_file, &tls.key_file) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => {
+                Some(Identity { certificate: certificate.clone(), key: key.clone() })
+            }
+            _ => bail!(
+                "tls of {} in registries.yaml: cert_file and key_file go together",
+                self.base.authority()
+            ),
+        };
+        Ok(Identities { trust, own })
+    }
+
     /// Where the manifest `reference`, a tag or a digest, is.
     pub fn manifest(&self, reference: &str) -> Url {
         self.told(self.base.below(&format!("/{}/manifests/{reference}", self.repository)))

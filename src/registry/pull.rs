@@ -77,10 +77,10 @@ pub struct Pulled {
 /// Pulls an image. Fails with all that was tried; what came of layers is kept for the next time.
 pub fn pull(order: &Order<'_>) -> Result<Pulled> {
     let reference = order.reference;
-    let endpoints = order.settings.askable(reference)?;
+    let endpoints = order.settings.endpoints(reference)?;
     ensure!(
         !endpoints.is_empty(),
-        "nobody can be asked for it: registries.yaml names no endpoint of http:// for {}, and https is not spoken yet",
+        "nobody may be asked for it: registries.yaml names no endpoint for {}",
         reference.registry
     );
     let begun = Instant::now();
@@ -88,12 +88,13 @@ pub fn pull(order: &Order<'_>) -> Result<Pulled> {
     let in_time =
         || known.load(Ordering::Acquire) || order.patience.is_none_or(|patience| begun.elapsed() < patience);
     let wanted = || in_time() && (order.wanted)();
-    let session = |endpoint: Endpoint| {
+    let session = |endpoint: Endpoint| -> Result<Session<'_>> {
         let mut client = Client::new(order.proxies.clone(), STALL, &wanted);
         client.dial = order.patience.unwrap_or(client.dial);
-        Session::new(endpoint, client)
+        client.identities = endpoint.identities()?;
+        Ok(Session::new(endpoint, client))
     };
-    let sessions: Vec<Session<'_>> = endpoints.into_iter().map(session).collect();
+    let sessions = endpoints.into_iter().map(session).collect::<Result<Vec<_>>>()?;
     let (first, found) = resolve(&sessions, order).map_err(|error| match in_time() {
         true => error,
         false => error.context("there was no answer in time"),

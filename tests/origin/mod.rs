@@ -26,7 +26,15 @@ const LINE: &str = "porter:$2b$04$HOkeM5mCfeCmCc7PBIzy3e4MBgm4muF1MU2MFDfHWjfxOm
 impl Origin {
     /// For everybody; what it has is in `folder`.
     pub fn open(folder: &Path, tool: Command) -> Origin {
-        Origin::start(folder, tool, "")
+        Origin::start(folder, tool, "", "")
+    }
+
+    /// Over TLS with `here.pem`, for who shows what `ca.pem` signed; of `papers`.
+    pub fn private(folder: &Path, tool: Command, papers: &Path) -> Origin {
+        let file = |name: &str| papers.join(name).display().to_string();
+        let (certificate, key, ca) = (file("here.pem"), file("here.key"), file("ca.pem"));
+        let tls = format!(", tls: {{certificate: {certificate}, key: {key}, clientcas: [{ca}]}}");
+        Origin::start(folder, tool, &tls, "")
     }
 
     /// For who knows [`NAME`] and [`PASSWORD`].
@@ -34,16 +42,21 @@ impl Origin {
         fs::create_dir_all(folder).unwrap();
         let file = folder.join("htpasswd");
         fs::write(&file, LINE).unwrap();
-        Origin::start(folder, tool, &format!("auth: {{htpasswd: {{realm: r, path: {}}}}}\n", file.display()))
+        Origin::start(
+            folder,
+            tool,
+            "",
+            &format!("auth: {{htpasswd: {{realm: r, path: {}}}}}\n", file.display()),
+        )
     }
 
-    fn start(folder: &Path, mut tool: Command, more: &str) -> Origin {
+    fn start(folder: &Path, mut tool: Command, tls: &str, more: &str) -> Origin {
         fs::create_dir_all(folder).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let config = folder.join("config.yml");
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
-             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n{more}",
+             storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'{tls}}}\n{more}",
             folder.join("storage").display()
         );
         fs::write(&config, text).unwrap();

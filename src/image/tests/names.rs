@@ -106,8 +106,8 @@ fn an_older_arm_runs_on_a_newer_one_only() {
 fn who_misses_an_image_is_told_which_file_to_put_where() {
     let folder = Path::new("/var/lib/rancher/k3s/agent/images");
     let text = absent_message(&Reference::parse("redis:7").unwrap(), None, folder, &BTreeMap::new());
-    let expected = "image docker.io/library/redis:7 is not on this node and no registry of http:// is configured for it: \
-                    put an archive of it into /var/lib/rancher/k3s/agent/images, for example by `skopeo copy \
+    let expected = "image docker.io/library/redis:7 is not on this node and no registry is configured: put an archive of \
+                    it into /var/lib/rancher/k3s/agent/images, for example by `skopeo copy \
                     docker://docker.io/library/redis:7 docker-archive:redis.tar:docker.io/library/redis:7`";
     assert_eq!(text, expected);
     let digest = format!("redis@sha256:{}", "a1".repeat(32));
