@@ -149,7 +149,7 @@ fn how_far(progress: &Progress) -> String {
     match progress.look() {
         (_, 0) => String::new(),
         (done, of) => {
-            let mib = |bytes: u64| format!("{}.{}", bytes >> 20, (bytes % (1 << 20)) * 10 >> 20);
+            let mib = |bytes: u64| format!("{}.{}", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
             format!(": {} of {} MiB are here", mib(done), mib(of))
         }
     }

@@ -212,7 +212,7 @@ impl Rule<'_> {
     }
 
     /// Sent to an address of this machine's own.
-    pub fn to_this_machine(self) -> Self {
+    pub fn for_this_machine(self) -> Self {
         const ADDRESS_TYPE: u32 = 3;
         const DESTINATION: u32 = 2;
         self.expression("fib", |fib| {
@@ -222,7 +222,7 @@ impl Rule<'_> {
     }
 
     /// Come in by a link that is, or is not, called `name`.
-    pub fn from_link(self, is: bool, name: &str) -> Self {
+    pub fn in_by_link(self, is: bool, name: &str) -> Self {
         const INPUT_NAME: u32 = 6;
         self.meta(INPUT_NAME, FIRST).compare(is, &link(name))
     }

@@ -42,8 +42,8 @@ impl Rules<'_> {
         table.chain("output", "nat", Hook::Output, DESTINATION);
         table.chain("postrouting", "nat", Hook::Postrouting, SOURCE);
         let loopback = loopback();
-        table.rule("guard", |rule| rule.of(Of::Four).from_link(false, "lo").to(true, &loopback).dropped());
-        table.rule("guard", |rule| rule.of(Of::Four).from_link(false, "lo").from(true, &loopback).dropped());
+        table.rule("guard", |rule| rule.of(Of::Four).in_by_link(false, "lo").to(true, &loopback).dropped());
+        table.rule("guard", |rule| rule.of(Of::Four).in_by_link(false, "lo").from(true, &loopback).dropped());
         for range in self.ranges {
             let of = Of::address(range.first());
             self.redirect(&mut table, of);
@@ -73,7 +73,7 @@ impl Rules<'_> {
         for chain in ["prerouting", "output"] {
             for (map, is_narrow) in [(narrow, true), (wide, false)] {
                 table.rule(chain, |rule| {
-                    let rule = rule.of(of).to_this_machine();
+                    let rule = rule.of(of).for_this_machine();
                     // No way leads from there to a pod, and who is refused need not wait.
                     let rule = match of {
                         Of::Four => rule,
