@@ -138,7 +138,7 @@ const USED: &[(&str, &[&str])] = &[
         &["host", "httpHeaders", "path", "port", "scheme"],
     ),
     ("spec.containers[].lifecycle.postStart|preStop.sleep", &["seconds"]),
-    ("spec.containers[].ports[]", &["containerPort", "name", "protocol"]),
+    ("spec.containers[].ports[]", &["containerPort", "hostIP", "hostPort", "name", "protocol"]),
     ("spec.containers[].resources", &["limits", "requests"]),
     ("spec.containers[].restartPolicyRules[]", &["action", "exitCodes"]),
     ("spec.containers[].restartPolicyRules[].exitCodes", &["operator", "values"]),
