@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod harness;
+#[path = "../openssl/mod.rs"]
+mod openssl;
 #[path = "../origin/mod.rs"]
 mod origin;
 
@@ -43,6 +45,7 @@ mod refusals;
 mod registry;
 mod resources;
 mod security;
+mod servers;
 mod service;
 mod sidecars;
 mod soak;
@@ -53,3 +56,5 @@ mod terminal;
 mod termination;
 mod values;
 mod volumes;
+
+use harness::debian;

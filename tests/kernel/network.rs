@@ -36,7 +36,7 @@ fn address(pod: &Seen) -> String {
 }
 
 /// What a server says to somebody in `from`, or why it says nothing.
-fn ask(from: &Machine, to: &str) -> Result<String, std::io::Error> {
+pub fn ask(from: &Machine, to: &str) -> Result<String, std::io::Error> {
     let to: SocketAddr = to.parse().unwrap();
     from.inside(|| {
         let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;

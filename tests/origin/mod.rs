@@ -39,15 +39,14 @@ impl Origin {
 
     /// For who knows [`NAME`] and [`PASSWORD`].
     pub fn locked(folder: &Path, tool: Command) -> Origin {
-        fs::create_dir_all(folder).unwrap();
-        let file = folder.join("htpasswd");
-        fs::write(&file, LINE).unwrap();
-        Origin::start(
-            folder,
-            tool,
-            "",
-            &format!("auth: {{htpasswd: {{realm: r, path: {}}}}}\n", file.display()),
-        )
+        Origin::start(folder, tool, "", &passwords(folder))
+    }
+
+    /// Over TLS with `here.pem` of `papers`, for who knows [`NAME`] and [`PASSWORD`].
+    pub fn guarded(folder: &Path, tool: Command, papers: &Path) -> Origin {
+        let file = |name: &str| papers.join(name).display().to_string();
+        let tls = format!(", tls: {{certificate: {}, key: {}}}", file("here.pem"), file("here.key"));
+        Origin::start(folder, tool, &tls, &passwords(folder))
     }
 
     fn start(folder: &Path, mut tool: Command, tls: &str, more: &str) -> Origin {
@@ -86,6 +85,14 @@ impl Origin {
         let output = skopeo.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// What a registry's configuration says of who may ask it.
+fn passwords(folder: &Path) -> String {
+    fs::create_dir_all(folder).unwrap();
+    let file = folder.join("htpasswd");
+    fs::write(&file, LINE).unwrap();
+    format!("auth: {{htpasswd: {{realm: r, path: {}}}}}\n", file.display())
 }
 
 impl Drop for Origin {

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use super::debian::root;
 pub use super::debian::{cargo, run, tool};
+pub use super::servers::redis;
 
 /// The image that stories use.
 pub const IMAGE: &str = "holdfast.test/workload:1";
@@ -69,50 +70,6 @@ fn archive(tag: &str) -> PathBuf {
         .arg(format!("docker-archive:{}:holdfast.test/workload:{tag}", fresh.display())));
     fs::rename(fresh, &archive).unwrap();
     fs::remove_dir_all(scratch).unwrap();
-    archive
-}
-
-/// An archive of Debian's redis, called what the README's example asks for; made once.
-pub fn redis() -> &'static Path {
-    static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
-    ARCHIVE.get_or_init(|| {
-        let home = target().join("test-images");
-        let archive = home.join("redis.tar");
-        if !is_newer(&archive, &root().join("usr/bin/redis-server")) {
-            let scratch = home.join(format!("redis.{}", std::process::id()));
-            fs::create_dir_all(&scratch).unwrap();
-            fs::rename(make_redis(&scratch), &archive).unwrap();
-            fs::remove_dir_all(scratch).unwrap();
-        }
-        archive
-    })
-}
-
-fn make_redis(scratch: &Path) -> PathBuf {
-    let (programs, libraries) = (scratch.join("bin"), scratch.join("lib"));
-    fs::create_dir(&programs).unwrap();
-    fs::create_dir(&libraries).unwrap();
-    for name in ["redis-server", "redis-cli"] {
-        let program = root().join("usr/bin").join(name);
-        fs::copy(&program, programs.join(name)).unwrap();
-        for library in loaded_by(&program) {
-            fs::copy(&library, libraries.join(library.file_name().unwrap())).unwrap();
-        }
-    }
-    let layout = scratch.join("layout").display().to_string();
-    let image = format!("{layout}:redis");
-    let archive = scratch.join("image.tar");
-    run(tool("umoci").args(["init", "--layout", &layout]));
-    run(tool("umoci").args(["new", "--image", &image]));
-    run(tool("umoci").args(["insert", "--image", &image]).arg(&programs).arg("/usr/bin"));
-    // The loader is asked for by its own path, and looks into /lib by default.
-    for folder in ["/lib", "/lib64"] {
-        run(tool("umoci").args(["insert", "--image", &image]).arg(&libraries).arg(folder));
-    }
-    run(tool("umoci").args(["config", "--image", &image, "--config.entrypoint", "redis-server"]));
-    run(tool("skopeo")
-        .args(["--insecure-policy", "copy", "--quiet", &format!("oci:{image}")])
-        .arg(format!("docker-archive:{}:docker.io/library/redis:latest", archive.display())));
     archive
 }
 
@@ -192,7 +149,7 @@ fn make_shell(scratch: &Path) -> PathBuf {
 }
 
 /// The loader and the libraries of a Debian program.
-fn loaded_by(program: &Path) -> Vec<PathBuf> {
+pub fn loaded_by(program: &Path) -> Vec<PathBuf> {
     let of_packages = ["usr/lib", "lib"].map(|folder| root().join(folder)).into_iter();
     let folders = of_packages.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
     let folders: Vec<_> = folders
@@ -216,7 +173,8 @@ fn etc(scratch: &Path) -> PathBuf {
     etc
 }
 
-fn is_newer(made: &Path, from: &Path) -> bool {
+/// Whether `made` is there, and was made after `from`.
+pub fn is_newer(made: &Path, from: &Path) -> bool {
     let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     time(made).is_some_and(|made| Some(made) > time(from))
 }

@@ -62,6 +62,16 @@ impl Machine {
         }
     }
 
+    /// Connects this machine, where the cable's end is `link` with `address`, with the switch `bridge` of `other`, whose end is
+    /// `peer`.
+    pub fn plug(&self, (link, address): (&str, &str), other: &Machine, peer: &str, bridge: &str) {
+        let there = format!("/proc/{}/fd/{}", std::process::id(), other.0.as_raw_fd());
+        self.ip(&format!("link add {link} type veth peer name {peer} netns {there}"));
+        self.ip(&format!("address add {address} dev {link}"));
+        self.ip(&format!("link set {link} up"));
+        other.ip(&format!("link set {peer} master {bridge} up"));
+    }
+
     /// Names of its links, sorted.
     pub fn links(&self) -> Vec<String> {
         let told = self.ip("-o link show");

@@ -6,11 +6,12 @@
 #![allow(dead_code, reason = "shared by several test programs, none of which uses all of it")]
 
 #[path = "../../debian/mod.rs"]
-mod debian;
+pub mod debian;
 pub mod image;
 pub mod kernel;
 pub mod machine;
 pub mod pod;
+pub mod servers;
 mod wait;
 
 use std::fs;
