@@ -21,6 +21,18 @@ pub fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// What `look` finds, of what takes a while.
+pub fn in_minutes<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(now() - start < Duration::from_secs(600), "not within 10 min: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// The clock as the `n`-th run of `workload first-instruction FILE` wrote it (counted from 0), once it did.
 pub fn first_instruction(file: &std::path::Path, n: usize) -> Duration {
     soon("a container's first instruction", || {

@@ -14,10 +14,13 @@ mod import;
 mod latency;
 mod logs;
 mod probes;
+mod pull;
 mod table;
 
 #[path = "../tests/kernel/harness/mod.rs"]
 mod harness;
+#[path = "../tests/origin/mod.rs"]
+mod origin;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -34,12 +37,13 @@ fn main() {
     let usage = "usage: bench [RUNS [PART]]";
     let runs: usize = args.first().map_or(31, |runs| runs.parse().expect(usage));
     println!("medians of {runs} alternating runs; ratios are to the peer named");
-    let parts: [(&str, &dyn Fn()); 7] = [
+    let parts: [(&str, &dyn Fn()); 8] = [
         ("latency", &|| latency::measure(runs)),
         ("exec", &|| exec::measure(runs)),
         ("probes", &|| probes::measure(runs)),
         ("footprint", &footprint::measure),
         ("import", &|| import::measure(runs.min(7))),
+        ("pull", &|| pull::measure(runs.min(5))),
         ("cli", &|| cli::get_pods(runs)),
         ("logs", &|| logs::logs(runs.min(7))),
     ];

@@ -6,8 +6,9 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use super::lifecycle::main_process;
-use crate::harness::image::{redis, run, tool};
+use crate::harness::image::{run, tool};
 use crate::harness::kernel::signal;
+use crate::harness::servers::redis;
 use crate::harness::{SOON, Seen, World, eventually};
 
 const CONTAINER: &str = "redis-container";

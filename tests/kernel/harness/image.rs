@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 
 use super::debian::root;
 pub use super::debian::{cargo, run, tool};
-pub use super::servers::redis;
 
 /// The image that stories use.
 pub const IMAGE: &str = "holdfast.test/workload:1";
