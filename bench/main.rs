@@ -13,6 +13,7 @@ mod footprint;
 mod import;
 mod latency;
 mod logs;
+mod network;
 mod probes;
 mod pull;
 mod table;
@@ -37,12 +38,13 @@ fn main() {
     let usage = "usage: bench [RUNS [PART]]";
     let runs: usize = args.first().map_or(31, |runs| runs.parse().expect(usage));
     println!("medians of {runs} alternating runs; ratios are to the peer named");
-    let parts: [(&str, &dyn Fn()); 8] = [
+    let parts: [(&str, &dyn Fn()); 9] = [
         ("latency", &|| latency::measure(runs)),
         ("exec", &|| exec::measure(runs)),
         ("probes", &|| probes::measure(runs)),
         ("footprint", &footprint::measure),
         ("import", &|| import::measure(runs.min(7))),
+        ("network", &|| network::measure(runs)),
         ("pull", &|| pull::measure(runs.min(5))),
         ("cli", &|| cli::get_pods(runs)),
         ("logs", &|| logs::logs(runs.min(7))),

@@ -26,6 +26,11 @@ impl Machine {
         Machine(File::open(format!("/proc/{pid}/ns/net")).unwrap())
     }
 
+    /// The namespace.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
     /// Does `what` there; a program that it starts is there for good.
     pub fn inside<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
