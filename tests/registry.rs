@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod debian;
+mod layers;
 mod openssl;
 mod origin;
+mod pty;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -279,7 +281,12 @@ impl Liar {
 
     /// It has an image `x:1` of one layer that the manifest gives as `layer`, and says this of it.
     fn has(&self, layer: &[u8], size: usize) -> String {
-        let diff_id = Digest::of(layer);
+        self.has_as(layer, &Digest::of(layer), size)
+    }
+
+    /// As [`Liar::has`], of a layer that is said to be `diff_id` when it is unpacked.
+    fn has_as(&self, layer: &[u8], diff_id: &Digest, size: usize) -> String {
+        let digest = Digest::of(layer);
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -290,13 +297,13 @@ impl Liar {
         let manifest = json!({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(&config), "size": config.len()},
-            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": diff_id, "size": size,
+            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": size,
                 "urls": [format!("http://127.0.0.1:{}/foreign", self.port)]}],
         });
         let kind = [("Content-Type", "application/vnd.oci.image.manifest.v1+json")];
         self.says("/v2/x/manifests/1", 200, &kind, manifest.to_string().as_bytes());
         self.says(&format!("/v2/x/blobs/{}", Digest::of(&config)), 200, &[], &config);
-        let blob = format!("/v2/x/blobs/{diff_id}");
+        let blob = format!("/v2/x/blobs/{digest}");
         self.says(&blob, 200, &[], layer);
         blob
     }

@@ -17,7 +17,7 @@ use super::world::World;
 use crate::http::Proxies;
 use crate::image::Reference;
 use crate::lifecycle::Event;
-use crate::registry::{self, Order, Progress, Pulled};
+use crate::registry::{self, Far, Order, Progress, Pulled};
 
 /// Pulls at the same time; each has up to three connections.
 const AT_ONCE: usize = 3;
@@ -146,11 +146,11 @@ fn run(world: &World, reference: &Reference, progress: &Progress, is_here: bool)
 
 /// To stand behind what is said of it.
 fn how_far(progress: &Progress) -> String {
-    match progress.look() {
-        (_, 0) => String::new(),
-        (done, of) => {
-            let mib = |bytes: u64| format!("{}.{}", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
-            format!(": {} of {} MiB are here", mib(done), mib(of))
-        }
+    let Far { here, unpacked, of } = progress.look();
+    let mib = |bytes: u64| format!("{}.{}", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
+    match of {
+        0 => String::new(),
+        _ if here < of => format!(": {} of {} MiB are here", mib(here), mib(of)),
+        _ => format!(": {} MiB are here, unpacking: {} MiB of them are done", mib(of), mib(unpacked)),
     }
 }

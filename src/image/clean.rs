@@ -92,7 +92,8 @@ impl Store {
 impl Index {
     /// Forgets images of which `is_here` misses a layer, and whether anything changed. Their other layers become orphans.
     fn forget_lost(&mut self, is_here: impl Fn(&LayerRecord) -> bool) -> bool {
-        let before = (self.images.len(), self.orphans.len());
+        let begun = |index: &Index| index.unfinished.iter().map(|begun| begun.layers.len()).sum::<usize>();
+        let before = (self.images.len(), self.orphans.len(), begun(self));
         let lost = |image: &super::index::Record| image.layers.iter().any(|layer| !is_here(layer));
         for image in self.images.extract_if(.., |image| lost(image)) {
             let layer = image.layers.iter().find(|layer| !is_here(layer));
@@ -100,9 +101,14 @@ impl Index {
             log::warn!("image {}: its layer {layer} is gone, so it must be imported again", image.id);
             self.orphans.extend(image.layers);
         }
-        self.orphans.retain(is_here);
+        self.orphans.retain(&is_here);
+        self.unfinished.retain_mut(|begun| {
+            let here = begun.layers.iter().take_while(|layer| is_here(layer)).count();
+            begun.layers.truncate(here);
+            0 < here
+        });
         self.settle_orphans();
-        before != (self.images.len(), self.orphans.len())
+        before != (self.images.len(), self.orphans.len(), begun(self))
     }
 
     /// What an image has is no orphan.

@@ -18,6 +18,7 @@ use super::digest::Hashing;
 use super::index::{Identity, Index, Known, LayerRecord, Record};
 use super::limits::Budget;
 use super::meter::{Meter, Watch};
+use super::scratch::Scratch;
 use super::seal::Sums;
 use super::select::{self, Found, Layer};
 use super::store::{Store, folder_name};
@@ -130,7 +131,9 @@ impl Store {
         let mut images = Vec::new();
         for found in found {
             let shown = found.names.first().cloned().unwrap_or_else(|| found.id.to_string());
-            images.push(self.add(&mut archive, &mut index, found).with_context(|| format!("image {shown}"))?);
+            let mut budget = Budget::new(self.limits);
+            let added = self.add(&mut archive, &mut index, found, &mut budget);
+            images.push(added.with_context(|| format!("image {shown}"))?);
         }
         meter.end()?;
         if let Some(identity) = identity {
@@ -143,11 +146,16 @@ impl Store {
     }
 
     /// Brings one image into `layers/`, and into `index`, which is not written yet.
-    pub(super) fn add(&self, archive: &mut dyn Layers, index: &mut Index, found: Found) -> Result<Imported> {
-        let chains = chains(found.layers.iter().map(|layer| &layer.diff_id));
+    pub(super) fn add(
+        &self,
+        archive: &mut dyn Layers,
+        index: &mut Index,
+        found: Found,
+        budget: &mut Budget,
+    ) -> Result<Imported> {
         let scratch = Scratch::new(&self.root.join("tmp"))?;
-        let layers = self.unpack(archive, index, &found.layers, &chains, &scratch.0)?;
-        let layers = self.settle(&scratch.0, &found, layers)?;
+        let layers = self.unpack(archive, index, &found.layers, &scratch.0, budget)?;
+        let layers = self.settle(&scratch.0, Some(&found), layers)?;
         let platform = found.configuration.platform;
         let record = Record {
             id: found.id.clone(),
@@ -162,16 +170,29 @@ impl Store {
         Ok(Imported { id: found.id.to_string(), names: found.names, moved })
     }
 
+    /// Brings the lowest `layers` of an image into `layers/`.
+    pub(super) fn add_layers(
+        &self,
+        archive: &mut dyn Layers,
+        index: &Index,
+        layers: &[Layer],
+        budget: &mut Budget,
+    ) -> Result<Vec<LayerRecord>> {
+        let scratch = Scratch::new(&self.root.join("tmp"))?;
+        let layers = self.unpack(archive, index, layers, &scratch.0, budget)?;
+        self.settle(&scratch.0, None, layers)
+    }
+
     /// Unpacks what is not here yet, in the order in which it stands in the archive.
     fn unpack(
         &self,
         archive: &mut dyn Layers,
         index: &Index,
         layers: &[Layer],
-        chains: &[Digest],
         scratch: &Path,
+        budget: &mut Budget,
     ) -> Result<Vec<Unpacked>> {
-        let mut budget = Budget::new(self.limits);
+        let chains = &chains(layers.iter().map(|layer| &layer.diff_id));
         let mut unpacked: Vec<Option<Unpacked>> = Vec::new();
         let mut missing = Vec::new();
         for (at, (layer, chain)) in layers.iter().zip(chains).enumerate() {
@@ -189,7 +210,7 @@ impl Store {
             let (layer, chain) = (&layers[at], &chains[at]);
             let root = scratch.join(folder_name(chain));
             fs::create_dir(&root).with_context(|| format!("make {}", root.display()))?;
-            let new = unpack_layer(archive, layer, &root, &mut budget);
+            let new = unpack_layer(archive, layer, &root, budget);
             let new = new.with_context(|| format!("layer {}", layer.member))?;
             let record = LayerRecord { chain: chain.clone(), size: new.bytes, seal: None };
             unpacked[at] = Some(Unpacked { record, new: Some((new.unlisted, new.sums)) });
@@ -197,8 +218,14 @@ impl Store {
         unpacked.into_iter().collect::<Option<Vec<_>>>().context("a layer is neither here nor missing")
     }
 
-    /// Makes what was unpacked last, then shows it under its name.
-    fn settle(&self, scratch: &Path, found: &Found, mut layers: Vec<Unpacked>) -> Result<Vec<LayerRecord>> {
+    /// Makes what was unpacked last, then shows it under its name: layers, and the configuration of an image that is `found` to
+    /// be whole with them.
+    fn settle(
+        &self,
+        scratch: &Path,
+        found: Option<&Found>,
+        mut layers: Vec<Unpacked>,
+    ) -> Result<Vec<LayerRecord>> {
         let place = |layer: &Unpacked| match layer.new {
             Some(_) => scratch.join(folder_name(&layer.record.chain)),
             None => self.layer_path(&layer.record.chain),
@@ -211,17 +238,22 @@ impl Store {
                 layer.record.seal = Some(seal::fresh(&places[at], sums).context("seal the layer")?);
             }
         }
-        let config = scratch.join(found.id.hex());
-        fs::write(&config, &found.raw).context("write the configuration")?;
+        if let Some(found) = found {
+            fs::write(scratch.join(found.id.hex()), &found.raw).context("write the configuration")?;
+        }
         nix::unistd::syncfs(File::open(scratch)?.as_raw_fd()).context("sync the disk")?;
         for ((layer, place), _) in layers.iter().zip(&places).zip(is_new).filter(|(_, new)| *new) {
             let target = self.layer_path(&layer.record.chain);
             self.make_way(&target)?;
             fs::rename(place, &target).with_context(|| format!("make {}", target.display()))?;
         }
-        fs::rename(&config, self.root.join("configs").join(found.id.hex()))
-            .context("keep the configuration")?;
-        for folder in ["layers", "configs"] {
+        let mut folders = vec!["layers"];
+        if let Some(found) = found {
+            let kept = self.root.join("configs").join(found.id.hex());
+            fs::rename(scratch.join(found.id.hex()), kept).context("keep the configuration")?;
+            folders.push("configs");
+        }
+        for folder in folders {
             File::open(self.root.join(folder))?.sync_all().with_context(|| format!("sync {folder}"))?;
         }
         Ok(layers.into_iter().map(|layer| layer.record).collect())
@@ -339,32 +371,6 @@ pub fn blames_archive(error: &anyhow::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let broken = |error: &io::Error| matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
     error.is::<Refused>() || error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
-}
-
-/// A folder in `tmp/`, removed when it is done with.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(tmp: &Path) -> Result<Scratch> {
-        // What could not be removed has some of the names.
-        for number in 0_u32.. {
-            let path = tmp.join(format!("image-{number}"));
-            match fs::create_dir(&path) {
-                Ok(()) => return Ok(Scratch(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).with_context(|| format!("make {}", path.display())),
-            }
-        }
-        bail!("no name is free in {}", tmp.display())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            log::warn!("image store: {} stays until the next import: {error}", self.0.display());
-        }
-    }
 }
 
 /// Digests over each layer and all below it (OCI image specification: ChainID).

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::limits::Spent;
 use super::{Digest, Imported};
 use crate::bundle::ImageConfig;
 
@@ -21,6 +22,10 @@ pub struct Index {
     /// Layers that no image has any more, and that containers may still run on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<LayerRecord>,
+    /// Images of which the lower layers are here. A holdfast of before there were such does not know these layers, and removes
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<Unfinished>,
 }
 
 /// One image.
@@ -52,6 +57,19 @@ pub struct LayerRecord {
     /// What it looked like when it was unpacked ([`super::seal`]); none by holdfast of before there were seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<String>,
+}
+
+/// An image that comes layer by layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// Digest of its configuration.
+    pub id: Digest,
+    /// When somebody went on with it, in seconds since 1970.
+    pub since: u64,
+    /// The layers that are here, those that other images have too included; lowest first.
+    pub layers: Vec<LayerRecord>,
+    /// What unpacking them took of the limits for one image.
+    pub spent: Spent,
 }
 
 /// An archive that was read, and what it held.
@@ -151,6 +169,7 @@ impl Index {
     /// Adds an image, whose names no other keeps; tells the names that were another's.
     pub fn add(&mut self, mut new: Record) -> Vec<String> {
         let mut moved = Vec::new();
+        self.unfinished.retain(|begun| begun.id != new.id);
         for old in &mut self.images {
             if old.id != new.id {
                 let (taken, kept) = old.names.drain(..).partition(|name| new.names.contains(name));

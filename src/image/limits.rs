@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::statvfs::fstatvfs;
+use serde::{Deserialize, Serialize};
 
 use super::refuse;
 
@@ -35,14 +36,22 @@ pub const MAX_LAYERS: usize = 127;
 const LOOK_EVERY_BYTES: u64 = 16 << 20;
 const LOOK_EVERY_ENTRIES: u64 = 4096;
 
+/// What was taken of the [`Limits`] of one image.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Entries of its layers.
+    pub entries: u64,
+    /// Bytes that were written for them, holes included.
+    pub bytes: u64,
+}
+
 /// What is left of the [`Limits`] of one image while it is unpacked.
 #[derive(Debug)]
 pub struct Budget {
     limits: Limits,
-    entries: u64,
-    bytes: u64,
+    spent: Spent,
     /// How many entries there were at the last look at the disk.
-    looked_at: u64,
+    looked_at: Option<u64>,
     room: Room,
 }
 
@@ -85,17 +94,28 @@ impl Room {
 impl Budget {
     /// All of `limits`.
     pub fn new(limits: Limits) -> Budget {
-        Budget { limits, entries: 0, bytes: 0, looked_at: 0, room: Room::new(limits.free_percent) }
+        Budget::after(limits, Spent::default())
+    }
+
+    /// What is left of `limits` after what was `spent`.
+    pub fn after(limits: Limits, spent: Spent) -> Budget {
+        Budget { limits, spent, looked_at: None, room: Room::new(limits.free_percent) }
+    }
+
+    /// What was taken so far.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// Takes one entry; `place` is on the file system that is being filled.
     pub fn entry(&mut self, place: impl AsFd) -> Result<()> {
-        self.entries += 1;
-        if self.entries > self.limits.entries {
+        self.spent.entries += 1;
+        let entries = self.spent.entries;
+        if entries > self.limits.entries {
             refuse!("has more than {} files (the limit for one image)", self.limits.entries);
         }
-        if self.entries == 1 || self.entries - self.looked_at >= LOOK_EVERY_ENTRIES {
-            self.looked_at = self.entries;
+        if self.looked_at.is_none_or(|at| entries - at >= LOOK_EVERY_ENTRIES) {
+            self.looked_at = Some(entries);
             self.room.look(place)?;
         }
         Ok(())
@@ -104,13 +124,13 @@ impl Budget {
     /// Takes `count` bytes; `place` is on the file system that is being filled.
     pub fn bytes(&mut self, count: u64, place: impl AsFd) -> Result<()> {
         self.room_for(count)?;
-        self.bytes += count;
+        self.spent.bytes += count;
         self.room.take(count, place)
     }
 
     /// Fails if `count` bytes would be too much, before the first is written.
     pub fn room_for(&self, count: u64) -> Result<()> {
-        if self.bytes.saturating_add(count) > self.limits.bytes {
+        if self.spent.bytes.saturating_add(count) > self.limits.bytes {
             refuse!("unpacks to more than {} bytes (the limit for one image)", self.limits.bytes);
         }
         Ok(())

@@ -10,6 +10,7 @@
 //! most 32 MiB), the blocks of a bzip2 (4 MiB) or lz4 stream (12 MiB).
 
 mod archive;
+mod arriving;
 mod clean;
 mod damage;
 mod details;
@@ -23,13 +24,14 @@ mod limits;
 mod lz4;
 mod meter;
 mod mounted;
+mod partial;
 mod path;
 mod pax;
 mod platform;
-mod pulled;
 mod reference;
 mod remove;
 mod sample;
+mod scratch;
 mod seal;
 mod select;
 mod sparse;
@@ -51,13 +53,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::ImageConfig;
 
+pub use arriving::{Arriving, check_size};
 pub use details::{Details, Layer};
 pub use digest::{Digest, Summing};
 pub use document::{Descriptor, MAX_DOCUMENT, Platform};
 pub use import::{ByHand, blames_archive};
 pub use limits::{Limits, Room};
 pub use meter::{Step, Watch};
-pub use pulled::{Partial, check_size};
+pub use partial::Partial;
 pub use reference::Reference;
 pub use remove::{Removed, Target};
 pub use sample::sample;

@@ -6,7 +6,7 @@
 //!        index.json       what there is: whole images only
 //!        index.copy       the same, should that be damaged
 //!        configs/<hex>    configurations, as they came
-//!        layers/<24 hex>  one unpacked layer each, named by its chain
+//!        layers/<24 hex>  one unpacked layer each, named by its chain; of images that are not whole yet too
 //!        aside/           layers under containers that outlived the index that knew them
 //!        partial/<hex>    layers that are being fetched, as far as they came
 //!        tmp/             what is not whole yet
@@ -183,7 +183,8 @@ impl Index {
 
     /// Every layer on disk, those that images share more than once.
     pub(super) fn layers(&self) -> impl Iterator<Item = &LayerRecord> {
-        self.images.iter().flat_map(|image| &image.layers).chain(&self.orphans)
+        let begun = self.unfinished.iter().flat_map(|begun| &begun.layers);
+        self.images.iter().flat_map(|image| &image.layers).chain(&self.orphans).chain(begun)
     }
 }
 

@@ -5,11 +5,13 @@
 //! whom it names for giving tokens, never from https to http.
 
 mod ask;
+mod bring;
 mod challenge;
 mod docker_config;
 mod endpoint;
 mod file;
 mod layer;
+mod plan;
 mod pull;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub use endpoint::{Endpoint, Settings};
-pub use pull::{Order, Progress, Pulled, pull};
+pub use pull::{Far, Order, Progress, Pulled, pull};
 
 use docker_config::DockerConfig;
 use file::Registries;

@@ -1,24 +1,18 @@
 //! An image from whoever has it into the store.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::ask::Session;
-use super::layer::{self, Wanted};
+use super::bring::bring;
 use super::{Endpoint, Settings};
 use crate::http::{Client, Proxies};
-use crate::image::{
-    self, Descriptor, Digest, Documents, Found, FoundLayer, MAX_DOCUMENT, Partial, Reference, Store,
-};
+use crate::image::{self, Descriptor, Digest, Documents, Found, MAX_DOCUMENT, Reference, Store};
 
 /// Without a byte for so long a pull is given up: containerd's `image_pull_progress_timeout`.
 const STALL: Duration = Duration::from_secs(300);
-/// Layers that are fetched at the same time: containerd's `max_concurrent_downloads`.
-const LAYERS_AT_ONCE: usize = 3;
 /// What manifests we read.
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -44,22 +38,44 @@ pub struct Order<'o> {
 /// How far a pull is, for whoever looks.
 #[derive(Debug, Default)]
 pub struct Progress {
-    done: AtomicU64,
+    here: AtomicU64,
+    unpacked: AtomicU64,
     of: AtomicU64,
 }
 
+/// How far a pull was when somebody looked, in bytes of layers as they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Far {
+    /// That are here.
+    pub here: u64,
+    /// That are unpacked.
+    pub unpacked: u64,
+    /// That are needed; 0 until that is known, or where nothing is missing.
+    pub of: u64,
+}
+
 impl Progress {
-    /// Bytes that are here of those that are needed; 0 of 0 until that is known.
-    pub fn look(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.of.load(Ordering::Relaxed))
+    /// How far it is now.
+    pub fn look(&self) -> Far {
+        let of = self.of.load(Ordering::Relaxed);
+        let some = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed).min(of);
+        Far { here: some(&self.here), unpacked: some(&self.unpacked), of }
+    }
+
+    pub(super) fn needs(&self, bytes: u64) {
+        self.of.store(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn came(&self, bytes: u64) {
-        self.done.fetch_add(bytes, Ordering::Relaxed);
+        self.here.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn went(&self, bytes: u64) {
-        self.done.fetch_sub(bytes, Ordering::Relaxed);
+        self.here.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn unpacks(&self, bytes: u64) {
+        self.unpacked.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -102,13 +118,13 @@ pub fn pull(order: &Order<'_>) -> Result<Pulled> {
     known.store(true, Ordering::Release);
     let bytes = found.layers.iter().map(|layer| layer.size).sum();
     let id = found.id.to_string();
+    order.store.forget_leftovers(&found);
     if is_here(order, &found)? {
         return Ok(Pulled { id, was_here: true, bytes });
     }
     image::check_size(&found, order.store.most_bytes())?;
-    order.store.forget_partials();
-    let layers = fetch(&sessions, first, order, &found)?;
-    order.store.add_pulled(found, layers).context("take in what came")?;
+    let mut arriving = order.store.begin(found)?;
+    bring(&sessions, first, order, &mut arriving)?;
     Ok(Pulled { id, was_here: false, bytes })
 }
 
@@ -191,80 +207,4 @@ impl Documents for Remote<'_, '_> {
     fn check_layer(&self, _: &Descriptor) -> Result<()> {
         Ok(())
     }
-}
-
-/// Fetches the layers that are not here, some at the same time.
-fn fetch(
-    sessions: &[Session<'_>],
-    first: usize,
-    order: &Order<'_>,
-    found: &Found,
-) -> Result<BTreeMap<Digest, Partial>> {
-    let mut missing = order.store.missing(found)?;
-    // Everybody takes their locks in the same order, so that no two pulls wait for each other.
-    missing.sort_by(|one, other| other.blob.cmp(&one.blob));
-    order.progress.of.store(missing.iter().map(|layer| layer.size).sum(), Ordering::Relaxed);
-    let (queue, done) = (Mutex::new(missing), Mutex::new(BTreeMap::new()));
-    let wrong: Mutex<Option<anyhow::Error>> = Mutex::new(None);
-    let stopped = AtomicBool::new(false);
-    let wanted = || !stopped.load(Ordering::Acquire) && (order.wanted)();
-    let work = || {
-        loop {
-            let one = (|| -> Result<bool> {
-                let Some((digest, size, partial)) = next(&queue, order, found, &wanted)? else {
-                    return Ok(false);
-                };
-                let Some(partial) = partial else { return Ok(true) };
-                let asked = Wanted { digest: &digest, size, wanted: &wanted, progress: order.progress };
-                let partial = layer::fetch(sessions, first, &asked, partial)?;
-                done.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, partial);
-                Ok(true)
-            })();
-            match one {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    // What follows from the first is no news.
-                    wrong.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return stopped.store(true, Ordering::Release);
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..LAYERS_AT_ONCE {
-            // With fewer threads it takes longer.
-            let _ = std::thread::Builder::new().name("layer".to_owned()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-    match wrong.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner)),
-    }
-}
-
-/// The next layer, with its file unless it came here meanwhile; `None` where there is no other.
-#[allow(clippy::type_complexity, reason = "it is taken apart at once")]
-fn next(
-    queue: &Mutex<Vec<FoundLayer>>,
-    order: &Order<'_>,
-    found: &Found,
-    wanted: &dyn Fn() -> bool,
-) -> Result<Option<(Digest, u64, Option<Partial>)>> {
-    // Held until the file is ours: that keeps the order.
-    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    if !wanted() {
-        return Ok(None);
-    }
-    let Some(layer) = queue.pop() else { return Ok(None) };
-    let digest = layer.blob.context("a layer without a digest")?;
-    let partial = order.store.partial(&digest, wanted)?;
-    let is_missing = |other: &FoundLayer| other.blob.as_ref() == Some(&digest);
-    if order.store.missing(found)?.iter().any(is_missing) {
-        return Ok(Some((digest, layer.size, Some(partial))));
-    }
-    order.store.discard(partial);
-    order.progress.came(layer.size);
-    Ok(Some((digest, layer.size, None)))
 }

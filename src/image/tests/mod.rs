@@ -1,6 +1,7 @@
 //! Stories of archives, honest and hostile. Hostile ones are built here, byte by byte.
 #![allow(clippy::unwrap_used)]
 
+mod arriving;
 mod by_hand;
 mod hostile;
 mod names;
