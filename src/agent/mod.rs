@@ -28,6 +28,7 @@ mod probe;
 mod publish;
 mod pull_image;
 mod pulls;
+mod rate;
 mod remove_pod;
 mod ring;
 pub mod rival;

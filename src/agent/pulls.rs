@@ -13,14 +13,15 @@ use log::{info, warn};
 use smol::channel::Sender;
 
 use super::Message;
+use super::rate::Bucket;
 use super::world::World;
+use crate::config::Agent;
 use crate::http::Proxies;
 use crate::image::Reference;
 use crate::lifecycle::Event;
 use crate::registry::{self, Far, Order, Progress, Pulled};
+use crate::sys::clock::boottime;
 
-/// Pulls at the same time; each has up to three connections.
-const AT_ONCE: usize = 3;
 /// What nobody has asked for in this time, many times that between two asks, is given up.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 /// For so long an end is kept for those who waited for it.
@@ -34,6 +35,7 @@ const STACK: usize = 1024 * 1024;
 #[derive(Default)]
 pub struct Pulls {
     all: Mutex<BTreeMap<String, Pull>>,
+    rate: Mutex<Bucket>,
     tell: OnceLock<Sender<Message>>,
 }
 
@@ -64,6 +66,8 @@ impl Pulls {
 
     /// What is the case with the pull of `reference` that `who` waits for, which begins if there is none. `is_here` says that the
     /// image need only be compared.
+    ///
+    /// Of those that the limits let wait any is the next. A kubelet says `pull QPS exceeded` and counts a failure; here it is none.
     pub fn ask(&self, world: &Arc<World>, who: &str, reference: &Reference, is_here: bool) -> State {
         let name = reference.to_string();
         let mut all = self.all();
@@ -79,8 +83,11 @@ impl Pulls {
                 Some(_) => {}
             }
         }
-        if AT_ONCE <= all.values().filter(|pull| pull.end.is_none()).count() {
+        if world.config.pulls_at_once() <= all.values().filter(|pull| pull.end.is_none()).count() {
             return State::UnderWay(": others come first".to_owned());
+        }
+        if !self.may_begin(&world.config) {
+            return State::UnderWay(": registryPullQPS holds it back".to_owned());
         }
         let progress = Arc::<Progress>::default();
         let thread = std::thread::Builder::new().name("pull".to_owned()).stack_size(STACK);
@@ -100,6 +107,11 @@ impl Pulls {
             }
             Err(error) => State::Over(Err(format!("start a thread for it: {error}"))),
         }
+    }
+
+    fn may_begin(&self, config: &Agent) -> bool {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.takes(boottime(), config.pull_qps, config.pull_burst)
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Pull>> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Read};
-use super::given::{Given, Key, Origin, Problem};
+use super::given::{Given, Key, Origin, Problem, Wrong};
 use super::{Agent, RUNTIME_DIR, set};
 use crate::yaml::tree::Position;
 
@@ -69,6 +69,7 @@ pub fn effective(
         read.givens.into_iter().for_each(|given| add(&mut givens, given));
     }
     let mut settings = Key::ALL.map(|key| lay(&mut agent, key, &givens, &mut problems)).to_vec();
+    problems.extend(contradiction(&agent, &givens));
     settings.push(Setting {
         name: "runtime-dir",
         value: runtime_dir.display().to_string(),
@@ -90,6 +91,17 @@ fn add(givens: &mut Vec<Given>, mut given: Given) {
         given.values = stays.chain(given.values).collect();
     }
     givens.push(given);
+}
+
+/// What a kubelet refuses too: many at once, one after the other.
+fn contradiction(agent: &Agent, givens: &[Given]) -> Option<Problem> {
+    let given = givens.iter().rfind(|given| given.key == Key::MaxParallelPulls)?;
+    let is_wrong = agent.serialize_pulls && 1 < agent.max_parallel_pulls;
+    is_wrong.then(|| Problem {
+        origin: given.origin.clone(),
+        name: given.name.clone(),
+        wrong: Wrong::new("must not be above 1 with serializeImagePulls: true", "leave one of them out"),
+    })
 }
 
 /// Files first, from above to below.

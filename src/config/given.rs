@@ -35,12 +35,16 @@ pub enum Key {
     KubeReserved,
     PrivateRegistry,
     OnlyMirrors,
+    SerializePulls,
+    MaxParallelPulls,
+    PullQps,
+    PullBurst,
 }
 
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 26] = [
+    pub const ALL: [Key; 30] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -67,6 +71,10 @@ impl Key {
         Key::KubeReserved,
         Key::PrivateRegistry,
         Key::OnlyMirrors,
+        Key::SerializePulls,
+        Key::MaxParallelPulls,
+        Key::PullQps,
+        Key::PullBurst,
     ];
 
     /// The name it is shown by: that of our flag, where there is one, else that of kubelet's field.
@@ -74,7 +82,9 @@ impl Key {
         self.row().0
     }
 
-    /// What it is where nobody says anything; kubelet's, but for the paths and `seccompDefault`.
+    /// What it is where nobody says anything; kubelet's, but for the paths, `seccompDefault`, and pulls at the same time. Of these
+    /// a kubelet has one or any number, and k3s any; here three, each with three connections and a card to write to: on a small
+    /// box more would be no faster, and a slow registry still holds up nobody.
     pub fn default(self) -> &'static [&'static str] {
         self.row().1
     }
@@ -107,6 +117,10 @@ impl Key {
             Key::KubeReserved => ("kubeReserved", &[]),
             Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),
             Key::OnlyMirrors => ("disable-default-registry-endpoint", &["false"]),
+            Key::SerializePulls => ("serializeImagePulls", &["false"]),
+            Key::MaxParallelPulls => ("maxParallelImagePulls", &["3"]),
+            Key::PullQps => ("registryPullQPS", &["5"]),
+            Key::PullBurst => ("registryBurst", &["10"]),
         }
     }
 }

@@ -11,7 +11,7 @@ use Means::{Is, NotYet, Nothing};
 pub const SERVER: &str = "nothing listens for requests";
 pub const CLUSTER: &str = "the node joins no cluster";
 pub const LOGGING: &str = "the log goes to stderr as text";
-pub const NAMES_OF_REGISTRIES: &str = "limits of pulls and plugins for registries";
+pub const NAMES_OF_REGISTRIES: &str = "plugins for registries";
 pub const PROBED: &str = "another address than that of the way out";
 const EVICTION: &str = "nothing is evicted";
 const IMAGES: &str = "images are removed when their archives are";
@@ -96,7 +96,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("logging.vmodule", Nothing(LOGGING)),
     ("makeIPTablesUtilChains", Nothing(NET)),
     ("maxOpenFiles", Nothing("the agent raises its own limit as far as it may")),
-    ("maxParallelImagePulls", NotYet(NAMES_OF_REGISTRIES)),
+    ("maxParallelImagePulls", Is(Key::MaxParallelPulls)),
     ("maxPods", Is(Key::MaxPods)),
     ("memoryManagerPolicy", NotYet(MANAGERS)),
     ("memoryReservationPolicy", NotYet("memory.min and memory.high")),
@@ -120,8 +120,8 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("readOnlyPort", Nothing(SERVER)),
     ("registerNode", Nothing(CLUSTER)),
     ("registerWithTaints", Nothing(CLUSTER)),
-    ("registryBurst", NotYet(NAMES_OF_REGISTRIES)),
-    ("registryPullQPS", NotYet(NAMES_OF_REGISTRIES)),
+    ("registryBurst", Is(Key::PullBurst)),
+    ("registryPullQPS", Is(Key::PullQps)),
     ("reservedMemory", NotYet(MANAGERS)),
     ("reservedSystemCPUs", NotYet(MANAGERS)),
     ("resolvConf", Is(Key::ResolvConf)),
@@ -129,7 +129,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("runOnce", NotYet("running pods once")),
     ("runtimeRequestTimeout", Nothing(ENDPOINT)),
     ("seccompDefault", Is(Key::SeccompDefault)),
-    ("serializeImagePulls", NotYet(NAMES_OF_REGISTRIES)),
+    ("serializeImagePulls", Is(Key::SerializePulls)),
     ("serverTLSBootstrap", Nothing(CLUSTER)),
     ("showHiddenMetricsForVersion", Nothing(SERVER)),
     ("shutdownGracePeriod", NotYet(SHUTDOWN)),

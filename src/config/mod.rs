@@ -94,6 +94,14 @@ pub struct Agent {
     pub private_registry: PathBuf,
     /// Registries that this file names mirrors for are not asked themselves.
     pub only_mirrors: bool,
+    /// One pull at a time.
+    pub serialize_pulls: bool,
+    /// Most pulls at the same time, where not one at a time.
+    pub max_parallel_pulls: u32,
+    /// How many pulls may begin in a second, over a longer time; 0 where there is no limit.
+    pub pull_qps: u32,
+    /// How many pulls may begin at once after a while without.
+    pub pull_burst: u32,
     /// What a person should know of the configuration, a sentence each.
     pub notes: Vec<String>,
 }
@@ -129,6 +137,10 @@ impl Agent {
             kube_reserved: Amounts::default(),
             private_registry: PathBuf::new(),
             only_mirrors: false,
+            serialize_pulls: false,
+            max_parallel_pulls: 0,
+            pull_qps: 0,
+            pull_burst: 0,
             notes: Vec::new(),
         };
         for key in Key::ALL {
@@ -136,6 +148,11 @@ impl Agent {
             set::set(&mut agent, key, &values).expect("defaults are what they must be, which a test shows");
         }
         agent
+    }
+
+    /// How many images are pulled at the same time.
+    pub fn pulls_at_once(&self) -> usize {
+        if self.serialize_pulls { 1 } else { self.max_parallel_pulls.try_into().unwrap_or(usize::MAX) }
     }
 
     /// What of the node is not for pods.

@@ -27,7 +27,8 @@ pub fn is_unset(key: Key, values: &[String]) -> bool {
         Key::FileCheckFrequency | Key::MaxRestartPeriod | Key::PressureTransition => {
             value.is_empty() || values::duration(value) == Some(Duration::ZERO)
         }
-        Key::MaxPods => value.is_empty() || value == "0",
+        // A kubelet's own zero of `registryPullQPS` is no limit, and not unset.
+        Key::MaxPods | Key::PullBurst => value.is_empty() || value == "0",
         // `debug: false` takes nothing back.
         Key::Log => value.is_empty() || value == "false",
         _ => value.is_empty(),
@@ -78,16 +79,16 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
                 _ => return Err(Wrong::new("neither true nor false", "write one of them")),
             };
         }
+        Key::SerializePulls => agent.serialize_pulls = truth(value)?,
+        Key::MaxParallelPulls => agent.max_parallel_pulls = count(value, 1)?,
+        Key::PullQps => agent.pull_qps = count(value, 0)?,
+        Key::PullBurst => agent.pull_burst = count(value, 1)?,
         Key::Log => agent.log = level(value)?,
         Key::ResolvConf => agent.resolv_conf = if value.is_empty() { None } else { Some(path()?) },
         Key::ClusterDomain => agent.cluster_domain = domain(value)?,
         Key::LogMaxSize => agent.log_max_bytes = values::bytes(value, LEAST_LOG)?,
         // The kubelet asks for two, of which one is written to.
-        Key::LogMaxFiles => {
-            let files = values::number(value, 2)?;
-            agent.log_max_files =
-                u32::try_from(files).map_err(|_| Wrong::new("too many", "write a smaller number"))?;
-        }
+        Key::LogMaxFiles => agent.log_max_files = count(value, 2)?,
         Key::FileCheckFrequency => {
             agent.file_check_frequency = values::duration_within(value, LEAST_FREQUENCY, YEAR)?;
         }
@@ -143,6 +144,11 @@ fn sysctls(values: &[String]) -> Result<Vec<String>, Wrong> {
         })
     };
     each.map(name).collect()
+}
+
+fn count(value: &str, least: i64) -> Result<u32, Wrong> {
+    let found = values::number(value, least)?;
+    u32::try_from(found).map_err(|_| Wrong::new("too many", "write a smaller number"))
 }
 
 fn truth(value: &str) -> Result<bool, Wrong> {

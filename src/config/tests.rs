@@ -39,6 +39,7 @@ fn each_default_is_what_it_must_be() {
     assert_eq!((agent.log_max_bytes, agent.log_max_files), (10 << 20, 5));
     assert_eq!((agent.max_restart_period, agent.max_pods), (Duration::from_secs(300), 110));
     assert_eq!(agent.pod_pids_limit, None);
+    assert_eq!((agent.pulls_at_once(), agent.pull_qps, agent.pull_burst), (3, 5, 10));
 }
 
 #[test]
@@ -86,6 +87,10 @@ fn a_field_as_a_flag_is_called_as_in_the_kubelet() {
         ("pod-manifest-path", Key::PodManifestPath),
         ("hostname-override", Key::NodeName),
         ("max-pods", Key::MaxPods),
+        ("registry-qps", Key::PullQps),
+        ("registry-burst", Key::PullBurst),
+        ("serialize-image-pulls", Key::SerializePulls),
+        ("max-parallel-image-pulls", Key::MaxParallelPulls),
     ] {
         assert_eq!(kubelet::flag(flag), Some(given::Means::Is(key)), "{flag}");
     }
