@@ -31,7 +31,15 @@ pub fn pull_image(world: &Arc<World>, uid: &Uid, container: &Container) -> Resul
         Ok(Learnt::Image { id: shown_id(&reference, image), message })
     };
     match (here, container.pull_policy) {
-        (Some(image), PullPolicy::Never | PullPolicy::IfNotPresent) => present(image, ""),
+        (Some(image), PullPolicy::Never) => present(image, ""),
+        (Some(image), PullPolicy::IfNotPresent) => match world.pulls.brought(&who, &reference) {
+            Some(State::UnderWay(how_far)) => Ok(pulling(written, &how_far)),
+            Some(State::Over(Ok((pulled, took)))) => {
+                let message = came(written, &pulled, took);
+                Ok(Learnt::Image { id: shown_id(&reference, image), message })
+            }
+            _ => present(image, ""),
+        },
         (None, PullPolicy::Never) => Err(Failure::new(
             Reason::ErrImageNeverPull,
             format!("Container image \"{written}\" is not present with pull policy of Never"),
@@ -82,9 +90,7 @@ fn asked(world: &Arc<World>, who: &str, reference: &Reference, is_here: bool, wr
         Err(error) => return Asked::Failed(format!("{error:#}")),
     }
     match world.pulls.ask(world, who, reference, is_here) {
-        State::UnderWay(how_far) => {
-            Asked::Said(Ok(Learnt::Pulling { message: format!("Pulling image \"{written}\"{how_far}") }))
-        }
+        State::UnderWay(how_far) => Asked::Said(Ok(pulling(written, &how_far))),
         State::Over(Ok((pulled, took))) => match find(world, reference) {
             Ok(Some(image)) => {
                 let message = came(written, &pulled, took);
@@ -95,6 +101,10 @@ fn asked(world: &Arc<World>, who: &str, reference: &Reference, is_here: bool, wr
         },
         State::Over(Err(why)) => Asked::Failed(why),
     }
+}
+
+fn pulling(written: &str, how_far: &str) -> Learnt {
+    Learnt::Pulling { message: format!("Pulling image \"{written}\"{how_far}") }
 }
 
 /// The kubelet's sentences.

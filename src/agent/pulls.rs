@@ -64,6 +64,21 @@ impl Pulls {
         let _ = self.tell.set(sender);
     }
 
+    /// What is the case with the pull of `reference` that `who` waits for, where the image is here: it brought it, or is just about
+    /// to end. `None` where `who` waits for none, or the image came otherwise while it is on its way.
+    pub fn brought(&self, who: &str, reference: &Reference) -> Option<State> {
+        let mut all = self.all();
+        let pull = all.get_mut(&reference.to_string())?;
+        match &pull.end {
+            Some((_, outcome)) => pull.waiting.remove(who).then(|| State::Over(outcome.clone())),
+            None => {
+                let Far { unpacked, of, .. } = pull.progress.look();
+                let is_about_to = 0 < of && unpacked == of && pull.waiting.contains(who);
+                is_about_to.then(|| State::UnderWay(how_far(&pull.progress)))
+            }
+        }
+    }
+
     /// What is the case with the pull of `reference` that `who` waits for, which begins if there is none. `is_here` says that the
     /// image need only be compared.
     ///

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::image::{archives, run, tool};
 use crate::harness::pod::{pod, with_main};
-use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
+use crate::harness::{A_WHILE, SOON, Seen, World, eventually, stays_true_for};
 use crate::origin::{Origin, Wire};
 
 /// A world without archives whose agent knows the registry `shop.test`, which is at `host` and nowhere else.
@@ -50,7 +50,7 @@ fn asks_for(name: &str, image: &str, policy: &str) -> Value {
     with_main(pod(name, &["trap-term"]), json!({"image": image, "imagePullPolicy": policy}))
 }
 
-fn waiting<'p>(pod: &'p crate::harness::Seen, field: &str) -> &'p str {
+fn waiting<'p>(pod: &'p Seen, field: &str) -> &'p str {
     pod.main()["state"]["waiting"][field].as_str().unwrap_or_default()
 }
 
@@ -62,9 +62,15 @@ fn a_pod_whose_image_is_not_here_gets_it_from_a_registry() {
     world.write("tagged.yaml", &asks_for("tagged", "shop.test/app:1", "IfNotPresent"));
     world.running("tagged");
     let told = world.says(&["describe", "pod", &world.pod_name("tagged")]);
-    for words in ["Pulling image \"shop.test/app:1\"", "Successfully pulled image \"shop.test/app:1\" in "] {
+    for words in [
+        "Pulling image \"shop.test/app:1\"",
+        "Successfully pulled image \"shop.test/app:1\" in ",
+        "s. Image size: ",
+        " bytes.",
+    ] {
         assert!(told.contains(words), "{told}");
     }
+    assert!(!told.contains("already present"), "{told}");
     let image = format!("docker://{}", origin.image("app:1"));
     let digest =
         run(tool("skopeo").args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &image]));
@@ -139,4 +145,65 @@ fn a_pull_goes_on_where_it_stood_when_its_agent_was_killed() {
         wire.came()
     );
     world.says(&["image", "verify"]);
+}
+
+/// Who waited for the pull of another is told how it went, as the one who began it; who comes later, that it was here.
+#[test]
+fn each_who_waited_for_an_image_is_told_how_it_came() {
+    let (origin, _folder) = origin();
+    let wire = Wire::new(origin.port, 64 << 10, false);
+    let world = world(&wire.host());
+    for name in ["first", "second"] {
+        world.write(&format!("{name}.yaml"), &asks_for(name, "shop.test/app:1", "IfNotPresent"));
+        world.once(name, "waits", |pod| waiting(pod, "message").contains("MiB are here"));
+    }
+    wire.allow(u64::MAX);
+    for name in ["first", "second"] {
+        world.running(name);
+        let told = world.says(&["describe", "pod", &world.pod_name(name)]);
+        assert!(told.contains("Successfully pulled image"), "{told}");
+        assert!(!told.contains("already present"), "{told}");
+    }
+    world.write("later.yaml", &asks_for("later", "shop.test/app:1", "IfNotPresent"));
+    world.running("later");
+    let told = world.says(&["describe", "pod", &world.pod_name("later")]);
+    assert!(told.contains("already present on machine"), "{told}");
+}
+
+/// `serializeImagePulls` and `registryPullQPS`: who has to wait says so, and comes later without having failed.
+#[test]
+fn pulls_wait_for_each_other_as_the_limits_have_it() {
+    let (origin, _folder) = origin();
+    let wire = Wire::new(origin.port, 64 << 10, false);
+    let limited = |fields: &str| {
+        let mut world = World::without_agent();
+        for archive in archives() {
+            fs::remove_file(world.archives().join(archive.file_name().unwrap())).unwrap();
+        }
+        knows(&world, &wire.host());
+        world.kubelet_config = Some(fields.to_owned());
+        world.start_agent();
+        world
+    };
+    let world = limited("serializeImagePulls: true\nregistryPullQPS: 0\n");
+    world.write("first.yaml", &asks_for("first", "shop.test/app:1", "IfNotPresent"));
+    world.once("first", "is under way", |pod| waiting(pod, "message").contains("MiB are here"));
+    world.write("second.yaml", &asks_for("second", "shop.test/none:1", "IfNotPresent"));
+    world.once("second", "waits", |pod| waiting(pod, "message").ends_with(": others come first"));
+    wire.allow(u64::MAX);
+    world.running("first");
+    world.once("second", "had its turn", |pod| pod.reason() == "ErrImagePull");
+    drop(world);
+
+    let world = limited("registryPullQPS: 1\nregistryBurst: 1\n");
+    let names = ["one", "two", "three"];
+    for name in names {
+        let image = format!("shop.test/{name}:1");
+        world.write(&format!("{name}.yaml"), &asks_for(name, &image, "Always"));
+    }
+    let is_held = |pod: &Seen| waiting(pod, "message").ends_with(": registryPullQPS holds it back");
+    eventually(SOON, "one is held back", || world.pods().iter().any(is_held).then_some(()));
+    for name in names {
+        world.once(name, "had its turn", |pod| pod.reason().starts_with("ErrImagePull"));
+    }
 }
