@@ -279,6 +279,7 @@ fn a_proxy_is_told_the_whole_address_and_its_own_password() {
     assert!(asked[0].contains("Proxy-Authorization: Basic dTpw\r\n"), "{asked:?}");
 }
 
+/// Acceptance 14.07: a pull honours its timeout.
 #[test]
 fn nobody_waits_for_whom_nobody_waits() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -761,6 +761,26 @@ fn an_absent_image_is_looked_for_again_and_at_once_when_images_come() {
     );
 }
 
+/// Acceptance 8.09: 10 s, and twice as long each time, up to 300 s.
+#[test]
+fn an_image_that_cannot_be_had_is_tried_again_ever_more_seldom() {
+    let absent: &[(&str, Reason)] = &[("pull", Reason::ErrImagePull)];
+    let times = [10, 30, 70, 150, 310, 610, 910, 1210];
+    let ticks = times.map(|at| (at, Fails(Event::Tick, absent)));
+    check(
+        [(0, Fails(web(ALWAYS), absent))].into_iter().chain(ticks).collect(),
+        "0s: start pod, pull, [wake at 10s]
+         10s: pull, [wake at 30s]
+         30s: pull, [wake at 70s]
+         70s: pull, [wake at 150s]
+         150s: pull, [wake at 310s]
+         310s: pull, [wake at 610s]
+         610s: pull, [wake at 910s]
+         910s: pull, [wake at 1210s]
+         1210s: pull, [wake at 1510s]",
+    );
+}
+
 /// Acceptance 8.09. While an image is on its way its container is no failure; that the one before failed is not forgotten.
 #[test]
 fn a_pull_that_takes_its_time_is_asked_for_again_and_its_failures_spread_out() {
