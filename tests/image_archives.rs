@@ -215,6 +215,56 @@ fn an_image_for_another_machine_is_refused_by_both_names() {
     assert!(text.contains("linux/s390x only; this node runs ") && text.ends_with(ours), "{text}");
 }
 
+/// Layers of every make, which a registry would have compressed: what `image save` makes of them has the digests that the
+/// image's configuration tells of, for whoever reads it.
+#[test]
+fn what_is_saved_is_for_skopeo_and_podman_what_it_was() {
+    let world = World::new("save");
+    world.layout();
+    // Holes in PAX's format: podman reads no other, and nothing that is in a layer twice.
+    world.shell(
+        "mkdir more; cd more; truncate -s 3M holes; echo data | dd of=holes seek=4096 conv=notrunc 2>/dev/null
+        echo one >file; tar --format=posix --sparse -cf ../more.tar holes file",
+    );
+    world.tool("umoci", &["raw", "add-layer", "--image", "layout:latest", "more.tar"]);
+    world.tool("umoci", &["insert", "--image", "layout:latest", "more/file", "/inserted"]);
+    let from = format!("oci-archive:from.tar:{NAME}");
+    world.tool("skopeo", &["copy", "-q", "oci:layout:latest", &from]);
+    let inspect =
+        |what: &[&str], image: &str| world.tool("skopeo", &[&["inspect", "--raw"], what, &[image]].concat());
+    let before: Value = serde_json::from_str(&inspect(&["--config"], &from)).unwrap();
+    let image = world.import("from.tar");
+    assert_eq!(image.lower.len(), 5);
+    let expected = world.mounted(&image);
+    let mut saved = File::create(world.path("saved.tar")).unwrap();
+    let store = Store::open(&world.path("store")).unwrap();
+    store.save(&image.id, &mut saved, &|_| Ok(())).unwrap();
+
+    let archives = ["oci-archive:saved.tar", "docker-archive:saved.tar"];
+    for archive in archives.into_iter().flat_map(|bare| [bare.to_owned(), format!("{bare}:{NAME}")]) {
+        let config = inspect(&["--config"], &archive);
+        assert_eq!(holdfast::image::Digest::of(config.as_bytes()).to_string(), image.id, "{archive}");
+        let manifest: Value = serde_json::from_str(&inspect(&[], &archive)).unwrap();
+        let layers: Vec<&Value> =
+            manifest["layers"].as_array().unwrap().iter().map(|it| &it["digest"]).collect();
+        assert_eq!(
+            layers,
+            before["rootfs"]["diff_ids"].as_array().unwrap().iter().collect::<Vec<_>>(),
+            "{archive}"
+        );
+        // Copying compares each blob with its digest.
+        world.tool("skopeo", &["copy", "-q", &archive, "dir:copied"]);
+        fs::remove_dir_all(world.path("copied")).unwrap();
+    }
+    let loaded = world.tool("podman", &["load", "-q", "-i", "saved.tar"]);
+    assert_eq!(loaded.trim_end(), format!("Loaded image: {NAME}"));
+    let id = world.tool("podman", &["image", "inspect", "--format", "{{.Id}}", NAME]);
+    assert_eq!(format!("sha256:{}", id.trim_end()), image.id);
+    let again = world.import("saved.tar");
+    assert_eq!((&again.id, &again.lower, &again.names), (&image.id, &image.lower, &image.names));
+    same(&expected, &world.mounted(&again), "saved.tar");
+}
+
 /// What a file is, apart from its name.
 type Tree = BTreeMap<PathBuf, String>;
 

@@ -221,6 +221,74 @@ fn damage_is_told_with_what_to_do_and_by_the_exit_code() {
     assert_eq!((run.code, &*run.out), (1, whole), "what is here is told all the same");
 }
 
+/// A file is whole or not there, and what had its name stays until then; stdout gets the same bytes.
+#[test]
+fn an_image_is_saved_whole_or_not_at_all() {
+    let world = world();
+    let path = archive(&world, "one.tar", "one:1", "one").display().to_string();
+    world.run(&["image", "import", &path]);
+    let id = id(&world);
+    let out = world.root().join("out");
+    fs::create_dir(&out).unwrap();
+    let file = out.join("one.tar");
+    let (to, there) = (file.display().to_string(), || fs::read_dir(&out).unwrap().count());
+    assert_eq!(says(world.run(&["image", "save", "one:1", "-o", &to]), ""), "");
+    let bytes = fs::read(&file).unwrap();
+    let piped = holdfast(&world, &["save", &id[7..17]]).stdout(Stdio::piped()).output().unwrap();
+    assert!(piped.status.success() && piped.stdout == bytes && there() == 1);
+    let other = world.root().join("other").display().to_string();
+    let imported = world.run(&["image", "--data-dir", &other, "import", &to]);
+    assert_eq!(says(imported, &format!("docker.io/library/one:1 {id}\n")), "");
+
+    let mut pty = Pty::run(&holdfast(&world, &["save", "one:1"]));
+    pty.sees("stdout is a terminal: say `-o FILE`");
+    assert_eq!(pty.ends(), Some(1));
+    world.check_error(&["image", "save", "two:1", "-o", &to], "error: image \"two:1\" not found");
+    world.check_error(
+        &["image", "save", "one:1", "-o", "/nowhere/x"],
+        "error: save docker.io/library/one:1: make /nowhere",
+    );
+    let full =
+        holdfast(&world, &["save", "one:1"]).stdout(fs::File::create("/dev/full").unwrap()).output().unwrap();
+    let told = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert!(!full.status.success() && told.contains("No space left on device"), "{told}");
+    let told: Value = serde_json::from_str(&world.run(&["image", "inspect", &id]).out).unwrap();
+    let layer = PathBuf::from(told[0]["layers"][0]["path"].as_str().unwrap());
+    fs::write(layer.join("holdfast"), "two").unwrap();
+    fs::write(&file, "as it was").unwrap();
+    let run = world.run(&["image", "save", "one:1", "-o", &to]);
+    let words = "error: save docker.io/library/one:1: layer 1 of 1, ";
+    assert!(
+        run.code == 1 && run.err.starts_with(words) && run.err.contains("verify --repair"),
+        "{}",
+        run.err
+    );
+    assert_eq!((fs::read_to_string(&file).unwrap(), there()), ("as it was".to_owned(), 1));
+}
+
+#[test]
+fn who_presses_control_c_while_an_image_is_saved_leaves_no_file() {
+    let world = world();
+    let path = archive(&world, "large.tar", "large:1", &"x".repeat(64 << 20)).display().to_string();
+    world.run(&["image", "import", &path]);
+    let out = world.root().join("out");
+    fs::create_dir(&out).unwrap();
+    let to = out.join("large.tar").display().to_string();
+    let mut pty = Pty::run(&holdfast(&world, &["save", "large:1", "-o", &to]));
+    pty.sees("%  ");
+    pty.type_in("\u{3}");
+    pty.sees("interrupted: nothing of ");
+    assert_eq!(pty.ends(), Some(130));
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+}
+
+/// `holdfast image`, to be run some other way than by the world.
+fn holdfast(world: &World, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.arg("--runtime-dir").arg(world.runtime()).arg("image").args(arguments);
+    command
+}
+
 #[test]
 fn who_is_not_root_is_told_so() {
     let world = world();
@@ -232,9 +300,14 @@ fn who_is_not_root_is_told_so() {
     // By a process of its own: what this one writes, a child of another test may hold open when it is to be executed.
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_holdfast")).arg(&program).status();
     assert!(copied.unwrap().success());
-    for verb in
-        [&["ls"][..], &["import", "/etc/hostname"], &["rm", "one:1"], &["inspect", "one:1"], &["verify"]]
-    {
+    for verb in [
+        &["ls"][..],
+        &["import", "/etc/hostname"],
+        &["rm", "one:1"],
+        &["inspect", "one:1"],
+        &["verify"],
+        &["save", "one:1"],
+    ] {
         let run = Command::new(&program)
             .arg(format!("--runtime-dir={}", world.runtime().display()))
             .arg("image")

@@ -38,6 +38,8 @@ impl Store {
         released.and_then(|()| self.remove_strangers(&index)).unwrap_or_else(|error| {
             log::warn!("image store: layers that no image has stay until the next import: {error:#}");
         });
+        let layers = index.layers().map(|layer| folder_name(&layer.chain)).collect();
+        remove_others(&self.root.join("recipes"), &layers);
         let configs = index.images.iter().map(|image| image.id.hex().to_owned()).collect();
         remove_others(&self.root.join("configs"), &configs);
         // Of an index that was written by an older holdfast, or that was its own copy until now.

@@ -18,6 +18,7 @@ use super::digest::Hashing;
 use super::index::{Identity, Index, Known, LayerRecord, Record};
 use super::limits::Budget;
 use super::meter::{Meter, Watch};
+use super::recipe::{self, Recorder};
 use super::scratch::Scratch;
 use super::seal::Sums;
 use super::select::{self, Found, Layer};
@@ -106,9 +107,9 @@ impl Store {
     fn here_as_named(&self, archive: &Identity) -> Result<Option<Vec<Imported>>> {
         let index = self.index()?;
         let named = |held: &Imported| {
-            index
-                .image(&held.id)
-                .is_some_and(|record| held.names.iter().all(|name| record.names.contains(name)))
+            index.image(&held.id).is_some_and(|record| {
+                held.names.iter().all(|name| record.names.contains(name)) && self.has_recipes(record)
+            })
         };
         let held = index.known(archive).filter(|held| held.iter().all(named));
         Ok(held.map(|held| held.iter().map(|held| Imported { moved: Vec::new(), ..held.clone() }).collect()))
@@ -199,7 +200,8 @@ impl Store {
             if index.collides(chain) {
                 refuse!("layer {chain} has the short name of another one");
             }
-            let here = index.layer(chain).map(|record| Unpacked { record: record.clone(), new: None });
+            let here = index.layer(chain).filter(|_| !archive.is_whole() || self.has_recipe(chain));
+            let here = here.map(|record| Unpacked { record: record.clone(), new: None });
             if here.is_none() {
                 missing.push((archive.place(layer)?, at));
             }
@@ -244,10 +246,11 @@ impl Store {
         nix::unistd::syncfs(File::open(scratch)?.as_raw_fd()).context("sync the disk")?;
         for ((layer, place), _) in layers.iter().zip(&places).zip(is_new).filter(|(_, new)| *new) {
             let target = self.layer_path(&layer.record.chain);
+            self.keep_recipe(place, &target)?;
             self.make_way(&target)?;
             fs::rename(place, &target).with_context(|| format!("make {}", target.display()))?;
         }
-        let mut folders = vec!["layers"];
+        let mut folders = vec!["recipes", "layers"];
         if let Some(found) = found {
             let kept = self.root.join("configs").join(found.id.hex());
             fs::rename(scratch.join(found.id.hex()), kept).context("keep the configuration")?;
@@ -272,6 +275,10 @@ pub trait Layers {
     fn place(&self, layer: &Layer) -> Result<u64>;
     /// Reads `layer`.
     fn open(&mut self, layer: &Layer) -> Result<Box<dyn Read + '_>>;
+    /// Whether all layers are there, so that one of before there were recipes can get its own.
+    fn is_whole(&self) -> bool {
+        false
+    }
 }
 
 impl Layers for Archive<'_> {
@@ -281,6 +288,10 @@ impl Layers for Archive<'_> {
 
     fn open(&mut self, layer: &Layer) -> Result<Box<dyn Read + '_>> {
         Ok(Box::new(self.reader(&layer.member)?))
+    }
+
+    fn is_whole(&self) -> bool {
+        true
     }
 }
 
@@ -342,7 +353,8 @@ fn unpack_content(
 ) -> Result<unpack::Unpacked> {
     let hashing = Hashing::new(stream::unpacked(packed, budget.most_bytes())?);
     let mut content = Content(BufReader::with_capacity(BUFFER, hashing));
-    let unpacked = unpack::layer(&mut content, root, budget)?;
+    let recorder = Recorder::new(&mut content, &recipe::beside(root))?;
+    let unpacked = unpack::layer(recorder, root, budget)?;
     verify(content.0.into_inner(), diff_id)?;
     Ok(unpacked)
 }

@@ -7,6 +7,7 @@
 //!        index.copy       the same, should that be damaged
 //!        configs/<hex>    configurations, as they came
 //!        layers/<24 hex>  one unpacked layer each, named by its chain; of images that are not whole yet too
+//!        recipes/<24 hex> what it takes to make a layer's archive again
 //!        aside/           layers under containers that outlived the index that knew them
 //!        partial/<hex>    layers that are being fetched, as far as they came
 //!        tmp/             what is not whole yet
@@ -25,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 
 use super::index::{Identity, Index, LayerRecord, Record};
-use super::{Digest, Image, Limits, Platform, Reference};
+use super::{Digest, Image, Limits, Platform, Reference, recipe};
 
 /// How many digits of a chain's digest name its folder: few enough that 127 of them fit into overlayfs' option string,
 /// enough (96 bits) that nobody finds a second chain for a given name.
@@ -61,10 +62,9 @@ impl Store {
     /// As [`Store::open`], with other limits.
     pub fn with_limits(root: &Path, limits: Limits) -> Result<Store> {
         let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-        for folder in
-            [root, &root.join("layers"), &root.join("configs"), &root.join("aside"), &root.join("tmp")]
-        {
-            make(folder).with_context(|| format!("make {}", folder.display()))?;
+        make(root).with_context(|| format!("make {}", root.display()))?;
+        for folder in ["layers", "configs", "recipes", "aside", "tmp"].map(|name| root.join(name)) {
+            make(&folder).with_context(|| format!("make {}", folder.display()))?;
         }
         let store = Store::at(root, limits);
         let lock = store.lock_file()?;
@@ -135,6 +135,25 @@ impl Store {
 
     pub(super) fn layer_path(&self, chain: &Digest) -> PathBuf {
         self.root.join("layers").join(folder_name(chain))
+    }
+
+    pub(super) fn recipe_path(&self, layer: &Path) -> PathBuf {
+        self.root.join("recipes").join(layer.file_name().unwrap_or_default())
+    }
+
+    /// Whether the layer that ends `chain` can be made an archive again, as far as that can be told without reading.
+    pub(super) fn has_recipe(&self, chain: &Digest) -> bool {
+        self.recipe_path(&self.layer_path(chain)).is_file()
+    }
+
+    pub(super) fn has_recipes(&self, record: &Record) -> bool {
+        record.layers.iter().all(|layer| self.has_recipe(&layer.chain))
+    }
+
+    /// Puts the recipe of the layer that is unpacked at `scratch` where that of `layer` belongs.
+    pub(super) fn keep_recipe(&self, scratch: &Path, layer: &Path) -> Result<()> {
+        let path = self.recipe_path(layer);
+        fs::rename(recipe::beside(scratch), &path).with_context(|| format!("make {}", path.display()))
     }
 
     /// Keeps every layer where it is for as long as the file is open: for whoever finds an image and mounts it, or reads

@@ -105,6 +105,16 @@ impl<S: Source> Tarball<S> {
         self.position
     }
 
+    /// Where the archive comes from, which was read up to here.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// Where the archive comes from, of which there may be more behind its last entry.
+    pub fn into_source(self) -> S {
+        self.source
+    }
+
     /// The next entry, whose content may then be read; `None` at the end of the archive.
     pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         let mut extensions = Extensions::default();

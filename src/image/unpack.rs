@@ -10,21 +10,24 @@
 //! Invariant: memory does not grow with the layer, but for the folders that it does not list and the files' sums, both of
 //! which are limited.
 
+mod content;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use flate2::Crc;
-use nix::sys::stat::{SFlag, fstat, futimens};
+use nix::sys::stat::{FileStat, SFlag, fstat, futimens};
 use nix::sys::time::TimeSpec;
 
+use self::content::{Target, write};
 use super::limits::Budget;
 use super::path::{self, Name};
+use super::recipe::Recorder;
 use super::seal::Sums;
 use super::stream::BUFFER;
 use super::tarball::{Entry, Kind, Source, Tarball};
@@ -37,6 +40,8 @@ pub const OPAQUE: &str = "trusted.overlay.opaque";
 const FOLDER_MODE: u32 = 0o755;
 /// Most links followed for one entry, as in the kernel.
 const MAX_LINKS: usize = 40;
+/// Why no recipe can tell of a file.
+const TOO_LONG: &str = "has a file with a path that is too long";
 /// Most bytes in the paths of folders that a layer does not list.
 const MAX_UNLISTED: usize = 4 << 20;
 
@@ -51,10 +56,12 @@ pub struct Unpacked {
     pub sums: Sums,
 }
 
-/// Unpacks the tar archive `source` into the empty directory `root`.
-pub fn layer(source: impl Source, root: &Path, budget: &mut Budget) -> Result<Unpacked> {
+/// Unpacks the tar archive `source` into the empty directory `root`, and writes its recipe.
+pub fn layer(source: Recorder<impl Source>, root: &Path, budget: &mut Budget) -> Result<Unpacked> {
+    let opened = Root::open(root).with_context(|| format!("open {}", root.display()))?;
     let mut tree = Tree {
-        root: Root::open(root).with_context(|| format!("open {}", root.display()))?,
+        place: place_of(opened.folder(Path::new(""))?.file())?,
+        root: opened,
         parent: None,
         unlisted: BTreeSet::from([PathBuf::new()]),
         unlisted_bytes: 0,
@@ -68,8 +75,11 @@ pub fn layer(source: impl Source, root: &Path, budget: &mut Budget) -> Result<Un
     while let Some(entry) = tarball.next_entry()? {
         let shown = || format!("entry {:?}", String::from_utf8_lossy(&entry.path));
         tree.add(&entry, &mut tarball).with_context(shown)?;
+        let recipe = tarball.source().grown();
+        tree.budget.bytes(recipe, tree.root.folder(Path::new(""))?.file())?;
     }
     tree.leave()?;
+    tarball.into_source().finish()?;
     Ok(Unpacked { bytes: tree.bytes, unlisted: tree.unlisted, sums: tree.sums })
 }
 
@@ -83,6 +93,8 @@ pub fn keeps(name: &OsStr) -> bool {
 
 struct Tree<'a> {
     root: Root,
+    /// Where that is on this machine.
+    place: PathBuf,
     /// The folder that the latest entry is in: most entries have the same as the one before.
     parent: Option<Parent>,
     unlisted: BTreeSet<PathBuf>,
@@ -95,13 +107,15 @@ struct Tree<'a> {
 
 struct Parent {
     path: PathBuf,
+    /// Its path within the layer without any link; none where it is too long to tell.
+    real: Option<PathBuf>,
     folder: Folder,
     /// Its time, which everything made in it changes, and which is given back in the end.
     time: TimeSpec,
 }
 
 impl Tree<'_> {
-    fn add<S: Source>(&mut self, entry: &Entry, content: &mut Tarball<S>) -> Result<()> {
+    fn add<S: Source>(&mut self, entry: &Entry, content: &mut Tarball<Recorder<S>>) -> Result<()> {
         let Some((folder, name)) = path::split(&entry.path)? else {
             return self.add_root(entry);
         };
@@ -135,16 +149,23 @@ impl Tree<'_> {
         entry: &Entry,
         folder: &Path,
         name: &OsStr,
-        content: &mut Tarball<S>,
+        content: &mut Tarball<Recorder<S>>,
     ) -> Result<()> {
-        let place = &self.parent.as_ref().context("no folder is open")?.folder;
-        let hides =
-            make_way(place, name, entry.kind == Kind::Directory).context("replace an earlier entry")?;
+        let parent = self.parent.as_ref().context("no folder is open")?;
+        let place = &parent.folder;
+        let real = parent.real.as_ref().map(|folder| folder.join(name));
+        let is_folder = entry.kind == Kind::Directory;
+        let hides = make_way(place, name, is_folder, |stat| match &real {
+            Some(real) if is(stat, SFlag::S_IFREG) => content.source().replaced(real, place.open_file(name)?),
+            _ => lose(content.source(), stat),
+        });
+        let hides = hides.context("replace an earlier entry")?;
         match entry.kind {
             Kind::File => {
                 self.bytes += entry.size;
                 let mut file = place.create(name).context("make the file")?;
-                let sum = write(&mut file, entry, content, &mut self.buffer, self.budget)?;
+                let to = Target { file: &mut file, real: real.as_deref() };
+                let sum = write(to, entry, content, &mut self.buffer, self.budget)?;
                 if let Some(sum) = sum {
                     self.sums.note(fstat(file.as_raw_fd())?.st_ino, sum);
                 }
@@ -209,7 +230,9 @@ impl Tree<'_> {
         let folder = self.folder(path, links)?;
         let stat = fstat(folder.file().as_raw_fd())?;
         let time = TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec);
-        self.parent = Some(Parent { path: path.to_owned(), folder, time });
+        let real = place_of(folder.file()).ok();
+        let real = real.and_then(|real| real.strip_prefix(&self.place).ok().map(Path::to_owned));
+        self.parent = Some(Parent { path: path.to_owned(), real, folder, time });
         Ok(())
     }
 
@@ -265,13 +288,34 @@ impl Tree<'_> {
     }
 }
 
-/// Removes what `name` is, unless it is a folder and shall be one; tells whether it was a whiteout.
-fn make_way(place: &Folder, name: &OsStr, folder: bool) -> Result<bool> {
+/// Where an open folder is.
+fn place_of(folder: &File) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+/// Removes what `name` is, of which `goes` is told, unless it is a folder and shall be one; tells whether it was a whiteout.
+fn make_way(
+    place: &Folder,
+    name: &OsStr,
+    folder: bool,
+    goes: impl FnOnce(&FileStat) -> Result<()>,
+) -> Result<bool> {
     let Some(stat) = place.stat(name)? else { return Ok(false) };
     if !(folder && is(&stat, SFlag::S_IFDIR)) {
+        goes(&stat)?;
         place.remove(name)?;
     }
     Ok(is_whiteout(&stat))
+}
+
+/// Something goes whose content cannot be kept, if it has any.
+fn lose(recipe: &mut Recorder<impl Source>, stat: &FileStat) -> Result<()> {
+    if is(stat, SFlag::S_IFDIR) {
+        recipe.lost("replaces a folder of its own by something else");
+    } else if is(stat, SFlag::S_IFREG) {
+        recipe.lost(TOO_LONG);
+    }
+    Ok(())
 }
 
 /// Hides `name` of lower layers; what this layer itself has there stays, in whatever order they come (OCI image
@@ -316,63 +360,16 @@ fn set_attributes(file: &File, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// Writes the content of a file; its CRC-32, unless it has holes.
-fn write<S: Source>(
-    file: &mut File,
-    entry: &Entry,
-    content: &mut Tarball<S>,
-    buffer: &mut [u8],
-    budget: &mut Budget,
-) -> Result<Option<u32>> {
-    budget.room_for(entry.size)?;
-    let Some(segments) = &entry.segments else {
-        return copy(file, content, entry.size, buffer, budget).map(Some);
-    };
-    let stored: u64 = segments.iter().map(|(_, length)| length).sum();
-    budget.bytes(entry.size - stored, &*file)?;
-    file.set_len(entry.size).context("make room")?;
-    for (offset, length) in segments {
-        file.seek(SeekFrom::Start(*offset))?;
-        copy(file, content, *length, buffer, budget)?;
-    }
-    Ok(None)
-}
-
-fn copy(
-    file: &mut File,
-    content: &mut impl Read,
-    length: u64,
-    buffer: &mut [u8],
-    budget: &mut Budget,
-) -> Result<u32> {
-    let mut left = length;
-    let mut sum = Crc::new();
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let got = match content.read(&mut buffer[..most]) {
-            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)).context("read the layer"),
-            Ok(got) => got,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).context("read the layer"),
-        };
-        budget.bytes(got as u64, &*file)?;
-        file.write_all(&buffer[..got]).context("write")?;
-        sum.update(&buffer[..got]);
-        left -= got as u64;
-    }
-    Ok(sum.sum())
-}
-
 fn lost(error: &io::Error, path: &str) -> anyhow::Error {
     Refused(format!("leads to {path:?}, which cannot be opened within this layer: {error}")).into()
 }
 
-fn is(stat: &nix::sys::stat::FileStat, kind: SFlag) -> bool {
+fn is(stat: &FileStat, kind: SFlag) -> bool {
     stat.st_mode & SFlag::S_IFMT.bits() == kind.bits()
 }
 
 /// Whether overlayfs takes it for the absence of a file.
-pub fn is_whiteout(stat: &nix::sys::stat::FileStat) -> bool {
+pub fn is_whiteout(stat: &FileStat) -> bool {
     is(stat, SFlag::S_IFCHR) && stat.st_rdev == 0
 }
 

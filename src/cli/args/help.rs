@@ -113,6 +113,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("Take an archive in", "holdfast image import redis.tar.gz"),
             ("Get one from its registry", "holdfast image pull redis:7"),
             ("See what there is", "holdfast image ls"),
+            ("Write one down for a box without a registry", "holdfast image save redis:7 -o redis.tar"),
         ],
     ),
     (

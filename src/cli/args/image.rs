@@ -33,6 +33,8 @@ pub enum ImageVerb {
     Rm(ImageRm),
     /// Print everything about images
     Inspect(ImageInspect),
+    /// Write an image as an archive, with its digests, for another box, podman or docker
+    Save(ImageSave),
     /// Read images from the disk and tell whether they are whole
     Verify(ImageVerify),
 }
@@ -106,6 +108,17 @@ pub struct ImageInspect {
     /// The format
     #[arg(short, long, default_value = "json")]
     pub output: InspectOutput,
+}
+
+/// What to write.
+#[derive(Debug, Args)]
+pub struct ImageSave {
+    /// A name, a digest, an id or its first digits
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+    /// Where to; else stdout, which must not be a terminal
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// What to verify.

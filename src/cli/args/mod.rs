@@ -34,8 +34,8 @@ pub use events::{EventType, Events};
 pub use exec::Exec;
 pub use get::Get;
 pub use image::{
-    Image, ImageImport, ImageInspect, ImageLs, ImageOutput, ImagePull, ImageRm, ImageVerb, ImageVerify,
-    InspectOutput,
+    Image, ImageImport, ImageInspect, ImageLs, ImageOutput, ImagePull, ImageRm, ImageSave, ImageVerb,
+    ImageVerify, InspectOutput,
 };
 pub use logs::Logs;
 pub use port_forward::PortForward;

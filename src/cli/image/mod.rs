@@ -9,6 +9,7 @@ mod interrupt;
 mod object;
 mod pull;
 mod remove;
+mod save;
 mod users;
 mod verify;
 
@@ -44,6 +45,7 @@ pub fn image(runtime: &Runtime, arguments: &Arguments) -> Result<ExitCode> {
         ImageVerb::Ls(ls) => list_images(&Store::read(&data.store())?, ls)?,
         ImageVerb::Rm(rm) => return remove::remove(runtime, &data, rm),
         ImageVerb::Inspect(inspect) => return inspect_images(runtime, &data, inspect),
+        ImageVerb::Save(asked) => return save::save(&data, asked),
         ImageVerb::Verify(verify) => return verify::verify(&data, verify),
     }
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ mod arriving;
 mod by_hand;
 mod hostile;
 mod names;
+mod recipe;
 mod store;
 mod verify;
 
