@@ -213,8 +213,36 @@ fn damage_is_told_with_what_to_do_and_by_the_exit_code() {
         "{}",
         run.out
     );
-    assert!(run.err.contains(&format!("`holdfast image rm {id}`")), "{}", run.err);
-    world.run(&["image", "rm", &id]);
+    assert!(run.err.contains(&format!("`holdfast image verify --repair {id}`")), "{}", run.err);
+    let repair = [
+        "image",
+        "verify",
+        "--repair",
+        "--private-registry",
+        "/nowhere",
+        "--disable-default-registry-endpoint",
+    ];
+    let run = world.run(&repair);
+    assert_eq!((run.code, &*run.out), (0, whole), "{}", run.err);
+    assert!(run.err.ends_with(&format!("docker.io/library/one:1: made again of {path}\n")), "{}", run.err);
+    world.check(&["image", "verify"], whole);
+    // With no archive and no registry it stays as it is.
+    fs::remove_file(&path).unwrap();
+    fs::write(layer.join("holdfast"), "two").unwrap();
+    let run = world.run(&repair);
+    assert_eq!(run.code, 1);
+    let archives = world.root().join("data/agent/images").display().to_string();
+    for words in [
+        "it cannot be made again: no archive is there that it came from: and no registry can be asked for exactly this one",
+        &format!("image {id} is damaged still, and no container starts from it: copy an archive of it here"),
+        &archives,
+    ] {
+        assert!(run.err.contains(words), "{words}: {}", run.err);
+    }
+    assert_eq!(fs::read_to_string(layer.join("holdfast")).unwrap(), "two");
+    fs::write(layer.join("holdfast"), "one").unwrap();
+    fs::write(world.root().join("program"), "one").unwrap();
+    sample(&world.root().join("program"), std::path::Path::new(&path), "one:1").unwrap();
     world.run(&["image", "import", &path]);
     world.check(&["image", "verify"], whole);
     let run = world.run(&["image", "verify", "one:1", "two:1"]);

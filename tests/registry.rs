@@ -150,6 +150,46 @@ fn an_image_comes_by_its_tag_or_its_digest_and_from_a_mirror_under_its_own_name(
     world.fails("127.0.0.1:1/x", &["dial tcp 127.0.0.1:1: connect: connection refused"]);
 }
 
+/// What is damaged comes again as what it was, though its tag means another image by now; what is whole is not fetched.
+#[test]
+fn a_damaged_image_without_an_archive_is_made_again_by_its_registry() {
+    let world = World::new();
+    let origin = open(&world);
+    origin.push(tool("skopeo"), &world.archive("one.tar", 1000), "app:1");
+    let name = origin.image("app:1");
+    let id = world.pulls(&name);
+    origin.push(tool("skopeo"), &world.archive("two.tar", 2000), "app:1");
+    let registries = world.path("registries.yaml").display().to_string();
+    let flags =
+        ["verify", "--repair", "--disable-default-registry-endpoint", "--private-registry", &registries];
+    for damage in [
+        |path: &Path| fs::write(path, "another").unwrap(),
+        |path: &Path| fs::remove_file(path).unwrap(),
+        |path: &Path| fs::remove_dir_all(path.parent().unwrap()).unwrap(),
+    ] {
+        damage(&world.store("layers")[0].join("holdfast"));
+        let repaired = world.image(&flags);
+        assert!(repaired.status.success(), "{}", err(&repaired));
+        let words = format!("{name}: made again by {}@sha256:", name.trim_end_matches(":1"));
+        assert!(err(&repaired).contains(&words), "{}", err(&repaired));
+        world.says(&["verify"]);
+        assert!(world.says(&["ls"]).contains(&id[7..20]));
+    }
+    let config = world.store("configs").remove(0);
+    fs::write(config, "{}").unwrap();
+    let repaired = world.image(&flags);
+    assert!(repaired.status.success(), "{}", err(&repaired));
+    fs::write(world.store("layers")[0].join("holdfast"), "another").unwrap();
+    drop(origin);
+    let repaired = world.image(&flags);
+    assert_eq!(repaired.status.code(), Some(1));
+    assert!(
+        err(&repaired).contains("connection refused")
+            && err(&repaired).contains("holdfast image import FILE")
+    );
+    assert_eq!(fs::read(world.store("layers")[0].join("holdfast")).unwrap(), b"another");
+}
+
 /// Acceptance 8.08: who may not is told what to do; and nobody is told any password.
 #[test]
 fn who_may_not_is_told_and_a_password_is_taken_from_either_file_and_told_to_nobody() {

@@ -23,6 +23,7 @@ use smol::future::FutureExt;
 use super::Message;
 use super::entries::is_whole;
 use super::publish::Note;
+use super::remake;
 use super::world::World;
 use crate::image::{blames_archive, nameless_message};
 use crate::lifecycle::Event;
@@ -44,8 +45,8 @@ pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Mes
     loop {
         // Before the listing, so that what comes during it is told.
         let other = watch.as_mut().is_some_and(|watch| watch.renew(&world));
-        let came = other || told.archives;
         let index = told.index;
+        let came = other || told.archives || (index && world.store.can_remake());
         told = Told::default();
         if came || watch.is_none() || again.is_due() || world.store.index_is_lost() {
             let directory = world.data.archives();
@@ -223,6 +224,9 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>, archives: Vec
             again = true;
         }
     }
+    let remade = remake::remake(world, sender).await;
+    changed |= remade.changed;
+    again |= remade.again;
     let directory = world.data.archives();
     for name in archives {
         let path = directory.join(&name);
@@ -257,7 +261,7 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>, archives: Vec
             }
         }
     }
-    let told = sentences(&directory, &unusable);
+    let told = [sentences(&directory, &unusable), remake::damaged(world)].concat();
     let mut before = world.unusable.lock().unwrap_or_else(PoisonError::into_inner);
     changed |= *before != unusable;
     *before = unusable;
@@ -276,7 +280,7 @@ async fn forget_named(world: &World, sender: &Sender<Message>) {
             let named = !held.is_empty() && held.iter().all(|image| !image.names.is_empty());
             *why != nameless_message(&path) || !named
         });
-        sentences(&directory, &unusable)
+        [sentences(&directory, &unusable), remake::damaged(world)].concat()
     };
     let _ = sender.send(Message::RefusedArchives(told)).await;
 }

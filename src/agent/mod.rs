@@ -29,6 +29,7 @@ mod publish;
 mod pull_image;
 mod pulls;
 mod rate;
+mod remake;
 mod remove_pod;
 mod ring;
 pub mod rival;

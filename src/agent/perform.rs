@@ -9,7 +9,7 @@ use log::debug;
 use super::client::{Client, PATIENCE};
 use super::pull_image::pull_image;
 use super::world::World;
-use super::{hook, probe, remove_pod, start_container, start_pod};
+use super::{hook, probe, remake, remove_pod, start_container, start_pod};
 use crate::lifecycle::{Action, Facts, Learnt, Time};
 use crate::protocol::{Reply, Request, Stop};
 use crate::spec::{Container, Pod};
@@ -55,8 +55,14 @@ impl Job {
             Action::PullImage { container, .. } => {
                 container_of(pod, container).and_then(|it| pull_image(&self.world, &pod.uid, it))
             }
-            Action::StartContainer { container, attempt, .. } => container_of(pod, container)
-                .and_then(|it| anew(world, || start_container::start_container(world, pod, it, *attempt))),
+            Action::StartContainer { container, attempt, .. } => {
+                container_of(pod, container).and_then(|it| {
+                    let start = || start_container::start_container(world, pod, it, *attempt);
+                    let started = anew(world, start);
+                    remake::suspect(&self.world, it, &started);
+                    started
+                })
+            }
             Action::StopContainer { container, attempt, until, .. } => {
                 told(Reason::FailedKillPod, stop(world, pod, container, *attempt, *until))
             }

@@ -84,6 +84,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         network: Network::new(&runtime, config.pod_ranges.clone()),
         importing: AtomicBool::new(true),
         pulls: Default::default(),
+        suspects: Default::default(),
         unusable: Mutex::default(),
         probes: Mutex::default(),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::pulls::State;
 use super::world::World;
-use crate::image::{self, Image, Reference};
+use crate::image::{self, Digest, Image, Reference};
 use crate::lifecycle::Learnt;
 use crate::registry::Pulled;
 use crate::spec::{Container, PullPolicy, Uid};
@@ -25,58 +25,101 @@ pub fn pull_image(world: &Arc<World>, uid: &Uid, container: &Container) -> Resul
         )
     })?;
     let who = format!("{}/{}", uid.0, container.name);
-    let here = find(world, &reference)?;
-    let present = |image: Image, but: &str| {
-        let message = format!("Container image \"{written}\" already present on machine{but}");
-        Ok(Learnt::Image { id: shown_id(&reference, image), message })
-    };
+    let found = find(world, &reference)?;
+    let damaged = found.clone().filter(|image| image.damage.is_some());
+    let here = found.filter(|image| image.damage.is_none());
     match (here, container.pull_policy) {
-        (Some(image), PullPolicy::Never) => present(image, ""),
+        (Some(image), PullPolicy::Never) => present(&reference, image, written, ""),
         (Some(image), PullPolicy::IfNotPresent) => match world.pulls.brought(&who, &reference) {
             Some(State::UnderWay(how_far)) => Ok(pulling(written, &how_far)),
             Some(State::Over(Ok((pulled, took)))) => {
                 let message = came(written, &pulled, took);
                 Ok(Learnt::Image { id: shown_id(&reference, image), message })
             }
-            _ => present(image, ""),
+            _ => present(&reference, image, written, ""),
         },
         (None, PullPolicy::Never) => Err(Failure::new(
             Reason::ErrImageNeverPull,
-            format!("Container image \"{written}\" is not present with pull policy of Never"),
+            match damaged {
+                Some(image) => damaged_message(world, &reference, &image, None),
+                None => format!("Container image \"{written}\" is not present with pull policy of Never"),
+            },
         )),
         (None, _) if world.importing.load(Ordering::Acquire) => Err(Failure::new(
             Reason::ContainerCreating,
             format!("image {reference} is not here yet; image archives are being taken in"),
         )),
         (here, _) => {
-            let why = match asked(world, &who, &reference, here.is_some(), written) {
-                Asked::Said(learnt) => return learnt,
-                Asked::Nobody => None,
-                Asked::Failed(why) => Some(why),
-            };
-            match here {
-                Some(image) if why.is_none() => {
-                    present(image, "; imagePullPolicy is Always, but no registry can be asked")
+            let exactly =
+                damaged.as_ref().map_or_else(|| reference.clone(), |image| exact(&reference, image));
+            match (asked(world, &who, &exactly, here.is_some(), written), here) {
+                (Asked::Said(learnt), _) => learnt,
+                (Asked::Came(message), _) => match find(world, &reference)? {
+                    Some(image) => Ok(Learnt::Image { id: shown_id(&reference, image), message }),
+                    None => Err(missing(world, &reference, None, damaged)),
+                },
+                (Asked::Nobody, Some(image)) => {
+                    let but = "; imagePullPolicy is Always, but no registry can be asked";
+                    present(&reference, image, written, but)
                 }
-                Some(image) => {
-                    let why = why.unwrap_or_default();
-                    present(image, &format!("; imagePullPolicy is Always, but no other can be had: {why}"))
+                (Asked::Failed(why), Some(image)) => {
+                    let but = format!("; imagePullPolicy is Always, but no other can be had: {why}");
+                    present(&reference, image, written, &but)
                 }
-                None => {
-                    let unusable = world.unusable.lock().unwrap_or_else(PoisonError::into_inner);
-                    let archives = world.data.archives();
-                    let message = image::absent_message(&reference, why.as_deref(), &archives, &unusable);
-                    Err(Failure::new(Reason::ErrImagePull, message))
-                }
+                (Asked::Nobody, None) => Err(missing(world, &reference, None, damaged)),
+                (Asked::Failed(why), None) => Err(missing(world, &reference, Some(&why), damaged)),
             }
         }
     }
 }
 
+/// What is here is gone by.
+fn present(reference: &Reference, image: Image, written: &str, but: &str) -> Result<Learnt, Failure> {
+    let message = format!("Container image \"{written}\" already present on machine{but}");
+    Ok(Learnt::Image { id: shown_id(reference, image), message })
+}
+
+/// The image is not here, or what is here is damaged.
+fn missing(world: &World, reference: &Reference, why: Option<&str>, damaged: Option<Image>) -> Failure {
+    let message = match damaged {
+        Some(image) => damaged_message(world, reference, &image, why),
+        None => absent_message(world, reference, why),
+    };
+    Failure::new(Reason::ErrImagePull, message)
+}
+
+fn absent_message(world: &World, reference: &Reference, why: Option<&str>) -> String {
+    let unusable = world.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+    image::absent_message(reference, why, &world.data.archives(), &unusable)
+}
+
+/// Which layer is damaged, why it is not made again, and what to put where.
+fn damaged_message(world: &World, reference: &Reference, image: &Image, why: Option<&str>) -> String {
+    let damage = image.damage.as_deref().unwrap_or_default();
+    let registry = why.map(|why| format!(" (the registry: {why})")).unwrap_or_default();
+    format!(
+        "image {reference}: {damage}, so no container starts from it, and nobody has another{registry}: put an archive of \
+         image {} into {}",
+        image.id,
+        world.data.archives().display()
+    )
+}
+
+/// What is here and damaged, and no other: a tag may mean another image by now. By its tag where no digest is known.
+fn exact(reference: &Reference, image: &Image) -> Reference {
+    let digest = image.digests.first().and_then(|digest| Digest::parse(digest).ok());
+    match digest.or_else(|| reference.digest.clone()) {
+        Some(digest) => Reference { tag: None, digest: Some(digest), ..reference.clone() },
+        None => reference.clone(),
+    }
+}
+
 /// What came of asking registries.
 enum Asked {
-    /// The image came, or is on its way.
+    /// It is on its way, or cannot be.
     Said(Result<Learnt, Failure>),
+    /// It is here now: what is to be said of that.
+    Came(String),
     /// There is nobody to ask.
     Nobody,
     /// It did not come: why.
@@ -92,10 +135,7 @@ fn asked(world: &Arc<World>, who: &str, reference: &Reference, is_here: bool, wr
     match world.pulls.ask(world, who, reference, is_here) {
         State::UnderWay(how_far) => Asked::Said(Ok(pulling(written, &how_far))),
         State::Over(Ok((pulled, took))) => match find(world, reference) {
-            Ok(Some(image)) => {
-                let message = came(written, &pulled, took);
-                Asked::Said(Ok(Learnt::Image { id: shown_id(reference, image), message }))
-            }
+            Ok(Some(_)) => Asked::Came(came(written, &pulled, took)),
             Ok(None) => Asked::Failed("it was removed as soon as it was here".to_owned()),
             Err(failure) => Asked::Said(Err(failure)),
         },

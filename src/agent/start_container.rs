@@ -265,9 +265,13 @@ fn image(world: &World, container: &Container) -> Result<Image, Failure> {
         Reference::parse(&container.image).map_err(|error| failed(format!("{error:#}")))?;
     let found =
         world.store.find(&reference).map_err(|error| failed(format!("look for the image: {error:#}")))?;
-    found.ok_or_else(|| {
+    let found = found.ok_or_else(|| {
         failed(format!("image {} went away while its container was being started", container.image))
-    })
+    })?;
+    match &found.damage {
+        Some(damage) => Err(failed(format!("image {}: {damage}", container.image))),
+        None => Ok(found),
+    }
 }
 
 /// The pod's `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`, written anew where a container changed them.

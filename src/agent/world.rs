@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pulls::Pulls;
+use super::remake::Suspects;
 use super::tally::Tally;
 use crate::bundle;
 use crate::cgroup::Hierarchy;
@@ -40,6 +41,8 @@ pub struct World {
     pub importing: AtomicBool,
     /// Images that are being pulled.
     pub pulls: Pulls,
+    /// Images that may be damaged.
+    pub suspects: Suspects,
     /// File names of archives that give no image a pod can ask for, and why: for whoever misses one.
     pub unusable: Mutex<BTreeMap<String, String>>,
     /// What probes were answered.

@@ -108,7 +108,8 @@ impl Store {
         let index = self.index()?;
         let named = |held: &Imported| {
             index.image(&held.id).is_some_and(|record| {
-                held.names.iter().all(|name| record.names.contains(name)) && self.has_recipes(record)
+                let named = held.names.iter().all(|name| record.names.contains(name));
+                named && self.has_recipes(record) && self.sound(record)
             })
         };
         let held = index.known(archive).filter(|held| held.iter().all(named));
@@ -214,7 +215,7 @@ impl Store {
             fs::create_dir(&root).with_context(|| format!("make {}", root.display()))?;
             let new = unpack_layer(archive, layer, &root, budget);
             let new = new.with_context(|| format!("layer {}", layer.member))?;
-            let record = LayerRecord { chain: chain.clone(), size: new.bytes, seal: None };
+            let record = LayerRecord { chain: chain.clone(), size: new.bytes, seal: None, damaged: false };
             unpacked[at] = Some(Unpacked { record, new: Some((new.unlisted, new.sums)) });
         }
         unpacked.into_iter().collect::<Option<Vec<_>>>().context("a layer is neither here nor missing")

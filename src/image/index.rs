@@ -57,6 +57,9 @@ pub struct LayerRecord {
     /// What it looked like when it was unpacked ([`super::seal`]); none by holdfast of before there were seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<String>,
+    /// Found damaged: nothing starts from it, and whoever has it makes it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 /// An image that comes layer by layer.
@@ -166,6 +169,12 @@ impl Index {
         holding.filter(unchanged).map(|known| known.archive.path.clone()).collect()
     }
 
+    /// The files, whatever state they are in by now, in which the image whose id is `id` was once: for whoever looks into them.
+    pub fn archives_once_of(&self, id: &str) -> Vec<PathBuf> {
+        let holding = self.archives.iter().filter(|known| known.images.iter().any(|image| image.id == id));
+        holding.map(|known| known.archive.path.clone()).filter(|path| path.exists()).collect()
+    }
+
     /// Adds an image, whose names no other keeps; tells the names that were another's.
     pub fn add(&mut self, mut new: Record) -> Vec<String> {
         let mut moved = Vec::new();
@@ -181,6 +190,7 @@ impl Index {
             new.names.extend(old.names);
             new.digests.extend(old.digests);
         }
+        self.renew(&new.layers);
         new.names.sort();
         new.names.dedup();
         new.digests.sort();

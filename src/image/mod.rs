@@ -31,6 +31,7 @@ mod platform;
 mod recipe;
 mod reference;
 mod remove;
+mod repair;
 mod sample;
 mod save;
 mod scratch;
@@ -93,6 +94,8 @@ pub struct Image {
     pub os: String,
     /// Bytes in the files of its layers, shared ones included.
     pub size: u64,
+    /// Why nothing may start from it, a sentence; none that is known.
+    pub damage: Option<String>,
 }
 
 /// An image that an archive held.

@@ -185,14 +185,15 @@ impl Store {
             architecture: record.architecture.clone(),
             os: record.os.clone(),
             size: record.layers.iter().map(|layer| layer.size).sum(),
+            damage: self.damage_of(record),
         }
     }
 }
 
 impl Index {
-    /// The layer that ends `chain`, if it is here.
+    /// The layer that ends `chain`, if it is here and not known to be damaged.
     pub(super) fn layer(&self, chain: &Digest) -> Option<&LayerRecord> {
-        self.layers().find(|layer| layer.chain == *chain)
+        self.layers().find(|layer| layer.chain == *chain && !layer.damaged)
     }
 
     /// Whether the folder for `chain` is another chain's.

@@ -19,6 +19,8 @@ pub struct Health {
     pub image: Image,
     /// What is wrong with it, a sentence each; none if it is whole.
     pub problems: Vec<String>,
+    /// Which of its layers are damaged or missing, counted from the lowest, which is 0.
+    pub damaged: Vec<usize>,
     /// How many of its layers have no seal, so that their content was not looked at.
     pub unsealed: usize,
 }
@@ -38,19 +40,15 @@ impl Store {
                 problems.push(format!("its name {name} is also that of image {}", other.id));
             }
         }
+        let mut damaged = Vec::new();
         for (at, layer) in record.layers.iter().enumerate() {
-            let problem = self.wrong_layer(layer);
-            problems.extend(problem.map(|why| {
-                format!(
-                    "layer {} of {}, {}, {why}",
-                    at + 1,
-                    record.layers.len(),
-                    self.layer_path(&layer.chain).display()
-                )
-            }));
+            let Some(why) = self.wrong_layer(layer) else { continue };
+            let path = self.layer_path(&layer.chain);
+            problems.push(format!("layer {} of {}, {}, {why}", at + 1, record.layers.len(), path.display()));
+            damaged.push(at);
         }
         let unsealed = record.layers.iter().filter(|layer| !layer.is_sealed()).count();
-        Ok(Some(Health { image: self.image(record), problems, unsealed }))
+        Ok(Some(Health { image: self.image(record), problems, damaged, unsealed }))
     }
 
     fn wrong_configuration(&self, record: &Record) -> Option<String> {
@@ -75,7 +73,9 @@ impl Store {
         if !path.is_dir() {
             return Some("is missing".into());
         }
-        let sealed = layer.seal.as_ref().filter(|_| layer.is_sealed())?;
+        let Some(sealed) = layer.seal.as_ref().filter(|_| layer.is_sealed()) else {
+            return layer.damaged.then(|| "was found damaged, and has no seal to be compared with".into());
+        };
         match seal::read(&path) {
             Ok(now) if now == *sealed => None,
             Ok(_) => Some("is damaged: its files are not what was unpacked".into()),

@@ -133,7 +133,9 @@ fn is_here(order: &Order<'_>, found: &Found) -> Result<bool> {
     let here = order.store.find(order.reference)?;
     Ok(here.is_some_and(|image| {
         let same = |digest: &Digest| image.digests.iter().any(|known| known == digest.as_str());
-        image.id == found.id.as_str() && found.digests.iter().all(same)
+        image.id == found.id.as_str()
+            && found.digests.iter().all(same)
+            && order.store.is_sound(&image.id).unwrap_or(false)
     }))
 }
 

@@ -43,6 +43,7 @@ mod published;
 mod redis;
 mod refusals;
 mod registry;
+mod repair;
 mod resources;
 mod security;
 mod servers;

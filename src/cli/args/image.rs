@@ -35,7 +35,7 @@ pub enum ImageVerb {
     Inspect(ImageInspect),
     /// Write an image as an archive, with its digests, for another box, podman or docker
     Save(ImageSave),
-    /// Read images from the disk and tell whether they are whole
+    /// Read images from the disk and tell whether they are whole; --repair makes again what is not
     Verify(ImageVerify),
 }
 
@@ -127,6 +127,17 @@ pub struct ImageVerify {
     /// Names, digests, ids or first digits of ids; all images without
     #[arg(value_name = "IMAGE")]
     pub images: Vec<String>,
+    /// Make a damaged layer again, of the archive it came from or by its registry; without, nothing is changed
+    ///
+    /// What runs goes on. Until a layer is made again no container starts from it.
+    #[arg(long)]
+    pub repair: bool,
+    /// With --repair: what is to be known of registries, as k3s reads it
+    #[arg(long, value_name = "FILE", default_value = config::PRIVATE_REGISTRY)]
+    pub private_registry: PathBuf,
+    /// With --repair: do not ask registries themselves that --private-registry names mirrors for
+    #[arg(long)]
+    pub disable_default_registry_endpoint: bool,
 }
 
 /// Formats of a list.

@@ -9,6 +9,7 @@ mod interrupt;
 mod object;
 mod pull;
 mod remove;
+mod repair;
 mod save;
 mod users;
 mod verify;

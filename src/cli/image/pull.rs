@@ -54,7 +54,8 @@ pub fn pull(data: &Data, asked: &ImagePull) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-fn one(store: &Store, settings: &Settings, reference: &Reference) -> Result<Pulled> {
+/// Pulls `reference`, with a bar.
+pub fn one(store: &Store, settings: &Settings, reference: &Reference) -> Result<Pulled> {
     let progress = Progress::default();
     let shown = Shown::new(reference);
     let wanted = || interrupt::check().is_ok();

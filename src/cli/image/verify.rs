@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
-use super::{table, targets};
+use super::{interrupt, repair, table, targets};
 use crate::cli::args::ImageVerify;
 use crate::cli::get::images::size;
 use crate::cli::{print, say};
@@ -14,6 +14,9 @@ use crate::image::{Health, Image, Store};
 /// A row for each image that is meant. Fails by its exit code where one is not whole or not here.
 pub fn verify(data: &Data, verify: &ImageVerify) -> Result<ExitCode> {
     ensure!(nix::unistd::geteuid().is_root(), "only root may read what is in images: run this as root");
+    if verify.repair {
+        interrupt::hear()?;
+    }
     let store = Store::read(&data.store())?;
     let (images, missing) = match verify.images.is_empty() {
         true => (store.list()?, false),
@@ -25,7 +28,10 @@ pub fn verify(data: &Data, verify: &ImageVerify) -> Result<ExitCode> {
     let mut found = Vec::new();
     for Image { id, .. } in &images {
         // What was removed meanwhile is no concern.
-        found.extend(store.verify(id)?);
+        found.extend(if verify.repair { repair::repair(&store, verify, id)? } else { store.verify(id)? });
+        if interrupt::is_asked() {
+            return Ok(interrupt::code());
+        }
     }
     if found.is_empty() && !missing {
         say("No images found.");
@@ -34,11 +40,18 @@ pub fn verify(data: &Data, verify: &ImageVerify) -> Result<ExitCode> {
         print(&table(std::iter::once(head).chain(found.iter().flat_map(rows))))?;
     }
     let damaged: Vec<&Health> = found.iter().filter(|health| !health.problems.is_empty()).collect();
-    for health in &damaged {
-        let id = &health.image.id;
-        say(&format!(
-            "image {id} is damaged: end the pods that use it, `holdfast image rm {id}`, and import its archive again"
-        ));
+    for Health { image, .. } in &damaged {
+        say(&match verify.repair {
+            false => {
+                format!("image {0} is damaged: `holdfast image verify --repair {0}` makes it again", image.id)
+            }
+            true => format!(
+                "image {} is damaged still, and no container starts from it: copy an archive of it here and say \
+                 `holdfast image import FILE`, or put it into {}",
+                image.id,
+                data.archives().display()
+            ),
+        });
     }
     Ok(ExitCode::from(u8::from(missing || !damaged.is_empty())))
 }

@@ -6,6 +6,7 @@ mod by_hand;
 mod hostile;
 mod names;
 mod recipe;
+mod repair;
 mod store;
 mod verify;
 
