@@ -16,6 +16,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::archive::Archive;
 use super::index::{Index, LayerRecord, Record};
+use super::limits::Budget;
 use super::meter::{Meter, Watch};
 use super::store::Store;
 use super::verify::Health;
@@ -82,7 +83,7 @@ impl Store {
         let mut found = found.context("the image is not in it any more")?;
         found.names = record.names;
         found.digests.extend(record.digests);
-        self.add(&mut archive, &mut index, found)?;
+        self.add(&mut archive, &mut index, found, &mut Budget::new(self.limits))?;
         meter.end()?;
         index.settle_orphans();
         index.write(&self.index_path())?;
@@ -155,6 +156,8 @@ impl Index {
     }
 
     fn layers_mut(&mut self) -> impl Iterator<Item = &mut LayerRecord> {
-        self.images.iter_mut().flat_map(|image| &mut image.layers).chain(&mut self.orphans)
+        let images = self.images.iter_mut().flat_map(|image| &mut image.layers);
+        let unfinished = self.unfinished.iter_mut().flat_map(|begun| &mut begun.layers);
+        images.chain(unfinished).chain(&mut self.orphans)
     }
 }
