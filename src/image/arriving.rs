@@ -67,10 +67,19 @@ impl Store {
     }
 
     /// How many of the layers that make `chains` are here, counted from the lowest up.
-    pub fn here(&self, chains: &[Digest]) -> Result<usize> {
+    pub(super) fn here(&self, chains: &[Digest]) -> Result<usize> {
         let index = self.index()?;
-        let is_here = |chain: &&Digest| index.layer(chain).is_some() && self.layer_path(chain).is_dir();
-        Ok(chains.iter().take_while(is_here).count())
+        Ok(chains.iter().take_while(|chain| self.has_layer(&index, chain)).count())
+    }
+
+    /// Whether all layers that end one of `chains` are here.
+    pub fn has<'d>(&self, mut chains: impl Iterator<Item = &'d Digest>) -> Result<bool> {
+        let index = self.index()?;
+        Ok(chains.all(|chain| self.has_layer(&index, chain)))
+    }
+
+    fn has_layer(&self, index: &Index, chain: &Digest) -> bool {
+        index.layer(chain).is_some() && self.layer_path(chain).is_dir()
     }
 }
 

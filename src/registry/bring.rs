@@ -207,8 +207,9 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Whether a layer came into the store by somebody else's hands, at each of its places in the image.
+    /// Whether a layer is in the store at each of its places in the image: another pull brought it, or it is above a damaged one.
     fn is_here(&self, plan: &Plan, digest: &Digest) -> Result<bool> {
-        Ok(self.before + plan.up_to(digest) <= self.order.store.here(&self.chains)?)
+        let chains = plan.places(digest).filter_map(|at| self.chains.get(self.before + at));
+        self.order.store.has(chains)
     }
 }

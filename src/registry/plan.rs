@@ -131,9 +131,10 @@ impl Plan {
         self.taken == self.layers.len()
     }
 
-    /// How many layers, from the lowest that was missing at first, are there up to the last that is `digest`.
-    pub fn up_to(&self, digest: &Digest) -> usize {
-        self.layers.iter().rposition(|(other, _)| other == digest).map_or(0, |at| at + 1)
+    /// Where `digest` is among the layers, counted from the lowest that was missing at first.
+    pub fn places(&self, digest: &Digest) -> impl Iterator<Item = usize> {
+        let layers = self.layers.iter().enumerate();
+        layers.filter_map(move |(at, (other, _))| (other == digest).then_some(at))
     }
 
     fn rest(&self) -> &[(Digest, u64)] {

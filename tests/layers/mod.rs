@@ -321,3 +321,26 @@ fn what_nobody_goes_on_with_is_forgotten_with_the_next_pull() {
     world.pulls("shop.test/left:1");
     world.says(&["verify"]);
 }
+
+/// A damaged layer comes alone, and not those above it.
+#[test]
+fn of_a_damaged_image_only_the_damaged_layer_is_fetched() {
+    let world = World::new();
+    let origin = open(&world);
+    let contents = [noise("low", MIB), noise("middle", 2 * MIB), noise("high", 3 * MIB)];
+    origin.push(tool("skopeo"), &layered(&world, "three", &contents), "three:1");
+    let sizes = sizes(&origin, "three:1");
+    let wire = Wire::new(origin.port, u64::MAX, false);
+    let id = world.pulls(&format!("{}/three:1", wire.host()));
+    let before = wire.came();
+    let low = format!("file-{}", &Digest::of(&contents[0]).hex()[..8]);
+    let damaged = world.store("layers").into_iter().map(|layer| layer.join(&low)).find(|file| file.exists());
+    fs::write(damaged.unwrap(), "another").unwrap();
+    let registries = world.path("registries.yaml").display().to_string();
+    let flags = ["verify", "--repair", "--disable-default-registry-endpoint", "--private-registry"];
+    let repaired = world.image(&[&flags[..], &[&registries, &id]].concat());
+    assert!(repaired.status.success(), "{}", err(&repaired));
+    let came = wire.came() - before;
+    assert!(sizes[0] <= came && came < sizes[0] + BESIDES, "{came} bytes came for layers of {sizes:?}");
+    world.says(&["verify"]);
+}
