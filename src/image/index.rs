@@ -136,9 +136,12 @@ impl Index {
             fs::rename(&beside, path)?;
             File::open(path.parent().unwrap_or(path))?.sync_all()
         };
-        let copy = Index::copy_of(path);
-        replace(&copy).with_context(|| format!("write {}", copy.display()))?;
-        replace(path).with_context(|| format!("write {}", path.display()))
+        let mut files = [Index::copy_of(path), path.to_owned()];
+        if !path.exists() {
+            // A copy alone tells that the index was lost.
+            files.reverse();
+        }
+        files.iter().try_for_each(|file| replace(file).with_context(|| format!("write {}", file.display())))
     }
 
     /// Where the copy of the index at `path` is: a file of its own, since archives may be gone that the index was made from.
