@@ -239,7 +239,11 @@ async fn import_each(world: &Arc<World>, sender: &Sender<Message>, archives: Vec
             Ok((imported, held)) => {
                 for image in &imported {
                     let called = if image.names.is_empty() { &image.id } else { &image.names.join(", ") };
-                    let message = format!("image {called}: imported from {}", path.display());
+                    let mut message = format!("image {called}: imported from {}", path.display());
+                    if !image.moved.is_empty() {
+                        message +=
+                            &format!("; until now another image was called {}", image.moved.join(", "));
+                    }
                     info!("{message}");
                     let note = Note { kind: EventKind::Normal, reason: "ImageImported", message };
                     let _ = sender.send(Message::Note(note)).await;

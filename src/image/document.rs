@@ -1,12 +1,11 @@
 //! The JSON documents of an image: OCI index, manifest and configuration, docker's `manifest.json`.
 //!
 //! Invariant: a document is what its own fields say; one that could be read as two things is refused (CVE-2021-41190).
-
-use std::collections::BTreeMap;
+//! Invariant: what nobody asks for is passed over, and never becomes memory: that could be twenty times the document.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::{Digest, Refused, refuse};
 use crate::bundle::ImageConfig;
@@ -29,14 +28,18 @@ pub struct Descriptor {
     pub platform: Option<Platform>,
     /// Names, in `index.json`.
     #[serde(default)]
-    pub annotations: Option<BTreeMap<String, String>>,
+    pub annotations: Option<Annotations>,
 }
 
-impl Descriptor {
-    /// The annotation `key`; none if empty.
-    pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.annotations.as_ref()?.get(key).map(String::as_str).filter(|value| !value.is_empty())
-    }
+/// Names that `index.json` gives.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Annotations {
+    /// Whole, as containerd and docker write it; may be empty.
+    #[serde(rename = "io.containerd.image.name")]
+    pub whole: Option<String>,
+    /// As others write it: whole, `name:tag`, or a tag alone; may be empty.
+    #[serde(rename = "org.opencontainers.image.ref.name")]
+    pub short: Option<String>,
 }
 
 /// What an image runs on, in Go's words.
@@ -74,14 +77,26 @@ pub struct Manifest {
 impl Document {
     /// Reads a document that was said to be of `media_type`, which may be empty.
     pub fn parse(bytes: &[u8], media_type: &str) -> Result<Document> {
-        let value: Value = parse(bytes)?;
-        let has = |key: &str| value.get(key).is_some_and(|value| !value.is_null());
-        let own = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Shape {
+            media_type: Option<String>,
+            manifests: Option<IgnoredAny>,
+            layers: Option<IgnoredAny>,
+            config: Option<IgnoredAny>,
+            fs_layers: Option<IgnoredAny>,
+        }
+        // An array would be taken for the fields in their order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            refuse!("is no valid document: it is no JSON object");
+        }
+        let shape: Shape = parse(bytes)?;
+        let own = shape.media_type.as_deref().unwrap_or_default();
         if !own.is_empty() && !media_type.is_empty() && own != media_type {
             refuse!("says that it is {own:?}, and was said to be {media_type:?}");
         }
         let said = if own.is_empty() { media_type } else { own };
-        let (index, manifest) = (has("manifests"), has("layers") || has("config"));
+        let (index, manifest) = (shape.manifests.is_some(), shape.layers.is_some() || shape.config.is_some());
         let fits = |index: bool| said.is_empty() || index == is_index(said);
         match (index, manifest) {
             (true, true) => refuse!("has both manifests and layers: it could be an index or an image"),
@@ -93,7 +108,7 @@ impl Document {
                 Ok(Document::Index(parse::<Index>(bytes)?.manifests))
             }
             (false, true) if fits(false) => Ok(Document::Manifest(parse(bytes)?)),
-            (false, false) if has("fsLayers") => {
+            (false, false) if shape.fs_layers.is_some() => {
                 refuse!(
                     "is of docker's first format (schema 1): save the image again with a tool of after 2017"
                 )
@@ -140,8 +155,12 @@ impl Configuration {
     pub fn parse(bytes: &[u8]) -> Result<Configuration> {
         #[derive(Deserialize)]
         struct File {
-            #[serde(flatten)]
-            platform: Platform,
+            #[serde(default)]
+            os: String,
+            #[serde(default)]
+            architecture: String,
+            #[serde(default)]
+            variant: String,
             config: Option<Run>,
             rootfs: Rootfs,
         }
@@ -162,7 +181,7 @@ impl Configuration {
         let file: File = parse(bytes)?;
         let run = file.config.unwrap_or_default();
         Ok(Configuration {
-            platform: file.platform,
+            platform: Platform { os: file.os, architecture: file.architecture, variant: file.variant },
             diff_ids: file.rootfs.diff_ids.unwrap_or_default(),
             run: ImageConfig {
                 entrypoint: run.entrypoint.unwrap_or_default(),

@@ -47,13 +47,18 @@ impl Header {
     }
 
     /// The name, with ustar's prefix.
-    pub fn path(&self) -> Vec<u8> {
+    pub fn path(&self) -> Result<Vec<u8>> {
         let name = until_zero(&self.0[..100]);
+        let is_time = |field: &[u8]| field[0] == 0 || number(field).is_ok();
+        if self.0[257..265] == *b"ustar  \0" && !(is_time(&self.0[345..357]) && is_time(&self.0[357..369])) {
+            // Go takes it for a prefix then, since it once wrote such.
+            refuse!("has a time that is no number where the beginning of a name could be");
+        }
         let prefix = if self.0[257..263] == *b"ustar\0" { until_zero(&self.0[345..500]) } else { b"" };
-        match prefix {
+        Ok(match prefix {
             b"" => name.to_vec(),
             prefix => [prefix, b"/", name].concat(),
-        }
+        })
     }
 
     /// What a link points to.

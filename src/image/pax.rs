@@ -44,6 +44,16 @@ impl Records {
         self.0.iter().any(|(other, value)| other == key && !value.is_empty())
     }
 
+    /// Whether the record `key` that counts has no value.
+    pub fn is_empty(&self, key: &str) -> bool {
+        self.0.iter().rfind(|(other, _)| other == key).is_some_and(|(_, value)| value.is_empty())
+    }
+
+    /// Whether a record's key begins with `prefix`.
+    pub fn has_some(&self, prefix: &str) -> bool {
+        self.0.iter().any(|(key, _)| key.starts_with(prefix))
+    }
+
     /// The value of `key`; an empty one means that the header's own field counts (POSIX).
     pub fn take(&mut self, key: &str) -> Option<Vec<u8>> {
         let last = self.0.iter().rposition(|(other, _)| other == key)?;

@@ -230,9 +230,9 @@ fn check_size(archive: &Archive<'_>, descriptor: &Descriptor) -> Result<()> {
 /// The name that `index.json` gives. containerd and docker write a whole name; others write `name:tag`, or a tag alone,
 /// which does not tell the name.
 fn name(descriptor: &Descriptor) -> Result<Option<String>> {
-    let whole = descriptor.annotation("io.containerd.image.name");
-    let short =
-        descriptor.annotation("org.opencontainers.image.ref.name").filter(|name| name.contains([':', '/']));
+    let Some(names) = &descriptor.annotations else { return Ok(None) };
+    let whole = names.whole.as_deref().filter(|name| !name.is_empty());
+    let short = names.short.as_deref().filter(|name| name.contains([':', '/']));
     whole.or(short).map_or(Ok(None), tagged)
 }
 

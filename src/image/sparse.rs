@@ -34,7 +34,7 @@ pub fn read<S: Source>(
         let real = pax.number("GNU.sparse.realsize")?.context(Refused("has holes and no length".into()))?;
         let (segments, map) = pax_1_0(tarball)?;
         (segments, real, map)
-    } else if pax.has("GNU.sparse.map") || pax.has("GNU.sparse.numblocks") || pax.has("GNU.sparse.size") {
+    } else if pax.has_some("GNU.sparse.") {
         refuse!("has holes in a format of before 2006: pack it again");
     } else {
         return Ok(());

@@ -136,7 +136,11 @@ impl<S: Source> Tarball<S> {
                     header::until_zero(&self.extension(&header)?).to_vec(),
                 )?,
                 b'x' => set_once(&mut extensions.pax, pax::Records::parse(&self.extension(&header)?)?)?,
-                // Go leaves global headers to its caller, GNU tar applies them; git writes a comment into one.
+                // Go leaves global headers to its caller, and forgets then what it was to tell of the next file.
+                b'g' if extensions.any() => {
+                    refuse!("has a global PAX header between a file and what describes it")
+                }
+                // GNU tar applies them; git writes a comment into one.
                 b'g' => pax::Records::parse(&self.extension(&header)?)?.refuse_meaning()?,
                 _ => return self.entry(&header, extensions).map(Some),
             }
@@ -166,12 +170,22 @@ impl<S: Source> Tarball<S> {
         if long_path.is_some() && pax.has("path") || long_link.is_some() && pax.has("linkpath") {
             refuse!("gives a name in two ways at once: it could mean two files");
         }
-        let path = pax.take("path").or(long_path).unwrap_or_else(|| header.path());
+        // GNU tar takes it for the name, Go for none.
+        if ["path", "linkpath"].iter().any(|key| pax.is_empty(key))
+            || long_path.as_ref().is_some_and(Vec::is_empty)
+        {
+            refuse!("gives an empty name to a file that has one: it could mean two files");
+        }
+        let path = pax.take("path").or(long_path).map_or_else(|| header.path(), Ok)?;
         let link = pax.take("linkpath").or(long_link).unwrap_or_else(|| header.link());
         let shown = String::from_utf8_lossy(&path).into_owned();
         let kind = header.kind(&path).with_context(|| format!("entry {shown:?}"))?;
-        let stored = pax.number("size")?.map_or_else(|| header.size(), Ok)?;
-        // A hard link may tell the length of the file it names; there is no content behind it.
+        let told = pax.number("size")?;
+        if kind == Kind::HardLink && told.is_some_and(|told| 0 < told) {
+            refuse!("entry {shown:?} is a hard link with content: readers disagree about what follows");
+        }
+        let stored = told.map_or_else(|| header.size(), Ok)?;
+        // By its header a hard link may tell the length of the file it names; there is no content behind it.
         let stored = if kind == Kind::HardLink { 0 } else { stored };
         if stored > 0 && kind != Kind::File {
             refuse!("entry {shown:?} has content, but is no file");

@@ -277,7 +277,10 @@ fn an_ambiguous_document_is_refused() {
         (json!({ "fsLayers": [] }).to_string(), "schema 1"),
         (short.to_string(), "bytes instead of 5"),
         (slashes.to_string(), "64 lower-case hexadecimal digits"),
-        ("[".repeat(100_000), "recursion limit"),
+        ("[".repeat(100_000), "no JSON object"),
+        (format!("[{},[]]", descriptor(&config)), "no JSON object"),
+        (format!(r#"{{"layers":{}"#, "[".repeat(100_000)), "EOF while parsing"),
+        (with("layers", json!([[[[[]]]]])), "is no valid document"),
     ] {
         let world = World::new();
         let top = json!({ "manifests": [descriptor(manifest.as_bytes())] });

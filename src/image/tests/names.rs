@@ -102,6 +102,35 @@ fn an_older_arm_runs_on_a_newer_one_only() {
     );
 }
 
+/// Threat 32: a name is a claim, and the last one who makes it is believed, once. A digest is none.
+#[test]
+fn of_two_archives_that_fight_over_a_name_the_later_one_has_it_and_a_digest_stays() {
+    let world = World::new();
+    let (a, b) = (by_hand::layer("a"), by_hand::layer("b"));
+    let config = config(std::slice::from_ref(&a));
+    let manifest = json!({ "config": descriptor(&config), "layers": [descriptor(&a)] }).to_string();
+    let mut top = descriptor(manifest.as_bytes());
+    top["annotations"] = json!({ "io.containerd.image.name": "docker.io/t/t:1" });
+    let first = oci(&json!({ "manifests": [top] }), &[&a, &config, manifest.as_bytes()]);
+    fs::write(world.path("a.tar"), first).unwrap();
+    fs::write(world.path("b.tar"), docker("t/t:1", &[b])).unwrap();
+    let store = world.store();
+    assert_eq!(store.import(&world.path("a.tar")).unwrap()[0].moved, [""; 0]);
+    let pinned = Reference::parse(&format!("t/t@{}", Digest::of(manifest.as_bytes()))).unwrap();
+    let before = store.find(&pinned).unwrap().unwrap();
+    let told = store.import(&world.path("b.tar")).unwrap().remove(0);
+    assert_eq!(told.moved, ["docker.io/t/t:1"], "it is told whose name it takes");
+    // As an agent looks at its archives, again and again, and the next agent.
+    for _ in 0..2 {
+        for archive in ["a.tar", "b.tar"] {
+            assert_eq!(world.store().import(&world.path(archive)).unwrap(), []);
+        }
+    }
+    let named = store.find(&Reference::parse("t/t:1").unwrap()).unwrap().unwrap();
+    let by_digest = store.find(&pinned).unwrap().unwrap();
+    assert_eq!((&named.id, &by_digest.id, by_digest.lower), (&told.id, &before.id, before.lower));
+}
+
 #[test]
 fn who_misses_an_image_is_told_which_file_to_put_where() {
     let folder = Path::new("/var/lib/rancher/k3s/agent/images");
