@@ -50,9 +50,12 @@ impl Head {
         if is_head || self.status == 204 || self.status == 304 {
             return Ok(Framing::Length(0));
         }
-        let mut lengths = self.all("content-length").map(|value| value.trim().parse::<u64>());
-        let length = lengths.next().transpose().context("the answer's length is no number")?;
-        ensure!(lengths.all(|other| other.ok() == length), "the answer has two lengths");
+        // Rust reads `+3`, which others may not.
+        let number = |value: &str| Some(value).filter(|value| !value.starts_with('+'))?.parse::<u64>().ok();
+        let mut lengths = self.all("content-length").map(|value| number(value.trim()));
+        let length =
+            lengths.next().map(|length| length.context("the answer's length is no number")).transpose()?;
+        ensure!(lengths.all(|other| other == length), "the answer has two lengths");
         match (self.get("transfer-encoding"), length) {
             (Some(coding), None) if coding.trim().eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked),
             (Some(_), _) => bail!("the answer is encoded in a way that nobody asked for"),

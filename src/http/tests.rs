@@ -34,6 +34,7 @@ fn an_answer_leads_where_a_browser_would_go() {
         "ftp://a/b",
         "https://",
         "https://a:0/",
+        "https://a:+1/",
         "https://a:b/",
         "https://a b/",
         "https://[x]/",
@@ -222,6 +223,7 @@ fn what_is_cut_or_could_be_read_in_two_ways_is_an_error() {
             "malformed chunked",
         ),
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\ntwo!", "two lengths"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\none", "length is no number"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nboth",
             "encoded in a way",

@@ -143,7 +143,7 @@ pub fn split_port(authority: &str) -> Result<(String, Option<u16>)> {
     let port = match port {
         None | Some("") => None,
         Some(port) => match port.parse::<u16>() {
-            Ok(port) if 0 < port => Some(port),
+            Ok(number) if 0 < number && !port.starts_with('+') => Some(number),
             _ => bail!("its port is none"),
         },
     };

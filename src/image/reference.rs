@@ -85,7 +85,9 @@ fn check_registry(text: &str, registry: &str) -> Result<()> {
         !label.is_empty() && inner && !label.starts_with('-') && !label.ends_with('-')
     };
     ensure!(host.split('.').all(label), "image {text:?}: {host:?} is no host name");
-    ensure!(port.parse::<u16>().is_ok(), "image {text:?}: {port:?} is no port");
+    // Rust reads `+80`, too.
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    ensure!(digits && port.parse::<u16>().is_ok(), "image {text:?}: {port:?} is no port");
     Ok(())
 }
 

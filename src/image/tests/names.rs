@@ -38,6 +38,7 @@ fn what_is_no_name_is_told_so() {
         ("redis:.7", "is no tag"),
         (&format!("redis:{}", "x".repeat(129)), "is no tag"),
         ("r.io:port/redis", "is no port"),
+        ("r.io:+80/redis", "is no port"),
         ("r..io/redis", "is no host name"),
         ("-r.io/redis", "is no host name"),
         ("a..b/redis:1", "is no host name"),
