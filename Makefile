@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 MUSL := aarch64-unknown-linux-musl x86_64-unknown-linux-musl
 BINARY := target/$(TRIPLE)/release/holdfast
 
-.PHONY: help build demo test dist dist-check vm-test vm-short power-cut soak chaos bench mutants man lint deny cross debian root
+.PHONY: help build demo test dist dist-check vm-test vm-short power-cut soak chaos bench mutants fuzz man lint deny cross debian root
 
 help:
 	@echo 'make demo    build the program and show its main job; needs root, no network, no registry'
@@ -17,6 +17,7 @@ help:
 	@echo 'make chaos   1,000 kills of the agent at random moments; needs root'
 	@echo 'make bench   figures, beside those of other programs in the same run; needs root'
 	@echo 'make mutants mutation testing of src/lifecycle; some half an hour'
+	@echo 'make fuzz    hostile input of every kind, each for a minute (HOLDFAST_FUZZ seconds); needs root'
 	@echo 'make man     manual pages, below target/man'
 	@echo 'make lint    format and clippy, warnings are errors'
 	@echo 'make deny    licences, bans and sources of the dependencies'
@@ -66,6 +67,9 @@ bench: root debian build
 
 mutants:
 	tests/mutants.sh
+
+fuzz: root
+	fuzz/run.sh
 
 man:
 	cargo run --locked --quiet --example man target/man

@@ -65,8 +65,8 @@ fn the_units_have_nothing_that_strands_or_ends_pods() {
 fn shells_and_shellcheck_have_nothing_to_say_against_the_scripts() {
     let machines = ["run", "power-cut", "managers"].map(|name| format!("tests/vm/{name}.sh"));
     let builds = ["toolchain", "musl", "dist", "dist-check"].map(|name| format!("build/{name}.sh"));
-    let services = ["sysv/holdfast", "openrc/holdfast"].map(String::from);
-    let scripts = services.into_iter().chain(machines).chain(builds);
+    let others = ["sysv/holdfast", "openrc/holdfast", "fuzz/run.sh"].map(String::from);
+    let scripts = others.into_iter().chain(machines).chain(builds);
     for script in scripts {
         run(Command::new("sh").args(["-n", &script]));
         run(Command::new(debian::busybox()).args(["sh", "-n", &script]));

@@ -73,6 +73,14 @@ pub use store::Store;
 pub use tarball::{Entry, Kind, Source, Tarball};
 pub use verify::Health;
 
+// For fuzz/targets.rs.
+#[doc(hidden)]
+pub use document::{Configuration, Document};
+#[doc(hidden)]
+pub use limits::Budget;
+#[doc(hidden)]
+pub use unpack::layer as unpack_layer;
+
 /// An image in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {

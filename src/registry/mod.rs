@@ -27,7 +27,8 @@ pub use endpoint::{Endpoint, Settings};
 pub use pull::{Far, Order, Progress, Pulled, pull};
 
 use docker_config::DockerConfig;
-use file::Registries;
+#[doc(hidden)]
+pub use file::Registries; // For fuzz/targets.rs.
 
 /// What lets somebody in.
 #[derive(Clone, PartialEq, Eq)]

@@ -26,6 +26,7 @@ pub struct Run {
 /// Runs `program` with its arguments in `command`'s environment; with `last` it never comes to that change, counted from 0.
 ///
 /// The kernel skips a call at whose beginning its thread is killed, so that each point is one between two changes.
+#[allow(clippy::zombie_processes, reason = "it is waited for with all of its threads")]
 pub fn run(command: &mut Command, last: Option<u64>) -> Run {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_raw(child.id().cast_signed());
