@@ -120,7 +120,6 @@ pub fn pull(order: &Order<'_>) -> Result<Pulled> {
     let id = found.id.to_string();
     order.store.forget_leftovers(&found);
     if is_here(order, &found)? {
-        order.store.forget_layers(&found);
         return Ok(Pulled { id, was_here: true, bytes });
     }
     image::check_size(&found, order.store.most_bytes())?;
