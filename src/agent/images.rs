@@ -22,6 +22,7 @@ use smol::future::FutureExt;
 
 use super::Message;
 use super::entries::is_whole;
+use super::image_lists::is_list;
 use super::publish::Note;
 use super::remake;
 use super::world::World;
@@ -33,8 +34,8 @@ use crate::status::EventKind;
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Imports what is there, and then what comes, one after the other, for ever; `relisted` says when to look whether the
-/// directory is another one, and whether what failed goes better now.
-pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Message>) {
+/// directory is another one, and whether what failed goes better now. Of lists `listed` is told.
+pub async fn watch(world: Arc<World>, relisted: Receiver<()>, listed: Sender<()>, sender: Sender<Message>) {
     let mut watch = Watch::new()
         .inspect_err(|error| {
             warn!("inotify is not to be had ({error}): archives are looked at with the manifests")
@@ -48,6 +49,10 @@ pub async fn watch(world: Arc<World>, relisted: Receiver<()>, sender: Sender<Mes
         let index = told.index;
         let came = other || told.archives || (index && world.store.can_remake());
         told = Told::default();
+        if came || watch.is_none() || world.lists_wait.load(Ordering::Acquire) {
+            // One that was not heard yet is enough.
+            let _ = listed.try_send(());
+        }
         if came || watch.is_none() || again.is_due() || world.store.index_is_lost() {
             let directory = world.data.archives();
             let mut archives = names(&directory);
@@ -299,7 +304,7 @@ fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.path().is_file());
     let names = files.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.') && !is_list(name)).collect();
     names.sort();
     names
 }

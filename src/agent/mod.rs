@@ -14,7 +14,9 @@ mod client;
 mod command;
 mod devices;
 pub mod entries;
+mod gc;
 mod hook;
+mod image_lists;
 mod images;
 mod last_good;
 mod last_words;
@@ -87,6 +89,8 @@ enum Message {
     Signal(Signal),
     /// The image archives that lie there and were not taken in, a sentence each.
     RefusedArchives(Vec<String>),
+    /// What is wrong with lists of images that lie there, a sentence each.
+    RefusedLists(Vec<String>),
 }
 
 /// Runs the agent until the order to go down was carried out, or for ever.
@@ -170,7 +174,9 @@ impl Agent {
             self.hand_out(changed);
             let (relisted, hear_relisted) = bounded(1);
             self.spawn(directory.watch(relisted, self.sender.clone()));
-            self.spawn(images::watch(self.world.clone(), hear_relisted, self.sender.clone()));
+            let (listed, hear_listed) = bounded(1);
+            self.spawn(images::watch(self.world.clone(), hear_relisted, listed, self.sender.clone()));
+            self.spawn(image_lists::watch(self.world.clone(), hear_listed, self.sender.clone()));
         }
         self.manager.ready();
         self.report();
@@ -236,6 +242,7 @@ impl Agent {
                 let changed = self.documents(listing.documents);
                 self.wanted(listing.pods, listing.verdict);
                 self.hand_out(changed);
+                self.collect_images();
             }
             Message::Note(note) => self.publisher.note(&note),
             // The loop has seen to it.
@@ -243,6 +250,7 @@ impl Agent {
             Message::Event(event) => self.event(event),
             Message::Warning(warning) => self.publisher.warn(warning),
             Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),
+            Message::RefusedLists(refused) => self.publisher.refused_lists(refused),
             Message::Done { action, result, link } => {
                 if let (Some(link), Action::StartPod { uid, sandbox }) = (link, &action)
                     && let Some(facts) = self.node.facts(uid)
@@ -282,6 +290,7 @@ impl Agent {
 
     /// Tells the core what changed in what the manifests ask for.
     fn wanted(&mut self, pods: Vec<Arc<Pod>>, verdict: Verdict) {
+        self.world.collector.pods(pods.iter().map(|pod| &**pod), self.node.all());
         let wanted: BTreeMap<Uid, Arc<Pod>> = pods.into_iter().map(|pod| (pod.uid.clone(), pod)).collect();
         let most = self.world.config.max_pods;
         if most < u64::try_from(wanted.len()).unwrap_or(u64::MAX) {
@@ -309,6 +318,18 @@ impl Agent {
             // Here and now, so that a pod that comes back next finds nothing of its former life, and loses nothing of the new.
             let aside = remove_pod::set_orphans_aside(&self.world, &known);
             self.spawn(smol::unblock(move || remove_pod::orphans(&aside)));
+        }
+    }
+
+    /// Begins a round of it with the re-list in which it is due, so that an idle node is not woken once more.
+    fn collect_images(&self) {
+        let (world, sender) = (self.world.clone(), self.sender.clone());
+        if world.collector.begins(&world.config) {
+            self.spawn(async move {
+                for note in smol::unblock(move || world.collector.round(&world)).await {
+                    let _ = sender.send(Message::Note(note)).await;
+                }
+            });
         }
     }
 

@@ -73,6 +73,8 @@ pub struct NodeFile {
     pub rival: Option<String>,
     /// Of image archives; as long as they are there.
     pub refused_archives: Vec<String>,
+    /// Of lists of images; as long as they are there.
+    pub refused_lists: Vec<String>,
     machine: Machine,
     strains: Strains,
 }
@@ -89,6 +91,7 @@ impl NodeFile {
             warnings: Vec::new(),
             rival: None,
             refused_archives: Vec::new(),
+            refused_lists: Vec::new(),
             strains: Strains::new(&look.left, world.config.pressure_transition, now),
             machine: look.machine,
         }
@@ -144,7 +147,13 @@ impl NodeFile {
             data_dir: text(&config.data_dir),
             manifests_dir: text(&config.pod_manifest_path),
             log_dir: text(&config.log_dir),
-            warnings: [&self.warnings[..], self.rival.as_slice(), &self.refused_archives].concat(),
+            warnings: [
+                &self.warnings[..],
+                self.rival.as_slice(),
+                &self.refused_archives,
+                &self.refused_lists,
+            ]
+            .concat(),
             object: api::node(&named, &self.machine, &self.strains.strains),
         }
     }

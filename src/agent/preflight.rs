@@ -85,6 +85,8 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         importing: AtomicBool::new(true),
         pulls: Default::default(),
         suspects: Default::default(),
+        lists_wait: AtomicBool::new(false),
+        collector: Default::default(),
         unusable: Mutex::default(),
         probes: Mutex::default(),
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,

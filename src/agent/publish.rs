@@ -172,9 +172,19 @@ impl Publisher {
 
     /// The image archives that were not taken in, in place of those told before.
     pub fn refused_archives(&mut self, refused: Vec<String>) {
-        if refused != self.node.refused_archives {
-            let known = std::mem::replace(&mut self.node.refused_archives, refused);
-            for warning in self.node.refused_archives.iter().filter(|warning| !known.contains(warning)) {
+        let known = std::mem::replace(&mut self.node.refused_archives, refused.clone());
+        self.refused(&known, &refused);
+    }
+
+    /// What is wrong with lists of images, in place of what was told before.
+    pub fn refused_lists(&mut self, refused: Vec<String>) {
+        let known = std::mem::replace(&mut self.node.refused_lists, refused.clone());
+        self.refused(&known, &refused);
+    }
+
+    fn refused(&mut self, known: &[String], refused: &[String]) {
+        if known != refused {
+            for warning in refused.iter().filter(|warning| !known.contains(warning)) {
                 warn!("{warning}");
                 self.ring.note(clock::wall(), EventKind::Warning, "ImageRefused", warning);
             }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use smol::channel::Sender;
 
 use super::Message;
@@ -37,6 +37,8 @@ pub struct Pulls {
     all: Mutex<BTreeMap<String, Pull>>,
     rate: Mutex<Bucket>,
     tell: OnceLock<Sender<Message>>,
+    /// Images whose last pull failed: the first failure is news.
+    failing: Mutex<BTreeSet<String>>,
 }
 
 struct Pull {
@@ -140,12 +142,16 @@ impl Pulls {
 
     fn ended(&self, reference: &Reference, outcome: Outcome) {
         let name = reference.to_string();
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = if outcome.is_ok() { failing.remove(&name) } else { failing.insert(name.clone()) };
+        drop(failing);
         match &outcome {
             Ok((pulled, took)) if pulled.was_here => {
                 info!("image {name}: is the one that is here ({took:.1?})")
             }
             Ok((pulled, took)) => info!("image {name}: pulled in {took:.1?}, {} bytes", pulled.bytes),
-            Err(why) => warn!("image {name}: {why}"),
+            Err(why) if is_news => warn!("image {name}: {why}"),
+            Err(why) => debug!("image {name}: {why}"),
         }
         if let Some(pull) = self.all().get_mut(&name) {
             pull.end = Some((Instant::now(), outcome));

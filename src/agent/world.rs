@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::gc::Collector;
 use super::pulls::Pulls;
 use super::remake::Suspects;
 use super::tally::Tally;
@@ -43,6 +44,10 @@ pub struct World {
     pub pulls: Pulls,
     /// Images that may be damaged.
     pub suspects: Suspects,
+    /// An image that a list in the directory of archives names is not here yet: another look is due with the next re-list.
+    pub lists_wait: AtomicBool,
+    /// What images are in use, and when those that are not go.
+    pub collector: Collector,
     /// File names of archives that give no image a pod can ask for, and why: for whoever misses one.
     pub unusable: Mutex<BTreeMap<String, String>>,
     /// What probes were answered.

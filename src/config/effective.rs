@@ -70,6 +70,12 @@ pub fn effective(
     }
     let mut settings = Key::ALL.map(|key| lay(&mut agent, key, &givens, &mut problems)).to_vec();
     problems.extend(contradiction(&agent, &givens));
+    if problems.is_empty() {
+        problems.extend(set::together(&agent).into_iter().filter_map(|(key, wrong)| {
+            let setting = settings.iter().find(|setting| setting.name == key.name())?;
+            Some(Problem { origin: setting.origin.clone(), name: key.name().to_owned(), wrong })
+        }));
+    }
     settings.push(Setting {
         name: "runtime-dir",
         value: runtime_dir.display().to_string(),

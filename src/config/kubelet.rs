@@ -14,7 +14,6 @@ pub const LOGGING: &str = "the log goes to stderr as text";
 pub const NAMES_OF_REGISTRIES: &str = "plugins for registries";
 pub const PROBED: &str = "another address than that of the way out";
 const EVICTION: &str = "nothing is evicted";
-const IMAGES: &str = "images are removed when their archives are";
 const HTTP: &str = "manifests come from a directory alone";
 const MANAGERS: &str = "placing containers on processors and memory";
 const CGROUPS: &str = "cgroups are made by writing to them";
@@ -74,10 +73,10 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("healthzBindAddress", Nothing(SERVER)),
     ("healthzPort", Nothing(SERVER)),
     ("httpCheckFrequency", Nothing(HTTP)),
-    ("imageGCHighThresholdPercent", Nothing(IMAGES)),
-    ("imageGCLowThresholdPercent", Nothing(IMAGES)),
-    ("imageMaximumGCAge", Nothing(IMAGES)),
-    ("imageMinimumGCAge", Nothing(IMAGES)),
+    ("imageGCHighThresholdPercent", Is(Key::ImageGcHigh)),
+    ("imageGCLowThresholdPercent", Is(Key::ImageGcLow)),
+    ("imageMaximumGCAge", Is(Key::ImageMaxAge)),
+    ("imageMinimumGCAge", Is(Key::ImageMinAge)),
     ("imagePullCredentialsVerificationPolicy", NotYet(NAMES_OF_REGISTRIES)),
     ("imageServiceEndpoint", Nothing(ENDPOINT)),
     ("iptablesDropBit", Nothing(NET)),

@@ -76,6 +76,14 @@ pub struct Agent {
     pub max_restart_period: Duration,
     /// For how long a node that was short of something is still said to be.
     pub pressure_transition: Duration,
+    /// Images that nobody uses go when so many percent of their file system are used; at 100 never for that.
+    pub image_gc_high: u64,
+    /// Until no more than so many percent are.
+    pub image_gc_low: u64,
+    /// No image goes that came more recently than this.
+    pub image_min_age: Duration,
+    /// Images that nobody used for longer than this go, however much room there is; never where zero.
+    pub image_max_age: Duration,
     /// Pods that the node is said to have room for.
     pub max_pods: u64,
     /// Most processes and threads of a pod.
@@ -128,6 +136,10 @@ impl Agent {
             file_check_frequency: Duration::ZERO,
             max_restart_period: Duration::ZERO,
             pressure_transition: Duration::ZERO,
+            image_gc_high: 0,
+            image_gc_low: 0,
+            image_min_age: Duration::ZERO,
+            image_max_age: Duration::ZERO,
             max_pods: 0,
             pod_pids_limit: None,
             seccomp_default: false,

@@ -24,9 +24,11 @@ pub fn is_unset(key: Key, values: &[String]) -> bool {
     match key {
         // An empty one is another order: to ask the node itself.
         Key::ResolvConf => false,
-        Key::FileCheckFrequency | Key::MaxRestartPeriod | Key::PressureTransition => {
-            value.is_empty() || values::duration(value) == Some(Duration::ZERO)
-        }
+        Key::FileCheckFrequency
+        | Key::MaxRestartPeriod
+        | Key::PressureTransition
+        | Key::ImageMinAge
+        | Key::ImageMaxAge => value.is_empty() || values::duration(value) == Some(Duration::ZERO),
         // A kubelet's own zero of `registryPullQPS` is no limit, and not unset.
         Key::MaxPods | Key::PullBurst => value.is_empty() || value == "0",
         // `debug: false` takes nothing back.
@@ -99,6 +101,10 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
         Key::PressureTransition => {
             agent.pressure_transition = values::duration_within(value, Duration::ZERO, YEAR)?;
         }
+        Key::ImageGcHigh => agent.image_gc_high = percent(value)?,
+        Key::ImageGcLow => agent.image_gc_low = percent(value)?,
+        Key::ImageMinAge => agent.image_min_age = values::duration_within(value, Duration::ZERO, YEAR)?,
+        Key::ImageMaxAge => agent.image_max_age = values::duration_within(value, Duration::ZERO, YEAR)?,
         Key::MaxPods => agent.max_pods = values::number(value, 0)?.unsigned_abs(),
         // None and fewer are without a limit, as for the kubelet.
         Key::PodPidsLimit => {
@@ -129,6 +135,26 @@ fn level(value: &str) -> Result<LevelFilter, Wrong> {
             _ => LevelFilter::Trace,
         },
     })
+}
+
+fn percent(value: &str) -> Result<u64, Wrong> {
+    let found = values::number(value, 0)?.unsigned_abs();
+    if found <= 100 { Ok(found) } else { Err(Wrong::new(format!("{value} is too much"), "write 0 to 100")) }
+}
+
+/// What is wrong with values that are right one by one, by the key that is to be changed. Such a kubelet does not start either.
+pub fn together(agent: &Agent) -> Vec<(Key, Wrong)> {
+    let mut wrong = Vec::new();
+    if agent.image_gc_high <= agent.image_gc_low {
+        let what =
+            format!("it is not less than imageGCHighThresholdPercent, which is {}", agent.image_gc_high);
+        wrong.push((Key::ImageGcLow, Wrong::new(what, "write a smaller number")));
+    }
+    if !agent.image_max_age.is_zero() && agent.image_max_age < agent.image_min_age {
+        let what = format!("it is less than imageMinimumGCAge, which is {:?}", agent.image_min_age);
+        wrong.push((Key::ImageMaxAge, Wrong::new(what, "write a longer time")));
+    }
+    wrong
 }
 
 /// Names as in Kubernetes; of what is the whole machine's none can be allowed.

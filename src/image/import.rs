@@ -167,6 +167,7 @@ impl Store {
             config: found.configuration.run,
             architecture: platform.architecture,
             os: platform.os,
+            pulled_from: found.pulled_from,
         };
         let moved = index.add(record);
         Ok(Imported { id: found.id.to_string(), names: found.names, moved })

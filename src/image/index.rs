@@ -45,6 +45,10 @@ pub struct Record {
     pub architecture: String,
     /// `linux`.
     pub os: String,
+    /// Registry and repository that it was pulled from, last; absent where anybody else brought it too, who may not be able to
+    /// do so again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulled_from: Option<String>,
 }
 
 /// One layer on disk.
@@ -190,6 +194,7 @@ impl Index {
         }
         if let Some(at) = self.images.iter().position(|old| old.id == new.id) {
             let old = self.images.remove(at);
+            new.pulled_from = new.pulled_from.filter(|_| old.pulled_from.is_some());
             new.names.extend(old.names);
             new.digests.extend(old.digests);
         }

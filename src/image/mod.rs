@@ -12,6 +12,7 @@
 mod archive;
 mod arriving;
 mod clean;
+mod collect;
 mod damage;
 mod details;
 mod digest;
@@ -57,6 +58,7 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::ImageConfig;
 
 pub use arriving::{Arriving, check_size};
+pub use collect::Disk;
 pub use details::{Details, Layer};
 pub use digest::{Digest, Summing};
 pub use document::{Descriptor, MAX_DOCUMENT, Platform};
@@ -104,6 +106,8 @@ pub struct Image {
     pub size: u64,
     /// Why nothing may start from it, a sentence; none that is known.
     pub damage: Option<String>,
+    /// Registry and repository that it was pulled from; absent where somebody brought it in an archive.
+    pub pulled_from: Option<String>,
 }
 
 /// An image that an archive held.

@@ -135,7 +135,7 @@ impl Store {
         self.clean()
     }
 
-    fn partial_folder(&self) -> PathBuf {
+    pub(super) fn partial_folder(&self) -> PathBuf {
         self.root.join("partial")
     }
 }

@@ -28,6 +28,8 @@ pub struct Found {
     pub raw: Vec<u8>,
     /// Lowest first.
     pub layers: Vec<Layer>,
+    /// Registry and repository that it comes from; absent for an archive's.
+    pub pulled_from: Option<String>,
 }
 
 /// A layer in an archive.
@@ -320,5 +322,5 @@ fn found(
     let layers = pairs
         .map(|((member, blob, size), diff_id)| Layer { member, blob, diff_id: diff_id.clone(), size })
         .collect();
-    Ok(Found { id, names: Vec::new(), digests: Vec::new(), configuration, raw, layers })
+    Ok(Found { id, names: Vec::new(), digests: Vec::new(), configuration, raw, layers, pulled_from: None })
 }

@@ -186,6 +186,7 @@ impl Store {
             os: record.os.clone(),
             size: record.layers.iter().map(|layer| layer.size).sum(),
             damage: self.damage_of(record),
+            pulled_from: record.pulled_from.clone(),
         }
     }
 }

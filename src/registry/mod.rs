@@ -10,6 +10,7 @@ mod challenge;
 mod docker_config;
 mod endpoint;
 mod file;
+mod has;
 mod layer;
 mod plan;
 mod pull;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub use endpoint::{Endpoint, Settings};
+pub use has::has;
 pub use pull::{Far, Order, Progress, Pulled, pull};
 
 use docker_config::DockerConfig;

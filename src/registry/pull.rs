@@ -14,7 +14,7 @@ use crate::image::{self, Descriptor, Digest, Documents, Found, MAX_DOCUMENT, Ref
 /// Without a byte for so long a pull is given up: containerd's `image_pull_progress_timeout`.
 const STALL: Duration = Duration::from_secs(300);
 /// What manifests we read.
-const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// What is to be pulled, and how.
@@ -146,6 +146,7 @@ fn resolve(sessions: &[Session<'_>], order: &Order<'_>) -> Result<(usize, Found)
     for (at, session) in sessions.iter().enumerate() {
         match of_one(session, order) {
             Ok(mut found) => {
+                found.pulled_from = Some(format!("{}/{}", reference.registry, reference.repository));
                 if reference.digest.is_none() {
                     found.names = vec![reference.to_string()];
                 }

@@ -103,6 +103,11 @@ impl Pod {
         }
     }
 
+    /// The images that it names, as the manifest has them.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        self.containers.iter().map(|container| container.image.as_str())
+    }
+
     /// The container called `name`, of whatever role.
     pub fn container(&self, name: &str) -> Option<&Container> {
         self.containers.iter().find(|container| container.name == name)

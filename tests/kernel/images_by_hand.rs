@@ -28,7 +28,7 @@ fn without_archives() -> World {
 }
 
 /// An archive, outside the agent's directory, of the workload and `more` bytes that no other image has.
-fn own(world: &World, file: &str, more: usize) -> PathBuf {
+pub fn own(world: &World, file: &str, more: usize) -> PathBuf {
     let scratch = world.dir.join(format!("{file}.scratch"));
     fs::create_dir(&scratch).unwrap();
     let layout = scratch.join("layout").display().to_string();

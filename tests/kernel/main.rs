@@ -12,7 +12,9 @@ mod openssl;
 #[path = "../origin/mod.rs"]
 mod origin;
 
+mod air_gap;
 mod chaos;
+mod collection;
 mod config;
 mod containers;
 mod copy;

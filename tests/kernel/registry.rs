@@ -22,23 +22,29 @@ fn world(host: &str) -> World {
     world
 }
 
-fn knows(world: &World, host: &str) {
+pub fn knows(world: &World, host: &str) {
     let text = format!("mirrors: {{shop.test: {{endpoint: ['http://{host}']}}, '*': {{}}}}");
     fs::write(world.registries(), text).unwrap();
 }
 
 /// A registry with the workload as `app:1`.
 fn origin() -> (Origin, Folder) {
+    let (origin, folder) = nothing();
+    origin.push(tool("skopeo"), &format!("docker-archive:{}", archives()[0].display()), "app:1");
+    (origin, folder)
+}
+
+/// A registry with nothing in it yet.
+pub fn nothing() -> (Origin, Folder) {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("holdfast-origin-{}-{number}", std::process::id()));
     let origin = Origin::open(&folder, tool("docker-registry"));
-    origin.push(tool("skopeo"), &format!("docker-archive:{}", archives()[0].display()), "app:1");
     (origin, Folder(folder))
 }
 
 /// A folder that goes at the end.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -46,7 +52,7 @@ impl Drop for Folder {
     }
 }
 
-fn asks_for(name: &str, image: &str, policy: &str) -> Value {
+pub fn asks_for(name: &str, image: &str, policy: &str) -> Value {
     with_main(pod(name, &["trap-term"]), json!({"image": image, "imagePullPolicy": policy}))
 }
 
