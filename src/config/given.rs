@@ -48,7 +48,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 30] = [
+    pub const ALL: [Key; 34] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,

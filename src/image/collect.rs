@@ -72,15 +72,26 @@ impl Store {
         Ok(Some(freed))
     }
 
-    /// Whether layers wait that came in part.
+    /// Whether layers wait that came in part, or that belong to no whole image yet.
     pub fn has_partials(&self) -> bool {
         fs::read_dir(self.partial_folder()).is_ok_and(|mut entries| entries.next().is_some())
+            || self.index().is_ok_and(|index| !index.unfinished.is_empty())
     }
 
-    /// Throws away layers that came in part, but for those that are being fetched; how many.
-    pub fn drop_partials(&self) -> usize {
+    /// Throws away layers that came in part, but for those that are being fetched, and those of images that are not whole yet,
+    /// whose pulls begin anew; how many.
+    pub fn drop_partials(&self) -> Result<usize> {
         let entries = fs::read_dir(self.partial_folder()).into_iter().flatten().flatten();
-        entries.filter(|entry| drop_partial(&entry.path())).count()
+        let parts = entries.filter(|entry| drop_partial(&entry.path())).count();
+        let _lock = self.lock()?;
+        let mut index = self.sound_index()?;
+        let unfinished = std::mem::take(&mut index.unfinished);
+        if unfinished.is_empty() {
+            return Ok(parts);
+        }
+        index.write(&self.index_path())?;
+        self.clean()?;
+        Ok(parts + unfinished.iter().map(|begun| begun.layers.len()).sum::<usize>())
     }
 }
 

@@ -79,9 +79,9 @@ pub use verify::Health;
 #[doc(hidden)]
 pub use document::{Configuration, Document};
 #[doc(hidden)]
-pub use limits::Budget;
+pub use import::unpack_unverified;
 #[doc(hidden)]
-pub use unpack::layer as unpack_layer;
+pub use limits::Budget;
 
 /// An image in the store.
 #[derive(Debug, Clone, PartialEq)]

@@ -28,7 +28,7 @@ pub fn knows(world: &World, host: &str) {
 }
 
 /// A registry with the workload as `app:1`.
-fn origin() -> (Origin, Folder) {
+pub fn origin() -> (Origin, Folder) {
     let (origin, folder) = nothing();
     origin.push(tool("skopeo"), &format!("docker-archive:{}", archives()[0].display()), "app:1");
     (origin, folder)

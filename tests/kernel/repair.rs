@@ -10,11 +10,11 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::lifecycle::main_process;
+use super::registry::origin;
 use crate::harness::image::{IMAGE, archives, run, tool};
 use crate::harness::kernel::signal;
 use crate::harness::pod::{pod, with_main};
 use crate::harness::{A_WHILE, SOON, World, eventually, stays_true_for};
-use crate::origin::Origin;
 
 /// A file of the image, as it is unpacked, that nobody has opened yet.
 fn unread(world: &World, image: &str) -> PathBuf {
@@ -103,39 +103,29 @@ fn nothing_starts_from_a_damaged_layer_and_the_pod_says_what_to_copy_where() {
 /// The agent asks for what it had, by its digest, though the tag means another image by now.
 #[test]
 fn an_agent_gets_a_damaged_layer_from_the_registry_that_the_image_came_from() {
-    let folder = std::env::temp_dir().join(format!("holdfast-repair-{}", std::process::id()));
-    let origin = Origin::open(&folder, tool("docker-registry"));
-    let push = |at: usize| {
-        origin.push(tool("skopeo"), &format!("docker-archive:{}", archives()[at].display()), "app:1");
-    };
-    push(0);
+    let (origin, _folder) = origin();
     let mut world = World::without_agent();
     for archive in archives() {
         fs::remove_file(world.archives().join(archive.file_name().unwrap())).unwrap();
     }
-    let knows = |host: &str| {
-        let text = format!("mirrors: {{shop.test: {{endpoint: ['http://{host}']}}, '*': {{}}}}");
-        fs::write(world.registries(), text).unwrap();
-    };
-    let host = format!("127.0.0.1:{}", origin.port);
-    knows(&host);
+    let (registries, port) = (world.registries(), origin.port);
+    let text = format!("mirrors: {{shop.test: {{endpoint: ['http://127.0.0.1:{port}']}}, '*': {{}}}}");
+    let knows = || fs::write(&registries, &text).unwrap();
+    knows();
     world.start_agent();
     let wanted = with_main(pod("web", &["trap-term"]), json!({"image": "shop.test/app:1"}));
     world.write("web.yaml", &wanted);
     let id = world.running("web").main()["imageID"].clone();
-    push(1);
+    origin.push(tool("skopeo"), &format!("docker-archive:{}", archives()[1].display()), "app:1");
     damage(&unread(&world, "shop.test/app:1"));
     fs::write(world.registries(), "mirrors: {'*': {}}").unwrap();
     let (code, told) = repair(&world);
     assert!(code == Some(1), "{told}");
     restart(&world);
     world.once("web", "waits for its image", |pod| pod.reason() == "ErrImagePull");
-    let text = format!("mirrors: {{shop.test: {{endpoint: ['http://{host}']}}, '*': {{}}}}");
-    fs::write(world.registries(), text).unwrap();
+    knows();
     assert_eq!(world.running("web").main()["imageID"], id);
     reads(&world, "of the image\n");
-    drop(origin);
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// A file system that says that it is broken where a container starts: nobody has to look first.

@@ -185,7 +185,8 @@ impl Collector {
                 Step::Over => return failed.map(|()| None),
                 Step::Short(wanted, freed) => return failed.map(|()| Some((wanted, freed))),
                 Step::Partials => {
-                    store.drop_partials();
+                    let dropped = store.drop_partials().map(drop);
+                    failed = failed.and(dropped.context("remove layers that came in part"));
                     (facts.partials, facts.disk) = (false, store.disk()?);
                 }
                 Step::Ask(id) => {

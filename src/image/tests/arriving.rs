@@ -28,6 +28,7 @@ fn found(name: &str, layers: &[Vec<u8>]) -> Found {
         configuration: Configuration::parse(&raw).unwrap(),
         raw,
         layers: layers.iter().map(of).collect(),
+        pulled_from: Some("t/app".to_owned()),
     }
 }
 
