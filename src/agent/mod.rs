@@ -42,6 +42,7 @@ mod stop;
 mod sysctl;
 mod tally;
 mod values;
+mod volume_images;
 mod watch;
 mod watches;
 mod world;

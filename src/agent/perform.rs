@@ -53,7 +53,7 @@ impl Job {
                     learnt
                 }),
             Action::PullImage { container, .. } => {
-                container_of(pod, container).and_then(|it| pull_image(&self.world, &pod.uid, it))
+                container_of(pod, container).and_then(|it| pull_image(&self.world, pod, it))
             }
             Action::StartContainer { container, attempt, .. } => {
                 container_of(pod, container).and_then(|it| {

@@ -86,6 +86,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         pulls: Default::default(),
         suspects: Default::default(),
         lists_wait: AtomicBool::new(false),
+        compared: Mutex::default(),
         collector: Default::default(),
         unusable: Mutex::default(),
         probes: Mutex::default(),

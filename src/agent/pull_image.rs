@@ -3,38 +3,53 @@
 //! Otherwise than in the kubelet, `Always` makes do with what is here where the registry does not give another one, and says
 //! so: a box boots without a network.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::pulls::State;
+use super::volume_images;
 use super::world::World;
 use crate::image::{self, Digest, Image, Reference};
 use crate::lifecycle::Learnt;
 use crate::registry::Pulled;
-use crate::spec::{Container, PullPolicy, Uid};
+use crate::spec::{Container, Pod, PullPolicy};
 use crate::status::{Failure, Reason};
 
-/// Sees to it that the image of `container` of the pod `uid` is here, or is on its way.
-pub fn pull_image(world: &Arc<World>, uid: &Uid, container: &Container) -> Result<Learnt, Failure> {
-    let written = &container.image;
+/// Sees to it that the image of `container` of `pod`, and those that it mounts, are here, or are on their way.
+pub fn pull_image(world: &Arc<World>, pod: &Pod, container: &Container) -> Result<Learnt, Failure> {
+    let who = format!("{}/{}", pod.uid.0, container.name);
+    let mut volumes = match volume_images::pull(world, pod, container, &who)? {
+        Ok(volumes) => volumes,
+        Err(pulling) => return Ok(pulling),
+    };
+    let mut learnt = pull(world, &who, &container.image, container.pull_policy)?;
+    if let Learnt::Image { volumes: all, .. } = &mut learnt {
+        all.append(&mut volumes);
+        volume_images::done(world, &who);
+    }
+    Ok(learnt)
+}
+
+/// Sees to it that the image that is called `written` is here, or is on its way to `who`.
+pub fn pull(world: &Arc<World>, who: &str, written: &str, policy: PullPolicy) -> Result<Learnt, Failure> {
     let reference: Reference = Reference::parse(written).map_err(|error| {
         Failure::new(
             Reason::InvalidImageName,
             format!("Failed to apply default image tag \"{written}\": {error:#}"),
         )
     })?;
-    let who = format!("{}/{}", uid.0, container.name);
     let found = find(world, &reference)?;
     let damaged = found.clone().filter(|image| image.damage.is_some());
     let here = found.filter(|image| image.damage.is_none());
-    match (here, container.pull_policy) {
+    match (here, policy) {
         (Some(image), PullPolicy::Never) => present(&reference, image, written, ""),
-        (Some(image), PullPolicy::IfNotPresent) => match world.pulls.brought(&who, &reference) {
+        (Some(image), PullPolicy::IfNotPresent) => match world.pulls.brought(who, &reference) {
             Some(State::UnderWay(how_far)) => Ok(pulling(written, &how_far)),
             Some(State::Over(Ok((pulled, took)))) => {
                 let message = came(written, &pulled, took);
-                Ok(Learnt::Image { id: shown_id(&reference, image), message })
+                Ok(learnt(&reference, image, message))
             }
             _ => present(&reference, image, written, ""),
         },
@@ -52,10 +67,10 @@ pub fn pull_image(world: &Arc<World>, uid: &Uid, container: &Container) -> Resul
         (here, _) => {
             let exactly =
                 damaged.as_ref().map_or_else(|| reference.clone(), |image| exact(&reference, image));
-            match (asked(world, &who, &exactly, here.is_some(), written), here) {
+            match (asked(world, who, &exactly, here.is_some(), written), here) {
                 (Asked::Said(learnt), _) => learnt,
                 (Asked::Came(message), _) => match find(world, &reference)? {
-                    Some(image) => Ok(Learnt::Image { id: shown_id(&reference, image), message }),
+                    Some(image) => Ok(learnt(&reference, image, message)),
                     None => Err(missing(world, &reference, None, damaged)),
                 },
                 (Asked::Nobody, Some(image)) => {
@@ -76,7 +91,11 @@ pub fn pull_image(world: &Arc<World>, uid: &Uid, container: &Container) -> Resul
 /// What is here is gone by.
 fn present(reference: &Reference, image: Image, written: &str, but: &str) -> Result<Learnt, Failure> {
     let message = format!("Container image \"{written}\" already present on machine{but}");
-    Ok(Learnt::Image { id: shown_id(reference, image), message })
+    Ok(learnt(reference, image, message))
+}
+
+fn learnt(reference: &Reference, image: Image, message: String) -> Learnt {
+    Learnt::Image { id: shown_id(reference, image), message, volumes: BTreeMap::new() }
 }
 
 /// The image is not here, or what is here is damaged.

@@ -13,15 +13,15 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{devices, seccomp, values};
+use super::{devices, seccomp, values, volume_images};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
-    Hello, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS, StartContainer, State, Stdin,
-    TERMINALS, VOLUMES,
+    Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS, StartContainer, State,
+    Stdin, TERMINALS, VOLUMES,
 };
 use crate::spec::{Container, Pod, Security, SubPath};
 use crate::status::{Failure, Reason, Wall};
@@ -60,7 +60,7 @@ pub fn start_container(
     if let Some(at) = runs_since(&state, &container.name, attempt) {
         return Ok(Learnt::Started { at });
     }
-    known_to(state.hello.version, container).map_err(create)?;
+    known_to(state.hello.version, pod, container).map_err(create)?;
     let run = Run {
         world,
         pod,
@@ -85,12 +85,14 @@ pub fn start_container(
 
 /// Whether a pod process of `version` can do what `container` asks for. It cannot only where an agent that was replaced by
 /// an older one comes back: that one started the pod's process.
-fn known_to(version: u32, container: &Container) -> Result<()> {
+fn known_to(version: u32, pod: &Pod, container: &Container) -> Result<()> {
     let terminal = container.stdin || container.tty;
     let part = container.mounts.iter().any(|mount| mount.sub_path != SubPath::Whole);
     let part = part || container.receives_mounts();
     let secured = container.security != Security::default();
+    let image = pod.volume_images(container).next().is_some();
     for (asked, since, what) in [
+        (image, IMAGES, "no image as a volume"),
         (terminal, TERMINALS, "neither stdin nor tty"),
         (part, SUB_PATHS, "neither subPath nor mountPropagation"),
         (secured, SECURITY, "no security context"),
@@ -156,6 +158,7 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     let variables = values::variables(world, pod, container, hello.pid)?;
     let volumes = Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?;
+    let volumes = volumes.with(volume_images::layers(world, pod, container)?);
     let Binds { binds, sub_paths } = volumes.binds(container, &variables, &run.bundle.join(VOLUMES))?;
     let mut inputs = Inputs {
         pod,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::gc::Collector;
 use super::pulls::Pulls;
@@ -46,6 +47,8 @@ pub struct World {
     pub suspects: Suspects,
     /// An image that a list in the directory of archives names is not here yet: another look is due with the next re-list.
     pub lists_wait: AtomicBool,
+    /// Images of volumes that were compared with a registry's, while their containers wait for other images: when, by who waits.
+    pub compared: Mutex<BTreeMap<String, Instant>>,
     /// What images are in use, and when those that are not go.
     pub collector: Collector,
     /// File names of archives that give no image a pod can ask for, and why: for whoever misses one.

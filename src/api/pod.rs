@@ -1,5 +1,7 @@
 //! core/v1 Pods: the accepted object and, in it, the status as a kubelet would write it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::{nanoseconds, seconds};
@@ -119,14 +121,17 @@ fn container_status(spec: &Value, status: &ContainerStatus) -> Value {
         resources.and_then(|resources| resources.get("requests")).cloned(),
     );
     let mounts = wanted.and_then(|wanted| wanted["volumeMounts"].as_array()).into_iter().flatten();
-    let mounts: Vec<Value> = mounts.map(mount).collect();
+    let mounts: Vec<Value> = mounts.map(|wanted| mount(wanted, &status.volume_images)).collect();
     put(&mut object, "volumeMounts", (!mounts.is_empty()).then_some(Value::Array(mounts)));
     object
 }
 
-/// A mount as a kubelet repeats it in the status: where from, where to, and how read-only it is.
-fn mount(wanted: &Value) -> Value {
+/// A mount as a kubelet repeats it in the status: where from, where to, how read-only it is, and which image.
+fn mount(wanted: &Value, images: &BTreeMap<String, String>) -> Value {
     let mut object = json!({"name": wanted["name"], "mountPath": wanted["mountPath"]});
+    if let Some(image) = wanted["name"].as_str().and_then(|name| images.get(name)) {
+        object["volumeStatus"] = json!({"image": {"imageRef": image}});
+    }
     if wanted["readOnly"] == true {
         object["readOnly"] = json!(true);
         let recursive = ["Enabled", "IfPossible"].iter().any(|word| wanted["recursiveReadOnly"] == *word);

@@ -62,6 +62,7 @@ fn status() -> PodStatus {
         name: "c".into(),
         image: "localhost/busybox:1.35".into(),
         image_id: "sha256:b42a678674b1d4172a03cdfa15e92101d9c52744dcce0f37c04041a4a5fb97a6".into(),
+        volume_images: Default::default(),
         container_id: "containerd://acd77bcb5b0e5b03fbf4a956aa13641619e49bc3dc9c65902f10dd5ffc5c8f00".into(),
         state: ContainerState::Running { started: wall(running) },
         last_state: None,
@@ -205,6 +206,12 @@ fn resources_and_read_only_mounts_are_repeated_in_the_status() {
         let mount = &check(&spec, &status())["status"]["containerStatuses"][0]["volumeMounts"][0];
         assert_eq!(mount["recursiveReadOnly"], told);
     }
+    // 14.08: by core/v1 of Kubernetes 1.35, which knows it where the types here do not yet.
+    let mut status = status();
+    status.containers[0].volume_images = BTreeMap::from([("out".into(), "sha256:1".into())]);
+    let object = pod(&spec, &status, wall(SEEN)).unwrap();
+    let mount = &object["status"]["containerStatuses"][0]["volumeMounts"][0];
+    assert_eq!(mount["volumeStatus"], json!({"image": {"imageRef": "sha256:1"}}));
 }
 
 #[test]

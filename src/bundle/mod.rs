@@ -159,6 +159,8 @@ pub struct Bind {
     /// Whether it is made of values: files of the runtime directory, whose mount may forbid to execute what a ConfigMap may
     /// have a script in.
     pub of_values: bool,
+    /// Whether it is what is in an image, of which nothing can be executed.
+    pub of_image: bool,
 }
 
 /// A device of the node.

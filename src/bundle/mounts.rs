@@ -103,8 +103,13 @@ fn cgroup(unified: bool, privileged: bool) -> Value {
 fn volume(volume: &Bind) -> Value {
     // Options of the whole tree alone can be taken off: those of one mount are added to what its source has.
     let of_values: &[&str] = if volume.of_values { &["rexec", "rnosuid", "rnodev"] } else { &[] };
+    // What its mount says already, whatever the runtime makes of that.
+    let of_image: &[&str] = if volume.of_image { &["noexec", "nosuid", "nodev"] } else { &[] };
     let recursive: &[&str] = if volume.recursive_read_only { &["rro"] } else { &[] };
-    bind(&volume.source, &[&[if volume.read_only { "ro" } else { "rw" }], recursive, of_values].concat())
+    bind(
+        &volume.source,
+        &[&[if volume.read_only { "ro" } else { "rw" }], recursive, of_values, of_image].concat(),
+    )
 }
 
 /// `rprivate` says what is meant; what makes it so is `rootfsPropagation` ([`super::linux`]), since libcontainer 0.7 ignores

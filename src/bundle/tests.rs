@@ -144,6 +144,7 @@ impl World {
             read_only,
             recursive_read_only: false,
             of_values: false,
+            of_image: false,
         });
         self
     }

@@ -361,11 +361,6 @@ fn unpack_content(
     Ok(unpacked)
 }
 
-/// Unpacks a layer that nobody vouches for, and leaves its recipe beside `root`: for fuzz/targets.rs.
-pub fn unpack_unverified(source: impl Source, root: &Path, budget: &mut Budget) -> Result<unpack::Unpacked> {
-    unpack::layer(Recorder::new(source, &recipe::beside(root))?, root, budget)
-}
-
 fn verify(content: Hashing<impl Read>, expected: &Digest) -> Result<()> {
     let actual = content.finish().context("read the layer")?;
     if actual != *expected {

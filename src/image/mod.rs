@@ -79,9 +79,9 @@ pub use verify::Health;
 #[doc(hidden)]
 pub use document::{Configuration, Document};
 #[doc(hidden)]
-pub use import::unpack_unverified;
-#[doc(hidden)]
 pub use limits::Budget;
+#[doc(hidden)]
+pub use unpack::unverified as unpack_unverified;
 
 /// An image in the store.
 #[derive(Debug, Clone, PartialEq)]

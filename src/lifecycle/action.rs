@@ -73,6 +73,8 @@ pub enum Learnt {
         id: String,
         /// A sentence for the Pulled event.
         message: String,
+        /// What volumes of images that the container mounts have, by their names: as `id`.
+        volumes: BTreeMap<String, String>,
     },
     /// Of [`Action::PullImage`]: the image is on its way, and is asked for again in a moment.
     Pulling {

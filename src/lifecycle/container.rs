@@ -2,6 +2,7 @@
 //!
 //! Invariant: an end that is told twice or too late counts once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub struct Container {
     pub image: Option<String>,
     /// The image of the latest run.
     pub image_id: String,
+    /// What volumes of images had that were found with it, by their names.
+    #[serde(default)]
+    pub volume_images: BTreeMap<String, String>,
     /// Why the coming run does not come about.
     pub failure: Option<Failure>,
     /// Failures of that kind in a row.
@@ -112,6 +116,7 @@ impl Container {
             streak: 0,
             image: None,
             image_id: String::new(),
+            volume_images: BTreeMap::new(),
             failure: None,
             failures: 0,
             failed_pulls: 0,

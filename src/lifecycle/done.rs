@@ -80,8 +80,9 @@ impl Node {
         self.of(uid, |facts| {
             let Some(known) = facts.container(container) else { return };
             match result {
-                Ok(Learnt::Image { id, message }) => {
+                Ok(Learnt::Image { id, message, volumes }) => {
                     known.image = Some(id);
+                    known.volume_images = volumes;
                     facts.history.note(now.wall, EventKind::Normal, Reason::Pulled, Some(container), message);
                 }
                 Ok(Learnt::Pulling { message }) => {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the report depends on the facts alone, not on the time, so that nothing is published while nothing happens.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -163,6 +164,7 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
         name: known.name.clone(),
         image: spec.map(|spec| spec.image.clone()).unwrap_or_default(),
         image_id: known.image_id.clone(),
+        volume_images: if ran { known.volume_images.clone() } else { BTreeMap::new() },
         container_id: if ran { container_id(&facts.pod, &known.name, known.attempt) } else { String::new() },
         ready: if facts.role(known) == Role::Init { known.passed } else { facts.is_ready(known) },
         started: facts.is_started(known),
@@ -173,10 +175,20 @@ fn container(facts: &Facts, known: &Container, back_off: &BackOff) -> ContainerS
     }
 }
 
+/// The image that could not be pulled: the container's, or that of the volume that `message` begins with.
+fn pulled<'f>(facts: &'f Facts, known: &Container, message: &str) -> &'f str {
+    let Some(spec) = facts.pod.container(&known.name) else { return "" };
+    let begins = |name: &str| {
+        message.strip_prefix("volume ").is_some_and(|rest| rest.starts_with(&format!("{name:?}: ")))
+    };
+    let volume = facts.pod.volume_images(spec).find(|(name, ..)| begins(name));
+    volume.map_or(&spec.image, |(_, reference, _)| reference)
+}
+
 fn waiting(facts: &Facts, known: &Container) -> ContainerState {
-    let image = facts.pod.container(&known.name).map(|spec| spec.image.as_str()).unwrap_or_default();
     let (reason, message) = match &known.failure {
         Some(failure) if failure.reason == Reason::ErrImagePull && 1 < known.failures => {
+            let image = pulled(facts, known, &failure.message);
             let message = format!("Back-off pulling image \"{image}\": {}", failure.message);
             (Reason::ImagePullBackOff, message)
         }

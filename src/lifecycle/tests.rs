@@ -159,7 +159,10 @@ fn now(at: u64) -> Now {
 fn learnt(action: &Action, at: u64) -> Learnt {
     match action {
         Action::StartPod { .. } => Learnt::Pod { addresses: Vec::new(), attempts: BTreeMap::new() },
-        Action::PullImage { .. } => Learnt::Image { id: "sha256:1".into(), message: "present".into() },
+        Action::PullImage { .. } => {
+            let volumes = BTreeMap::from([("model".into(), "sha256:2".into())]);
+            Learnt::Image { id: "sha256:1".into(), message: "present".into(), volumes }
+        }
         Action::StartContainer { .. } => Learnt::Started { at: now(at).wall },
         Action::Probe { .. } => Learnt::Probed { outcome: Outcome::Success, message: String::new() },
         _ => Learnt::Done,

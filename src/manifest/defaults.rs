@@ -25,6 +25,10 @@ pub fn apply(pod: &mut core::Pod) {
         if *volume == (core::Volume { name: volume.name.clone(), ..core::Volume::default() }) {
             volume.empty_dir.get_or_insert_default();
         }
+        if let Some(image) = &mut volume.image {
+            let latest = image.reference.as_deref().is_none_or(image_name::is_latest);
+            default(&mut image.pull_policy, if latest { "Always" } else { "IfNotPresent" });
+        }
         if let Some(limit) = volume.empty_dir.as_mut().and_then(|empty| empty.size_limit.as_mut()) {
             canonicalize(limit);
         }

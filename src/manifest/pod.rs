@@ -232,11 +232,7 @@ fn container(
         restart_policy: container.restart_policy.as_deref().map(restart::policy),
         restart_rules: container.restart_policy_rules.iter().flatten().map(restart::rule).collect(),
         image: container.image.unwrap_or_default(),
-        pull_policy: match container.image_pull_policy.as_deref() {
-            Some("Always") => spec::PullPolicy::Always,
-            Some("Never") => spec::PullPolicy::Never,
-            _ => spec::PullPolicy::IfNotPresent,
-        },
+        pull_policy: pull_policy(container.image_pull_policy.as_deref()),
         command: container.command.unwrap_or_default(),
         args: container.args.unwrap_or_default(),
         env,
@@ -297,6 +293,14 @@ fn qos(containers: &[spec::Container]) -> spec::Qos {
     }
 }
 
+fn pull_policy(written: Option<&str>) -> spec::PullPolicy {
+    match written {
+        Some("Always") => spec::PullPolicy::Always,
+        Some("Never") => spec::PullPolicy::Never,
+        _ => spec::PullPolicy::IfNotPresent,
+    }
+}
+
 fn volume(pod: &core::Pod, volume: &core::Volume, path: &Path, problems: &mut Problems<'_>) -> spec::Volume {
     use spec::HostPathType as Kind;
     let projected = projected::volume(pod, volume, path, problems).map(spec::VolumeSource::Projected);
@@ -313,13 +317,17 @@ fn volume(pod: &core::Pod, volume: &core::Volume, path: &Path, problems: &mut Pr
             _ => Kind::Unset,
         },
     });
+    let image = volume.image.as_ref().map(|image| spec::VolumeSource::Image {
+        reference: image.reference.clone().unwrap_or_default(),
+        policy: pull_policy(image.pull_policy.as_deref()),
+    });
     let empty_dir = volume.empty_dir.clone().unwrap_or_default();
     let in_memory = empty_dir.medium.is_some_and(|medium| medium == "Memory");
     let empty = if in_memory { spec::VolumeSource::Memory } else { spec::VolumeSource::EmptyDir };
     let limit = empty_dir.size_limit.and_then(|limit| Quantity::parse(&limit.0));
     spec::Volume {
         name: volume.name.clone(),
-        source: projected.or(host_path).unwrap_or(empty),
+        source: projected.or(host_path).or(image).unwrap_or(empty),
         size_limit: limit.filter(|limit| limit.milli() > 0).map(Quantity::bytes),
     }
 }

@@ -82,6 +82,18 @@ pub struct SubPath {
     /// What becomes of it when something is mounted below later.
     #[serde(default)]
     pub propagation: Propagation,
+    /// The image that is to be mounted at `root` first, for as long as the run goes on. Since version 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Layers>,
+}
+
+/// What is in an image, as overlayfs wants it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layers {
+    /// Directory that holds the layers.
+    pub layers: String,
+    /// Names of the layers in `layers`, the uppermost first.
+    pub lower: Vec<String>,
 }
 
 /// What becomes of a mount when the node mounts something below its source later.

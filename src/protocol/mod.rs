@@ -16,8 +16,8 @@ mod record;
 mod sandbox;
 
 pub use message::{
-    Attach, Exec, Exited, Hello, LogFile, Notice, Overlay, Propagation, Reply, Request, RunState, Size,
-    StartContainer, State, Stdin, Stop, SubPath, VOLUMES,
+    Attach, Exec, Exited, Hello, Layers, LogFile, Notice, Overlay, Propagation, Reply, Request, RunState,
+    Size, StartContainer, State, Stdin, Stop, SubPath, VOLUMES,
 };
 pub use record::log_record;
 pub use sandbox::{Sandbox, Tmpfs};
@@ -27,7 +27,8 @@ pub use sandbox::{Sandbox, Tmpfs};
 /// 2: [`Request::Attach`], terminals and stdin of containers, and terminals of commands made in the container.
 /// 3: [`SubPath`].
 /// 4: security contexts.
-pub const VERSION: u32 = 4;
+/// 5: [`SubPath::image`].
+pub const VERSION: u32 = 5;
 
 /// The first version whose pod processes know terminals, stdin and [`Request::Attach`].
 pub const TERMINALS: u32 = 2;
@@ -37,6 +38,9 @@ pub const SUB_PATHS: u32 = 3;
 
 /// The first version whose pod processes do all that a security context asks for.
 pub const SECURITY: u32 = 4;
+
+/// The first version whose pod processes mount images as volumes.
+pub const IMAGES: u32 = 5;
 
 /// Longest packet, in bytes: far above any message, far below the default socket buffer (212,992).
 pub const MAX_PACKET: usize = 128 * 1024;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DnsConfig, DnsPolicy, EnvFrom, Hooks, HostAlias, HostPort, Probes, Qos, Resources, RestartAction,
-    RestartPolicy, RestartRule, Security, Sysctl, TerminationMessage, ValueSource, Volume,
+    RestartPolicy, RestartRule, Security, Sysctl, TerminationMessage, ValueSource, Volume, VolumeSource,
 };
 
 /// Identity of one incarnation of a pod: 32 hexadecimal digits, safe as a file name. A changed manifest is a new `Uid`.
@@ -105,7 +105,26 @@ impl Pod {
 
     /// The images that it names, as the manifest has them.
     pub fn images(&self) -> impl Iterator<Item = &str> {
-        self.containers.iter().map(|container| container.image.as_str())
+        let of_volumes = self.volumes.iter().filter_map(|volume| match &volume.source {
+            VolumeSource::Image { reference, .. } => Some(reference.as_str()),
+            _ => None,
+        });
+        self.containers.iter().map(|container| container.image.as_str()).chain(of_volumes)
+    }
+
+    /// The volumes of images that `container` mounts, each once: name, reference and policy.
+    pub fn volume_images<'p>(
+        &'p self,
+        container: &'p Container,
+    ) -> impl Iterator<Item = (&'p str, &'p str, PullPolicy)> {
+        self.volumes.iter().filter_map(|volume| match &volume.source {
+            VolumeSource::Image { reference, policy }
+                if container.mounts.iter().any(|mount| mount.volume == volume.name) =>
+            {
+                Some((volume.name.as_str(), reference.as_str(), *policy))
+            }
+            _ => None,
+        })
     }
 
     /// The container called `name`, of whatever role.

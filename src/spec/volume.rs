@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bytes, Kind, Projection};
+use super::{Bytes, Kind, Projection, PullPolicy};
 
 /// One of a pod's volumes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,13 @@ pub enum VolumeSource {
     Memory,
     /// Files out of ConfigMaps, Secrets and what the pod tells of itself; in memory, and never written to by containers.
     Projected(Vec<Projection>),
+    /// What is in an image; never written to, and nothing of it can be executed.
+    Image {
+        /// The image as asked for.
+        reference: String,
+        /// When to ask a registry.
+        policy: PullPolicy,
+    },
     /// A path of the node.
     HostPath {
         /// Absolute path on the node, without `..`.

@@ -1,5 +1,7 @@
 //! A pod's status.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Reason, Wall};
@@ -87,6 +89,9 @@ pub struct ContainerStatus {
     pub image: String,
     /// `sha256:…` of the image's configuration, empty while unknown.
     pub image_id: String,
+    /// What volumes of images have that it mounts, by their names: as `image_id`.
+    #[serde(default)]
+    pub volume_images: BTreeMap<String, String>,
     /// `holdfast://…`, empty before the first start.
     pub container_id: String,
     /// `lifecycle.stopSignal`, where the manifest has one.

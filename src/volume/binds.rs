@@ -31,30 +31,38 @@ impl Volumes {
         let config = |message| Failure::new(Reason::CreateContainerConfigError, message);
         let mut all = Binds::default();
         for (index, mount) in container.mounts.iter().enumerate() {
-            let Some((root, writable)) = self.0.get(&mount.volume) else {
-                let (name, volume) = (&container.name, &mount.volume);
-                return Err(config(format!(
-                    "container {name} mounts volume {volume:?}, which the pod lacks"
-                )));
+            let place = |kind: &str| {
+                let place = places.join(format!("{index}{kind}")).into_os_string().into_string();
+                place.map_err(|place| config(format!("{} is not UTF-8", place.display())))
             };
-            let mut source = root.clone();
+            let image = self.images.get(&mount.volume);
+            let (mut source, writable) = match (image, self.places.get(&mount.volume)) {
+                (Some(_), _) => (place(".image")?, false),
+                (None, Some((root, writable))) => (root.clone(), *writable),
+                (None, None) => {
+                    let (name, volume) = (&container.name, &mount.volume);
+                    return Err(config(format!(
+                        "container {name} mounts volume {volume:?}, which the pod lacks"
+                    )));
+                }
+            };
             let part = bundle::sub_path(mount, variables)?;
             let propagation = match (container.receives_mounts(), mount.propagation) {
                 (false, _) => Propagation::AsOthers,
                 (true, MountPropagation::None) => Propagation::Private,
                 (true, MountPropagation::HostToContainer) => Propagation::Slave,
             };
-            if part.is_some() || propagation != Propagation::AsOthers {
-                let place = places.join(index.to_string()).into_os_string().into_string();
-                let place = place.map_err(|place| config(format!("{} is not UTF-8", place.display())))?;
+            if part.is_some() || propagation != Propagation::AsOthers || image.is_some() {
+                let place = place("")?;
                 all.sub_paths.push(SubPath {
                     volume: mount.volume.clone(),
                     root: source,
                     path: part.unwrap_or_default(),
                     // In a volume of values there is what ConfigMaps and the like say, and nothing else.
-                    make: *writable,
+                    make: writable,
                     place: place.clone(),
                     propagation,
+                    image: image.cloned(),
                 });
                 source = place;
             }
@@ -63,7 +71,8 @@ impl Volumes {
                 path: mount.path.clone(),
                 read_only: mount.read_only || !writable,
                 recursive_read_only: mount.recursive_read_only,
-                of_values: !writable,
+                of_values: !writable && image.is_none(),
+                of_image: image.is_some(),
             });
         }
         Ok(all)

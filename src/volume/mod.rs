@@ -31,12 +31,18 @@ pub use remove::{remove, remove_tree};
 
 use crate::bundle::Files;
 use crate::host::{Data, PodDir};
+use crate::protocol::Layers;
 use crate::spec::{Pod, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
 
-/// Where each volume of a pod is on the node, and whether containers may write to it, by its name.
+/// The volumes of a pod, by their names.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Volumes(BTreeMap<String, (String, bool)>);
+pub struct Volumes {
+    /// Where each is on the node, and whether containers may write to it.
+    places: BTreeMap<String, (String, bool)>,
+    /// Those that are images, which each container mounts for itself.
+    images: BTreeMap<String, Layers>,
+}
 
 impl Volumes {
     /// Finds the volumes of a pod that was prepared before, without looking at the disk: a hostPath is checked once, when the
@@ -52,13 +58,19 @@ impl Volumes {
                     directory.volume(&volume.name).into_os_string().into_string()
                 }
                 VolumeSource::HostPath { path, .. } => Ok(path.clone()),
+                VolumeSource::Image { .. } => continue,
             };
             let path =
                 path.map_err(|path| failure(&volume.name, &format!("{} is not UTF-8", path.display())))?;
             let writable = !matches!(volume.source, VolumeSource::Projected(_));
             found.insert(volume.name.clone(), (path, writable));
         }
-        Ok(Volumes(found))
+        Ok(Volumes { places: found, images: BTreeMap::new() })
+    }
+
+    /// These, with the `images` among them that are mounted.
+    pub fn with(self, images: BTreeMap<String, Layers>) -> Volumes {
+        Volumes { images, ..self }
     }
 
     /// Makes and checks the volumes of a pod that starts, but for those in memory ([`project`], [`memory`]). Fails with `FailedMount`.
@@ -67,7 +79,7 @@ impl Volumes {
             let done = match &volume.source {
                 VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name, pod.fs_group),
                 VolumeSource::HostPath { path, kind } => host_path::prepare(Path::new(path), *kind),
-                VolumeSource::Projected(_) | VolumeSource::Memory => Ok(()),
+                VolumeSource::Projected(_) | VolumeSource::Memory | VolumeSource::Image { .. } => Ok(()),
             };
             done.map_err(|cause| failure(&volume.name, &format!("{cause:#}")))?;
         }

@@ -226,6 +226,7 @@ fn containers_get_the_volumes_they_name() {
         read_only,
         recursive_read_only: false,
         of_values: false,
+        of_image: false,
     };
     let expected = vec![bind("/etc", "/h", true), bind(&data, "/d", false), bind(&data, "/again", true)];
     let variables = Variables::default();
@@ -276,6 +277,7 @@ fn parts_of_volumes_are_mounted_from_places_of_our_own() {
         make,
         place: place.into(),
         propagation: Propagation::AsOthers,
+        image: None,
     };
     let expected = [
         part("host", "/srv", "logs/web-1", true, "/bundle/volumes/1"),

@@ -28,6 +28,7 @@ mod harness_itself;
 mod hooks;
 mod host_ports;
 mod https;
+mod image_volumes;
 mod images_by_hand;
 mod isolation;
 mod last_good;

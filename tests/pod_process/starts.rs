@@ -147,6 +147,7 @@ fn a_part_of_a_volume_that_is_swapped_meanwhile_shows_nothing_else() {
             make: true,
             place,
             propagation: Propagation::AsOthers,
+            image: None,
         };
         StartContainer { sub_paths: vec![part], ..world.request("c", attempt, &config) }
     };

@@ -95,6 +95,9 @@ impl Collector {
             keys.extend(facts.pod.images().filter_map(key));
             // What runs, whoever has its name meanwhile; of one that was asked for by its digest that is known above.
             keys.extend(facts.containers.iter().map(|container| container.image_id.clone()));
+            keys.extend(
+                facts.containers.iter().flat_map(|container| container.volume_images.values().cloned()),
+            );
         }
         let now = clock::boottime();
         let mut held = lock(&self.held);

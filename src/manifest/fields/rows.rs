@@ -29,7 +29,6 @@ pub static ROWS: &[Row] = &[
     // Data.
     never("spec.volumes[]", of_unknown_kind, "a kind of volume that Kubernetes does not know", "check its spelling"),
     never("spec.volumes[]", of_several_kinds, "a volume of several kinds at once", "keep one of them"),
-    not_yet("spec.volumes[].image", there, VOLUMES, USE_VOLUMES),
     never("spec.volumes[].projected.sources[].serviceAccountToken", there, "no cluster gives a token", REMOVE),
     never("spec.volumes[].projected.sources[].clusterTrustBundle|podCertificate", there, "no cluster signs it", REMOVE),
     never("spec.volumes[].persistentVolumeClaim|ephemeral|csi", there, "no cluster binds its claim", USE_VOLUMES),
@@ -115,7 +114,7 @@ fn of_several_kinds(found: &Found<'_>) -> bool {
 }
 
 /// Kinds of volumes that are built.
-const BUILT: &[&str] = &["emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected"];
+const BUILT: &[&str] = &["emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected", "image"];
 
 /// How many kinds a volume says to be.
 fn kinds(found: &Found<'_>) -> usize {

@@ -146,7 +146,10 @@ const USED: &[(&str, &[&str])] = &[
         "spec.containers[].volumeMounts[]",
         &["mountPath", "mountPropagation", "name", "readOnly", "recursiveReadOnly", "subPath", "subPathExpr"],
     ),
-    ("spec.volumes[]", &["configMap", "downwardAPI", "emptyDir", "hostPath", "name", "projected", "secret"]),
+    (
+        "spec.volumes[]",
+        &["configMap", "downwardAPI", "emptyDir", "hostPath", "image", "name", "projected", "secret"],
+    ),
     ("spec.volumes[].configMap", &["defaultMode", "items", "name", "optional"]),
     ("spec.volumes[].downwardAPI", &["defaultMode", "items"]),
     ("spec.volumes[].downwardAPI.items[]", &["fieldRef", "mode", "path", "resourceFieldRef"]),
@@ -156,6 +159,7 @@ const USED: &[(&str, &[&str])] = &[
     ("spec.volumes[].secret.items[]", &["key", "mode", "path"]),
     ("spec.volumes[].emptyDir", &["medium", "sizeLimit"]),
     ("spec.volumes[].hostPath", &["path", "type"]),
+    ("spec.volumes[].image", &["pullPolicy", "reference"]),
 ];
 
 #[test]
@@ -207,6 +211,7 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.volumes[].secret.items[]", names::<core::KeyToPath>()),
         ("spec.volumes[].emptyDir", names::<core::EmptyDirVolumeSource>()),
         ("spec.volumes[].hostPath", names::<core::HostPathVolumeSource>()),
+        ("spec.volumes[].image", names::<core::ImageVolumeSource>()),
     ] {
         let (_, used) = USED.iter().find(|(path, _)| *path == object).unwrap();
         let listed = ROWS.iter().filter_map(|row| row.field.strip_prefix(object)?.strip_prefix('.'));
@@ -245,7 +250,6 @@ fn each_row_finds_its_field() {
         ),
         (json!({"hostUsers": false}), "spec.hostUsers"),
         (json!({"os": {"name": "windows"}}), "spec.os.name"),
-        (json!({"volumes": [{"name": "a", "image": {}}]}), "spec.volumes[0].image"),
         (
             json!({"volumes": [{"name": "a", "projected": {"sources": [{}, {"serviceAccountToken": {}}]}}]}),
             "spec.volumes[0].projected.sources[1].serviceAccountToken",

@@ -39,12 +39,21 @@ pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
 }
 
 fn image(container: &core::Container, path: &Path, problems: &mut Problems<'_>) {
-    match container.image.as_deref().unwrap_or_default() {
-        "" => problems.error(&path.key("image"), "must not be empty", "name an image"),
-        image => complain(&path.key("image"), image_name::complaint(image), problems),
+    named(&path.key("image"), container.image.as_deref(), problems);
+    policy(&path.key("imagePullPolicy"), container.image_pull_policy.as_deref(), problems);
+}
+
+/// Checks what is to be the name of an image.
+pub(super) fn named(path: &Path, image: Option<&str>, problems: &mut Problems<'_>) {
+    match image.unwrap_or_default() {
+        "" => problems.error(path, "must not be empty", "name an image"),
+        image => complain(path, image_name::complaint(image), problems),
     }
-    let policies = ["Always", "IfNotPresent", "Never"];
-    one_of(&path.key("imagePullPolicy"), container.image_pull_policy.as_deref(), &policies, problems);
+}
+
+/// Checks what is to say when a registry is asked.
+pub(super) fn policy(path: &Path, policy: Option<&str>, problems: &mut Problems<'_>) {
+    one_of(path, policy, &["Always", "IfNotPresent", "Never"], problems);
 }
 
 /// What becomes the process: command, arguments, environment, directory.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1 as core;
 
-use super::{complain, names, one_of, resources, without_nul};
+use super::{complain, container, names, one_of, resources, without_nul};
 use crate::manifest::problems::Problems;
 use crate::yaml::tree::Path;
 
@@ -31,6 +31,11 @@ pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
                 resources::amount(limit, &path.key("sizeLimit"), problems);
             }
         }
+        if let Some(image) = &volume.image {
+            let path = path.key("image");
+            container::named(&path.key("reference"), image.reference.as_deref(), problems);
+            container::policy(&path.key("pullPolicy"), image.pull_policy.as_deref(), problems);
+        }
         if let Some(host) = &volume.host_path {
             let path = path.key("hostPath");
             if !host.path.starts_with('/') {
@@ -54,6 +59,11 @@ pub fn mounts(container: &core::Container, spec: &core::PodSpec, root: &Path, pr
         if !volumes.contains(mount.name.as_str()) {
             let message = format!("no volume of the pod is called {:?}", mount.name);
             problems.error(&path.key("name"), message, "add it under spec.volumes, or check the name");
+        }
+        let of_image = |volume: &&core::Volume| volume.name == mount.name && volume.image.is_some();
+        if mount.read_only == Some(false) && spec.volumes.iter().flatten().any(|volume| of_image(&volume)) {
+            let path = path.key("readOnly");
+            problems.warning(&path, "has no effect: nobody writes to an image", "remove it");
         }
         sub_path(mount, &path, problems);
         propagation(mount, &path, problems);

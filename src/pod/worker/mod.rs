@@ -11,6 +11,7 @@
 mod causes;
 mod config;
 mod executor;
+mod image_volume;
 mod pause;
 mod rootfs;
 mod runtime;

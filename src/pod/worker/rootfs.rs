@@ -16,39 +16,57 @@ const LONGEST: usize = 4095;
 pub fn mount(overlay: &Overlay, target: &Path) -> Result<()> {
     std::fs::create_dir_all(target).with_context(|| format!("make {}", target.display()))?;
     let options = options(overlay)?;
-    // Layers are named relative to their directory, so that a hundred of them fit.
-    std::env::set_current_dir(&overlay.layers).with_context(|| format!("enter {}", overlay.layers))?;
     let flags = if overlay.no_devices { MsFlags::MS_NODEV } else { MsFlags::empty() };
-    let mounted = mount_at(Some("overlay"), target, Some("overlay"), flags, Some(options.as_os_str()));
-    std::env::set_current_dir("/").context("enter /")?;
-    mounted.with_context(|| {
-        format!("mount an overlay of {} layers at {}", overlay.lower.len(), target.display())
-    })
+    mount_overlay(&overlay.layers, target, flags, &options)
 }
 
-fn options(overlay: &Overlay) -> Result<OsString> {
-    ensure!(!overlay.lower.is_empty(), "the image has no layer");
-    for name in &overlay.lower {
+/// Mounts what `options` say at `target`; they name the layers in the directory `layers`.
+pub(super) fn mount_overlay(layers: &str, target: &Path, flags: MsFlags, options: &OsString) -> Result<()> {
+    // Layers are named relative to their directory, so that a hundred of them fit.
+    std::env::set_current_dir(layers).with_context(|| format!("enter {layers}"))?;
+    let mounted = mount_at(Some("overlay"), target, Some("overlay"), flags, Some(options.as_os_str()));
+    std::env::set_current_dir("/").context("enter /")?;
+    mounted.with_context(|| format!("mount an overlay of layers at {}", target.display()))
+}
+
+/// The option with the names of layers.
+pub(super) fn lower(names: &[String]) -> Result<OsString> {
+    ensure!(!names.is_empty(), "the image has no layer");
+    for name in names {
         if name.is_empty() || name.starts_with('.') || name.contains([':', ',', '\\', '/']) {
             bail!("{name:?} cannot be the name of a layer");
         }
     }
-    let mut options = OsString::from("lowerdir=");
-    options.push(overlay.lower.join(":"));
+    Ok(OsString::from(format!("lowerdir={}", names.join(":"))))
+}
+
+fn options(overlay: &Overlay) -> Result<OsString> {
+    let mut options = lower(&overlay.lower)?;
     options.push(",upperdir=");
-    options.push(escaped(Path::new(&overlay.upper)));
+    options.push(escaped(Path::new(&overlay.upper), b",\\"));
     options.push(",workdir=");
-    options.push(escaped(Path::new(&overlay.work)));
-    let length = options.len();
-    ensure!(length <= LONGEST, "{} layers need {length} bytes of mount options", overlay.lower.len());
+    options.push(escaped(Path::new(&overlay.work), b",\\"));
+    fits(&options, overlay.lower.len())?;
     Ok(options)
 }
 
+/// Whether the kernel takes `options`, which name so many layers.
+pub(super) fn fits(options: &OsString, layers: usize) -> Result<()> {
+    let length = options.len();
+    ensure!(length <= LONGEST, "{layers} layers need {length} bytes of mount options");
+    Ok(())
+}
+
+/// A path among the layers, which colons part.
+pub(super) fn escaped_layer(path: &Path) -> OsString {
+    escaped(path, b",\\:")
+}
+
 /// overlayfs splits its options at commas and takes backslashes away.
-fn escaped(path: &Path) -> OsString {
+fn escaped(path: &Path, special: &[u8]) -> OsString {
     let mut escaped = Vec::with_capacity(path.as_os_str().len());
     for byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b',' | b'\\') {
+        if special.contains(byte) {
             escaped.push(b'\\');
         }
         escaped.push(*byte);

@@ -19,19 +19,31 @@ use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, umask};
 
+use super::image_volume;
 use crate::protocol::{Propagation, StartContainer, SubPath};
 use crate::status::{Failure, Reason};
 use crate::sys::beneath::Root;
 
-/// Mounts every part that `request` names. Fails with `CreateContainerConfigError`, in the kubelet's words and with the cause.
+/// Mounts every part that `request` names. Fails with `CreateContainerConfigError`, of images with `CreateContainerError`, in the
+/// kubelet's words and with the cause.
 pub fn mount_all(request: &StartContainer) -> Result<(), Failure> {
     for part in &request.sub_paths {
-        mount_one(part).map_err(|(doing, cause)| {
-            let (volume, container) = (&part.volume, &request.name);
-            let message =
-                format!("failed to {doing} for volumeMount {volume:?} of container {container:?}: {cause:#}");
-            Failure::new(Reason::CreateContainerConfigError, message)
-        })?;
+        let image =
+            part.image.as_ref().map_or(Ok(()), |image| image_volume::mount(image, Path::new(&part.root)));
+        image.map_err(|cause| ("mount the image", cause)).and_then(|()| mount_one(part)).map_err(
+            |(doing, cause)| {
+                let (volume, container) = (&part.volume, &request.name);
+                let message = format!(
+                    "failed to {doing} for volumeMount {volume:?} of container {container:?}: {cause:#}"
+                );
+                // Of an image a kubelet leaves it to the runtime.
+                let reason = match part.image {
+                    Some(_) => Reason::CreateContainerError,
+                    None => Reason::CreateContainerConfigError,
+                };
+                Failure::new(reason, message)
+            },
+        )?;
     }
     Ok(())
 }
@@ -45,7 +57,10 @@ fn mount_one(part: &SubPath) -> Result<(), (&'static str, anyhow::Error)> {
             make(root, path).map_err(|cause| ("create subPath directory", cause))?;
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let cause = anyhow::anyhow!("the volume has no {path:?}; add that key to what it is made of");
+            let cause = match part.image {
+                Some(_) => anyhow::anyhow!("the image has no {path:?}"),
+                None => anyhow::anyhow!("the volume has no {path:?}; add that key to what it is made of"),
+            };
             return Err(prepare(cause));
         }
         _ => {}
