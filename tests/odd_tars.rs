@@ -290,6 +290,8 @@ fn sizes() -> Vec<Vec<u8>> {
         after(says("-1").sized(b'0', "outer", 0, &inner)),
         after(says(" 1024").sized(b'0', "outer", 0, &inner)),
         after(says("1024.5").sized(b'0', "outer", 0, &inner)),
+        after(says("18446744073709551615").sized(b'0', "outer", 0, &inner)),
+        after(says("9223372036854775807").sized(b'0', "outer", 0, &inner)),
         after(says("18446744073709551616").sized(b'0', "outer", 0, &inner)),
         // Kinds without content, and with some.
         after(tar().file("a", "x").sized(b'1', "b", 1024, &inner)),

@@ -60,12 +60,11 @@ impl Records {
         Some(std::mem::take(&mut self.0[last].1)).filter(|value| !value.is_empty())
     }
 
-    /// The value of `key` as a whole number.
+    /// The value of `key` as a whole number, of 63 bits as in headers.
     pub fn number(&mut self, key: &str) -> Result<Option<u64>> {
         let Some(value) = self.take(key) else { return Ok(None) };
-        Ok(Some(
-            digits(&value).with_context(|| Refused(format!("has a PAX record {key:?} that is no number")))?,
-        ))
+        let number = digits(&value).filter(|number| i64::try_from(*number).is_ok());
+        Ok(Some(number.with_context(|| Refused(format!("has a PAX record {key:?} that is no number")))?))
     }
 
     /// The value of `key` as a time, in seconds with a fraction.
