@@ -6,8 +6,6 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
 use holdfast::image::{
@@ -130,23 +128,20 @@ fn layer(data: &[u8]) {
 }
 
 fn unpacked(data: &[u8]) {
-    static CAGE: OnceLock<PathBuf> = OnceLock::new();
-    let cage = CAGE.get_or_init(|| {
-        let cage = nix::unistd::mkdtemp(&std::env::temp_dir().join("holdfast-fuzz-XXXXXX")).unwrap();
-        fs::write(cage.join("marker"), "untouched").unwrap();
-        cage
-    });
+    let cage = nix::unistd::mkdtemp(&std::env::temp_dir().join("holdfast-fuzz-XXXXXX")).unwrap();
+    fs::write(cage.join("marker"), "untouched").unwrap();
     let layer = cage.join("layer");
     fs::create_dir(&layer).unwrap();
     let mut budget = Budget::new(Limits { entries: 1000, bytes: 1 << 20, free_percent: 0 });
     let unpacked = unpack_unverified(Bytes(data), &layer, &mut budget);
     assert!(unpacked.is_err() || unpacked.is_ok_and(|unpacked| unpacked.bytes <= 1 << 20));
     fs::remove_dir_all(&layer).unwrap();
-    let mut left: Vec<_> = fs::read_dir(cage).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut left: Vec<_> = fs::read_dir(&cage).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["layer.recipe", "marker"]);
     let marker = cage.join("marker");
     assert_eq!((fs::read(&marker).unwrap(), marker.metadata().unwrap().nlink()), (b"untouched".to_vec(), 1));
+    fs::remove_dir_all(cage).unwrap();
 }
 
 /// `registries.yaml`: who is asked by it has an address that fits into a request.
