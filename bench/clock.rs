@@ -10,26 +10,23 @@ pub fn now() -> Duration {
 }
 
 /// What `look` finds, looked for every 100 µs.
-pub fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(now() - start < Duration::from_secs(30), "not within 30 s: {what}");
-        std::thread::sleep(Duration::from_micros(100));
-    }
+pub fn soon<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(Duration::from_secs(30), Duration::from_micros(100), what, look)
 }
 
-/// What `look` finds, of what takes a while.
-pub fn in_minutes<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+/// What `look` finds, of what takes minutes.
+pub fn in_minutes<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(Duration::from_secs(600), Duration::from_millis(100), what, look)
+}
+
+fn within<T>(limit: Duration, pause: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(now() - start < Duration::from_secs(600), "not within 10 min: {what}");
-        std::thread::sleep(Duration::from_millis(100));
+        assert!(now() - start < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(pause);
     }
 }
 

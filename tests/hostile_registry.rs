@@ -181,7 +181,10 @@ impl World {
         let output = self.pull(image);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
-        assert!(said.contains(words) && said.lines().count() == 1, "{words:?} in {said}");
+        // Before it there may be a line of how much is needed.
+        let (first, last) = said.trim_end().rsplit_once('\n').unwrap_or(("", said.trim_end()));
+        assert!(last.starts_with("error: ") && last.contains(words), "{words:?} in {said}");
+        assert!(first.is_empty() || first.ends_with("are here") && first.lines().count() == 1, "{said}");
         for folder in ["tmp", "partial", "layers", "configs"] {
             let entries = fs::read_dir(self.0.join("data/agent/holdfast/images").join(folder));
             // A layer of which nothing came is an empty file, by which others wait.

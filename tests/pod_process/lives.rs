@@ -77,7 +77,7 @@ fn what_the_runtime_refuses_comes_with_its_cause() {
     request.overlay.lower = vec!["no-such-layer".to_owned()];
     let failure = world.fail(request);
     assert_eq!(failure.reason, Reason::CreateContainerError);
-    assert!(failure.message.contains("mount an overlay of 1 layers"), "{failure}");
+    assert!(failure.message.contains("mount an overlay of layers at "), "{failure}");
     eventually("nothing is left", || world.left_over().is_empty());
 }
 
