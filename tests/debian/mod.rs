@@ -14,7 +14,9 @@ pub fn tool(name: &str) -> Command {
 pub fn cargo() -> Command {
     let mut cargo = Command::new("cargo");
     let told = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in told.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of| name.starts_with(of))) {
+    for name in
+        told.filter(|name| ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|of| name.starts_with(of)))
+    {
         cargo.env_remove(name);
     }
     cargo

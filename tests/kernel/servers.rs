@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::image::tool;
 use crate::harness::kernel::signal;
 use crate::harness::{Machine, SOON, World, eventually, servers};
+use crate::lifecycle::main_process;
 use crate::network::ask;
 use crate::openssl::Papers;
 use crate::origin::{NAME, Origin, PASSWORD};
@@ -216,9 +217,9 @@ fn three_etcd_members_lose_no_write_when_one_machine_stops_and_comes_back() {
     };
     (0..20).for_each(&mut write);
     let uid = worlds[0].pod("etcd").unwrap().uid();
-    let process = worlds[0].place().pod_process(&uid).unwrap();
+    let processes = [worlds[0].place().pod_process(&uid).unwrap(), main_process(&worlds[0], &uid, "main")];
     worlds[0].kill_agent();
-    signal(process, Signal::SIGKILL);
+    processes.iter().for_each(|process| signal(*process, Signal::SIGKILL));
     (20..60).for_each(&mut write);
     assert!(
         !say(&MEMBERS[..1], &["--dial-timeout=1s", "--command-timeout=1s", "endpoint", "health"])
