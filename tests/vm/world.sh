@@ -84,7 +84,7 @@ agent() {
 # The init script that is shipped, for busybox.
 service() {
     mkdir -p /etc/default
-    echo "HOLDFAST=/bin/holdfast ARGUMENTS='--data-dir /data/k3s --log-dir /data/log/pods' LOG=$log" >/etc/default/holdfast
+    echo "HOLDFAST=/bin/holdfast ARGUMENTS='--data-dir /data/k3s --log-dir /data/log/pods --pod-cidr none' LOG=$log" >/etc/default/holdfast
     sh /holdfast "$1"
 }
 
