@@ -6,9 +6,9 @@
 //! Invariant: a list is read up to its limits and no further, whatever it is; one that is wrong anywhere is told as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +22,7 @@ use super::Message;
 use super::pulls::State;
 use super::world::World;
 use crate::image::Reference;
+use crate::sys::regular;
 
 /// Longest list, in bytes: some six hundred of the longest names in use. k3s reads lines of 64 KiB, as many as there are.
 const LONGEST: u64 = 64 << 10;
@@ -217,12 +218,8 @@ fn asked(world: &Arc<World>, file: &str, image: &Reference) -> Option<Result<(),
 /// The images of the list at `path`: as k3s reads it, a name a line with blanks around it, and empty lines; comments begin with `#`.
 fn read(path: &Path) -> Result<Vec<Reference>, String> {
     let open = || -> std::io::Result<Vec<u8>> {
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         let mut bytes = Vec::new();
-        if !file.metadata()?.is_file() {
-            return Err(std::io::Error::other("it is no regular file"));
-        }
-        file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+        regular::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = open().map_err(|error| format!("it cannot be read: {error}"))?;

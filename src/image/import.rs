@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use super::archive::Archive;
 use super::digest::Hashing;
@@ -26,6 +25,7 @@ use super::store::{Store, folder_name};
 use super::stream::{self, BUFFER};
 use super::tarball::Source;
 use super::{Digest, Image, Imported, Reference, Refused, inherit, refuse, seal, unpack};
+use crate::sys::regular;
 
 /// What an import by hand found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -307,11 +307,7 @@ struct Order<'a> {
 }
 
 fn open(path: &Path) -> Result<(File, Identity)> {
-    // Never waits, as opening a FIFO would.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(anyhow!("it is no regular file"));
-    }
+    let file = regular::open(path)?;
     let identity = Identity::of(path, &file)?;
     Ok((file, identity))
 }

@@ -7,12 +7,12 @@
 //! Invariant: names stay whose they are: an old archive takes no name back.
 
 use std::collections::HashSet;
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 
 use super::archive::Archive;
 use super::index::{Index, LayerRecord, Record};
@@ -21,6 +21,7 @@ use super::meter::{Meter, Watch};
 use super::store::Store;
 use super::verify::Health;
 use super::{Digest, Image, select};
+use crate::sys::regular;
 
 impl Store {
     /// As [`Store::verify`], and notes which layers are damaged, and which are whole again.
@@ -77,7 +78,7 @@ impl Store {
         self.clean()?;
         let mut index = Index::clone(&*self.index()?);
         let meter = Meter::new(watch);
-        let mut archive = Archive::open(open_archive(path)?, &meter)?;
+        let mut archive = Archive::open(regular::open(path)?, &meter)?;
         let found = select::images(&mut archive, &self.platform)?;
         let found = found.into_iter().find(|found| found.id.as_str() == id);
         let mut found = found.context("the image is not in it any more")?;
@@ -108,13 +109,6 @@ impl Store {
         let count = record.layers.len();
         Some(format!("layer {} of {count}, {}, is damaged", at + 1, path.display()))
     }
-}
-
-/// Never waits, as opening a FIFO would.
-fn open_archive(path: &Path) -> Result<File> {
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    ensure!(file.metadata()?.is_file(), "it is no regular file");
-    Ok(file)
 }
 
 fn make_missing(layer: &Path) -> Result<()> {

@@ -14,6 +14,7 @@ pub mod loopback;
 pub mod netlink;
 pub mod privileges;
 pub mod process;
+pub mod regular;
 pub mod seccomp;
 pub mod seqpacket;
 pub mod signal;
