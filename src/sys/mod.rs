@@ -21,3 +21,4 @@ pub mod signal;
 pub mod terminal;
 pub mod untouchable;
 pub mod working_directory;
+pub mod write_back;

@@ -11,6 +11,10 @@ use super::TOO_LONG;
 use crate::image::limits::Budget;
 use crate::image::recipe::Recorder;
 use crate::image::tarball::{Entry, Source, Tarball};
+use crate::sys::write_back;
+
+/// After so many bytes of a file the disk begins with them. Small files come with the sync of all.
+const STRETCH: u64 = 1 << 20;
 
 /// A file that was just made.
 pub struct Target<'t> {
@@ -66,7 +70,7 @@ fn copy(
     buffer: &mut [u8],
     budget: &mut Budget,
 ) -> Result<u32> {
-    let mut left = length;
+    let (mut left, mut waiting) = (length, 0);
     let mut sum = Crc::new();
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -80,6 +84,11 @@ fn copy(
         file.write_all(&buffer[..got]).context("write")?;
         sum.update(&buffer[..got]);
         left -= got as u64;
+        waiting += got as u64;
+        if waiting >= STRETCH {
+            write_back::begin(file);
+            waiting = 0;
+        }
     }
     Ok(sum.sum())
 }
