@@ -115,7 +115,9 @@ impl<'c> Connection<'c> {
         let by_proxy = proxy.is_some() && !url.is_https;
         let mut connection = Connection { wire, rest: Vec::new(), url: url.clone(), by_proxy };
         if let Some(proxy) = proxy.filter(|_| url.is_https) {
-            connection.tunnel(proxy).with_context(|| format!("by the proxy {}", proxy.url.host_port()))?;
+            connection
+                .tunnel(proxy, client.stall)
+                .with_context(|| format!("by the proxy {}", proxy.url.host_port()))?;
         }
         if url.is_https {
             connection.wire = connection.wire.made_private(client, &url.host)?;
@@ -124,7 +126,7 @@ impl<'c> Connection<'c> {
     }
 
     /// Has the proxy lead to whom is asked, and hold its tongue from then on.
-    fn tunnel(&mut self, proxy: &Proxy) -> Result<()> {
+    fn tunnel(&mut self, proxy: &Proxy, most: Duration) -> Result<()> {
         let to = self.url.host_port();
         let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
         if let Some(authorization) = &proxy.authorization {
@@ -132,7 +134,7 @@ impl<'c> Connection<'c> {
         }
         request.push_str("\r\n");
         self.write_all(request.as_bytes())?;
-        let head = head::read(self)?;
+        let head = head::read(self, most)?;
         match head.status {
             200 if self.rest.is_empty() => Ok(()),
             200 => bail!("it said something that nobody asked"),

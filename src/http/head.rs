@@ -1,10 +1,12 @@
 //! The beginning of an answer: status and headers.
 
 use std::io::Read;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::connection::Connection;
+use super::in_time::InTime;
 
 /// Most bytes of status line and headers: Go's client would take 1 MiB, which is a way to fill our memory.
 const LONGEST: usize = 64 * 1024;
@@ -83,9 +85,10 @@ impl Head {
     }
 }
 
-/// Reads the head of the next answer. What comes behind it stays in the connection.
-pub fn read(connection: &mut Connection<'_>) -> Result<Head> {
+/// Reads the head of the next answer, within `most`. What comes behind it stays in the connection.
+pub fn read(connection: &mut Connection<'_>, most: Duration) -> Result<Head> {
     let mut read = std::mem::take(&mut connection.rest);
+    let mut connection = InTime::new(connection, most);
     let mut chunk = [0; 4096];
     let mut interim = 0;
     loop {
@@ -101,7 +104,7 @@ pub fn read(connection: &mut Connection<'_>) -> Result<Head> {
             if is_old {
                 head.headers.push(("connection".to_owned(), "close".to_owned()));
             }
-            connection.rest = rest;
+            connection.from.rest = rest;
             return Ok(head);
         }
         ensure!(read.len() <= LONGEST, "server response headers exceeded {LONGEST} bytes; aborted");

@@ -5,18 +5,19 @@
 //! Invariant: what lets somebody in is sent to no other scheme, host or port than the one it is for; nobody leads from https
 //! to http.
 //! Invariant: heads, lines and lengths are bounded; of a body as much is read as whoever asked wants.
-//! Invariant: no call lasts longer than `stall` without a byte, nor than somebody waits.
+//! Invariant: no call lasts longer than `stall` without a byte, nor than somebody waits; heads and documents are whole by then.
 
 mod body;
 mod connection;
 mod head;
+mod in_time;
 mod names;
 mod proxy;
 #[cfg(test)]
 mod tests;
 pub mod url;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use anyhow::{Context, Result, bail};
 pub use body::Body;
 use connection::Connection;
 pub use head::{Head, end_of_head};
+use in_time::InTime;
 pub use proxy::Proxies;
 pub use url::Url;
 
@@ -42,7 +44,7 @@ const MOST_IDLE: usize = 4;
 pub struct Client<'c> {
     /// Which requests go another way.
     pub proxies: Proxies,
-    /// Longest time without a byte.
+    /// Longest time without a byte, or until a head or a document is whole.
     pub stall: Duration,
     /// How long one address may take to answer at all.
     pub dial: Duration,
@@ -95,6 +97,21 @@ pub struct Response<'c> {
     pub url: Url,
     /// What follows, not read yet.
     pub body: Body<'c>,
+    /// Longest time until a document is whole.
+    stall: Duration,
+}
+
+impl Response<'_> {
+    /// The document that follows; fails where it has more than `most` bytes, or takes longer than the stall limit, however
+    /// steadily it drips.
+    pub fn document(&mut self, most: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        InTime::new(&mut self.body, self.stall).take(most + 1).read_to_end(&mut bytes)?;
+        if most < bytes.len() as u64 {
+            bail!("the answer has more than {most} bytes");
+        }
+        Ok(bytes)
+    }
 }
 
 /// Connections that wait for another request.
@@ -170,11 +187,12 @@ impl<'c> Client<'c> {
     fn exchange(&self, mut connection: Connection<'c>, request: &Request<'_>) -> Result<Response<'c>> {
         let text = self.written(&connection, request)?;
         connection.write_all(text.as_bytes())?;
-        let head = head::read(&mut connection)?;
+        let head = head::read(&mut connection, self.stall)?;
         let framing = head.framing(request.method == "HEAD")?;
         let pool = head.stays().then(|| self.pool.clone());
         let status = head.status;
-        Ok(Response { status, head, url: request.url.clone(), body: Body::new(connection, framing, pool) })
+        let body = Body::new(connection, framing, pool);
+        Ok(Response { status, head, url: request.url.clone(), body, stall: self.stall })
     }
 
     fn written(&self, connection: &Connection<'_>, request: &Request<'_>) -> Result<String> {

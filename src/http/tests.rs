@@ -296,3 +296,25 @@ fn nobody_waits_for_whom_nobody_waits() {
     let wrong = get(&stalled, &asked, None).unwrap_err();
     assert!(format!("{wrong:#}").ends_with("connect: connection refused"), "{wrong:#}");
 }
+
+/// Threat 12: bytes that come in time, each of them, and an end that never does.
+#[test]
+fn who_only_drips_is_not_waited_for() {
+    for beginning in ["HTTP/1.1 200 OK\r\nX-Drip: ", "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let asked = url(&format!("http://{}/", listener.local_addr().unwrap()));
+        let dripping = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(beginning.as_bytes()).unwrap();
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let client = Client::new(Proxies::default(), Duration::from_millis(200), &|| true);
+        let request =
+            Request { method: "GET", url: &asked, headers: Vec::new(), authorization: None, form: None };
+        let whole = client.ask(&request).and_then(|mut response| response.document(1 << 20));
+        assert!(format!("{:#}", whole.unwrap_err()).ends_with("the answer did not end in 0 s"));
+        dripping.join().unwrap();
+    }
+}

@@ -1,9 +1,8 @@
 //! Questions to one endpoint, with what lets us in.
 
-use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -60,7 +59,7 @@ impl<'c> Session<'c> {
         // Whoever we were led to gets nothing.
         if response.status == 401 && response.url.same_origin(url) {
             let wanted = challenge::wanted(response.head.all("www-authenticate"));
-            read_to(&mut response, LONGEST_ERROR).ok();
+            response.document(LONGEST_ERROR).ok();
             let authorization = self.authorize(wanted)?;
             if authorization.is_some() && authorization != shown {
                 self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&authorization);
@@ -133,7 +132,7 @@ impl<'c> Session<'c> {
             access_token: String,
         }
         // What serde would tell of a wrong one has a piece of it.
-        let given = read_to(&mut response, LONGEST_TOKEN)?;
+        let given = response.document(LONGEST_TOKEN)?;
         let given: Given = serde_json::from_slice(&given).ok().context("the answer has no token")?;
         let token = if given.token.is_empty() { given.access_token } else { given.token };
         ensure!(!token.is_empty(), "the answer has no token");
@@ -152,7 +151,7 @@ impl<'c> Session<'c> {
             code: String,
         }
         let status = response.status;
-        let body = read_to(&mut response, LONGEST_ERROR).unwrap_or_default();
+        let body = response.document(LONGEST_ERROR).unwrap_or_default();
         let codes = serde_json::from_slice::<Errors>(&body).map(|found| found.errors).unwrap_or_default();
         let code = codes.into_iter().map(|error| error.code).next();
         let word =
@@ -180,19 +179,9 @@ impl<'c> Session<'c> {
         let mut response = self.get(url, &[("Accept", accept.to_owned())])?;
         let kind = response.head.get("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-        let bytes = read_to(&mut response, most).with_context(|| format!("GET \"{url}\""))?;
+        let bytes = response.document(most).with_context(|| format!("GET \"{url}\""))?;
         Ok((bytes, kind))
     }
-}
-
-/// All that is left of an answer; fails where it has more than `most` bytes.
-fn read_to(response: &mut Response<'_>, most: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    (&mut response.body).take(most + 1).read_to_end(&mut bytes)?;
-    if most < bytes.len() as u64 {
-        bail!("the answer has more than {most} bytes");
-    }
-    Ok(bytes)
 }
 
 fn basic(user: &str, password: &str) -> String {
