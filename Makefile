@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 MUSL := aarch64-unknown-linux-musl x86_64-unknown-linux-musl
 BINARY := target/$(TRIPLE)/release/holdfast
 
-.PHONY: help build demo test dist dist-check vm-test vm-short power-cut soak chaos bench mutants fuzz man lint deny cross debian root
+.PHONY: help build demo test static dist dist-check vm-test vm-short power-cut soak chaos bench mutants fuzz man lint deny cross debian root
 
 help:
 	@echo 'make demo    build the program and show its main job; needs root, no network, no registry'
@@ -29,8 +29,8 @@ build:
 demo: root build
 	$(BINARY) demo
 
-# The release binary is for tests/budget.rs. cargo test comes last, so that its summary does.
-test: root debian build vm-short
+# cargo test comes last, so that its summary does.
+test: root debian vm-short
 	cargo test --locked --no-fail-fast
 
 # Neither needs root.
@@ -40,18 +40,19 @@ dist:
 dist-check: dist
 	build/dist-check.sh $(TARGET)
 
-# Emulated machines run the programs that dist/ has copies of; neither root nor KVM is needed.
-vm-test: debian
+# Both kinds at a time, since the last step of each keeps one core only.
+static:
 	build/musl.sh $(MUSL)
+
+# Emulated machines run the programs that dist/ has copies of; neither root nor KVM is needed.
+vm-test: debian static
 	tests/vm/run.sh
 	tests/vm/managers.sh systemd openrc
 
-vm-short: debian
-	build/musl.sh aarch64-unknown-linux-musl
+vm-short: debian static
 	tests/vm/run.sh virt short
 
-power-cut: debian
-	build/musl.sh x86_64-unknown-linux-musl
+power-cut: debian static
 	tests/vm/power-cut.sh
 	cp target/vm/power-cut.report tests/vm/power-cut.report
 
