@@ -132,6 +132,12 @@ fn an_agent_gets_a_damaged_layer_from_the_registry_that_the_image_came_from() {
 #[test]
 fn an_agent_that_meets_a_broken_file_system_makes_the_layer_again_by_itself() {
     let mut world = World::without_agent();
+    // Archives that no other story has a hand in: each link that comes or goes is a change, after which they are read anew.
+    for archive in archives() {
+        let own = world.archives().join(archive.file_name().unwrap());
+        fs::remove_file(&own).unwrap();
+        fs::copy(archive, &own).unwrap();
+    }
     let disk = world.dir.join("disk");
     File::create(&disk).unwrap().set_len(256 << 20).unwrap();
     run(Command::new("mkfs.ext4").args(["-q", "-b", "4096", "-O", "metadata_csum,^has_journal"]).arg(&disk));
