@@ -105,6 +105,7 @@ fn adopt(world: &World, directory: &PodDir) -> Result<Found> {
             }
             link = Some((connection, state.hello.sandbox));
         }
+        Ok(None) if facts.released => {}
         Ok(None) => warn!("pod {}: its process died while no agent was there", pod.full_name()),
         Err(error) => warn!("pod {}: its process does not answer: {error:#}", pod.full_name()),
     }

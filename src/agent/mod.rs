@@ -41,6 +41,7 @@ mod start_pod;
 mod stop;
 mod sysctl;
 mod tally;
+mod usage;
 mod values;
 mod volume_images;
 mod watch;
@@ -72,6 +73,7 @@ use node::Look;
 use notify::Manager;
 use publish::{Note, Publisher};
 use stop::Signals;
+use usage::{Measured, Meter};
 use world::World;
 
 /// Something the loop is told.
@@ -82,6 +84,8 @@ enum Message {
     Event(Event),
     /// An effect ended; a started pod comes with a connection that watches it.
     Done { action: Action, result: Result<Learnt, Failure>, link: Option<OwnedFd> },
+    /// What a pod has on the disk.
+    Measured(Measured),
     /// Something a person should know, once.
     Warning(String),
     /// Something happened to the node.
@@ -123,6 +127,7 @@ struct Agent {
     node: Node,
     publisher: Publisher,
     manager: Manager,
+    meter: Meter,
     /// What the manifests ask for, as far as the core was told.
     wanted: BTreeMap<Uid, Arc<Pod>>,
     /// The manifests directory was read at least once, without anything wrong in it.
@@ -142,6 +147,7 @@ impl Agent {
             node: Node::new(back_off, 2 * world.cpus),
             publisher: Publisher::new(world.clone(), back_off, Look::at(&world.config.data_dir)),
             manager,
+            meter: Meter::default(),
             world,
             wanted: BTreeMap::new(),
             listed: false,
@@ -244,11 +250,13 @@ impl Agent {
                 self.wanted(listing.pods, listing.verdict);
                 self.hand_out(changed);
                 self.collect_images();
+                self.meter.begin(&self.world, &self.node, &self.sender);
             }
             Message::Note(note) => self.publisher.note(&note),
             // The loop has seen to it.
             Message::Signal(_) => {}
             Message::Event(event) => self.event(event),
+            Message::Measured(measured) => self.meter.end(measured).into_iter().for_each(|it| self.event(it)),
             Message::Warning(warning) => self.publisher.warn(warning),
             Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),
             Message::RefusedLists(refused) => self.publisher.refused_lists(refused),

@@ -73,6 +73,7 @@ impl Job {
                 container_of(pod, container).and_then(|it| hook::run(world, pod, it, *attempt, *kind))
             }
             Action::CleanPod { .. } => told(Reason::FailedKillPod, remove_pod::clean_pod(world, pod)),
+            Action::ReleasePod { .. } => told(Reason::FailedKillPod, remove_pod::release_pod(world, pod)),
             Action::RemovePod { keep_logs, .. } => {
                 told(Reason::FailedKillPod, remove_pod::remove_pod(world, pod, *keep_logs))
             }

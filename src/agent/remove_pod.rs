@@ -45,6 +45,18 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
     first(errors)
 }
 
+/// Ends the sandbox of a pod that is over, and removes its volumes, as a kubelet does; its logs and what is known of it stay.
+pub fn release_pod(world: &World, pod: &Pod) -> Result<()> {
+    clean_pod(world, pod)?;
+    let uid = &pod.uid.0;
+    // Not while its volumes are written.
+    let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in [world.data.volumes(uid), world.data.etc(uid), world.runtime.pod(uid).volumes()] {
+        volume::remove_tree(&path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
 /// Ends the pod and removes everything of it, its logs too unless `keep_logs`: then an empty directory stays where its
 /// volumes were, so that logs are found with the other orphans if the pod does not come back.
 pub fn remove_pod(world: &World, pod: &Pod, keep_logs: bool) -> Result<()> {

@@ -489,6 +489,7 @@ fn limits_of_a_burstable_container() {
         cpu_limit: Some(Millicores(500)),
         memory_request: Some(Bytes(100 << 20)),
         memory_limit: Some(Bytes(200 << 20)),
+        storage_limit: None,
     };
     let resources = world.json()["linux"]["resources"].clone();
     assert_eq!(resources["cpu"], json!({ "shares": 256, "quota": 50_000, "period": 100_000 }));

@@ -112,6 +112,7 @@ fn resources(cpu: (u64, u64), memory: (u64, u64)) -> Resources {
         cpu_limit: given(cpu.1).map(Millicores),
         memory_request: given(memory.0).map(Bytes),
         memory_limit: given(memory.1).map(Bytes),
+        storage_limit: None,
     }
 }
 

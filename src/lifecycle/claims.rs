@@ -33,11 +33,11 @@ impl Facts {
         self.sandbox.failure.as_ref().is_some_and(|failure| failure.reason == Reason::NodePorts)
     }
 
-    /// The ports that are its own: all that it takes, from when it begins until its policy wants no further run; before that
-    /// those that it inherits. What ends has them until it is gone.
+    /// The ports that are its own: all that it takes, from when it begins until it is over and has given them back; before
+    /// that those that it inherits. What ends has them until it is gone.
     pub(super) fn claims(&self) -> &[HostPort] {
         match self.start {
-            Some(_) if self.wanted && self.ended => &[],
+            Some(_) if self.wanted && self.released => &[],
             // What never got them may be ended too.
             Some(_) if !self.waits_for_port() => &self.pod.host_ports,
             _ => &self.claimed.inherits,

@@ -31,10 +31,18 @@ impl Node {
                 let back_off = self.back_off;
                 self.of(&uid, |facts| facts.cleaned(now, &back_off));
             }
+            (Action::ReleasePod { uid, .. }, Ok(_)) => {
+                let back_off = self.back_off;
+                self.of(&uid, |facts| {
+                    facts.cleaned(now, &back_off);
+                    facts.released = true;
+                });
+            }
             (Action::RemovePod { uid, .. }, Ok(_)) => self.removed(now, &uid),
             (
                 Action::StopContainer { uid, .. }
                 | Action::CleanPod { uid, .. }
+                | Action::ReleasePod { uid, .. }
                 | Action::RemovePod { uid, .. },
                 Err(failure),
             ) => self.hold(now, &uid, Reason::FailedKillPod, failure),

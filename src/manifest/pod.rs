@@ -266,6 +266,7 @@ fn resources(resources: &core::ResourceRequirements) -> spec::Resources {
         cpu_limit: limit("cpu").map(Quantity::millicores),
         memory_request: request("memory").map(Quantity::bytes),
         memory_limit: limit("memory").map(Quantity::bytes),
+        storage_limit: limit("ephemeral-storage").map(Quantity::bytes),
     }
 }
 

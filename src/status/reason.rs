@@ -33,6 +33,7 @@ pub enum Reason {
     ContainerStatusUnknown,
     // Pods
     DeadlineExceeded,
+    Evicted,
     // Conditions
     ContainersNotInitialized,
     ContainersNotReady,

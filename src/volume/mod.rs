@@ -15,6 +15,7 @@ mod projected;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -23,17 +24,23 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::ResolveFlags;
 
 pub use binds::Binds;
 pub use memory::memory;
 pub use payload::Contents;
 pub use remove::{remove, remove_tree};
+pub use usage::{cut, disk_usage};
 
 use crate::bundle::Files;
 use crate::host::{Data, PodDir};
 use crate::protocol::Layers;
 use crate::spec::{Pod, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
+
+/// Neither through a symbolic link nor into what is mounted.
+const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 
 /// The volumes of a pod, by their names.
 #[derive(Debug, Clone, PartialEq)]

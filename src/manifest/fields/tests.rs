@@ -220,7 +220,7 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         for field in known {
             let has_row = listed.contains(field);
             assert!(used.contains(field) || has_row, "{object}.{field}: use it or give it a row");
-            let gated = ["priorityClassName", "medium", "sizeLimit", "mountPropagation"].contains(field);
+            let gated = ["priorityClassName", "medium", "mountPropagation"].contains(field);
             assert!(!(used.contains(field) && has_row) || gated, "{object}.{field}: is used and has a row");
         }
         for field in listed.iter().chain(used.iter()) {
@@ -259,10 +259,6 @@ fn each_row_finds_its_field() {
         (
             json!({"volumes": [{"name": "a", "emptyDir": {"medium": "HugePages-2Mi"}}]}),
             "spec.volumes[0].emptyDir.medium",
-        ),
-        (
-            json!({"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]}),
-            "spec.volumes[0].emptyDir.sizeLimit",
         ),
         (
             json!({"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]}),
