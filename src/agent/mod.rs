@@ -46,6 +46,7 @@ mod values;
 mod volume_images;
 mod watch;
 mod watches;
+mod weigh;
 mod world;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ use notify::Manager;
 use publish::{Note, Publisher};
 use stop::Signals;
 use usage::{Measured, Meter};
+use weigh::Weighed;
 use world::World;
 
 /// Something the loop is told.
@@ -133,6 +135,7 @@ struct Agent {
     /// The manifests directory was read at least once, without anything wrong in it.
     listed: bool,
     down_at_once: bool,
+    weighed: Weighed,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
 }
@@ -152,6 +155,7 @@ impl Agent {
             wanted: BTreeMap::new(),
             listed: false,
             down_at_once: false,
+            weighed: Weighed::default(),
             sender,
             receiver,
         }
@@ -185,6 +189,7 @@ impl Agent {
             self.spawn(images::watch(self.world.clone(), hear_relisted, listed, self.sender.clone()));
             self.spawn(image_lists::watch(self.world.clone(), hear_listed, self.sender.clone()));
         }
+        self.weighed.again(&self.world, self.node.all());
         self.manager.ready();
         self.report();
         while !self.node.is_down() {
@@ -372,6 +377,9 @@ impl Agent {
         }
         for uid in &step.gone {
             self.publisher.gone(uid);
+        }
+        if !step.changed.is_empty() || !step.gone.is_empty() {
+            self.weighed.again(&self.world, self.node.all());
         }
         for action in step.actions {
             self.begin(action);

@@ -12,7 +12,7 @@ use super::pulls::Pulls;
 use super::remake::Suspects;
 use super::tally::Tally;
 use crate::bundle;
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, Policy};
 use crate::config;
 use crate::host::{Data, Runtime};
 use crate::image::Store;
@@ -35,6 +35,8 @@ pub struct World {
     pub cgroups: Hierarchy,
     /// What containers may be given here.
     pub node: bundle::Node,
+    /// What holds for each pod as a whole.
+    pub policy: Policy,
     /// The network of pods.
     pub network: Network,
     /// The image store.

@@ -142,9 +142,12 @@ impl Node {
     }
 }
 
-/// What a pod asks for, at the dearest moment of its life.
+/// What a pod asks for.
 fn requests(pod: &Pod) -> Amounts {
-    let cpu = pod.dearest(|resources| Some(resources.cpu_request.map_or(0, |cpu| cpu.0)));
-    let memory = pod.dearest(|resources| Some(resources.memory_request.map_or(0, |memory| memory.0)));
-    Amounts { cpu_milli: cpu.unwrap_or_default(), memory: memory.unwrap_or_default(), storage: 0 }
+    let asked = pod.together();
+    Amounts {
+        cpu_milli: asked.cpu_request.map_or(0, |cpu| cpu.0),
+        memory: asked.memory_request.map_or(0, |memory| memory.0),
+        storage: 0,
+    }
 }

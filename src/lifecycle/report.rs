@@ -14,7 +14,7 @@ use super::order::Over;
 use super::restart::BackOff;
 use crate::spec::{Pod, Role};
 use crate::status::{
-    Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus, Reason, Wall,
+    Condition, ConditionKind, ContainerState, ContainerStatus, Failure, Phase, PodStatus, Reason, Wall,
 };
 
 /// The kubelet's sentence (reference B.9).
@@ -39,7 +39,8 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
     let evicted = !facts.evicted.is_empty() && phase == Phase::Failed;
     let evicted = evicted.then(|| (Reason::Evicted, facts.evicted.clone()));
     let is_rejected = matches!(facts.over, Some((Over::Rejected, _)));
-    let rejected = facts.sandbox.failure.as_ref().filter(|_| is_rejected || facts.waits_for_port());
+    let waits = |failure: &Failure| facts.waits_for_port() || failure.reason == Reason::OutOfhugepages;
+    let rejected = facts.sandbox.failure.as_ref().filter(|failure| is_rejected || waits(failure));
     let why = late.or(evicted).or(rejected.map(|failure| (failure.reason, failure.message.clone()))).unzip();
     let containers = |inits: bool| {
         let known =

@@ -25,6 +25,7 @@ pub enum Reason {
     FailedMount,
     NodePorts,
     SysctlForbidden,
+    OutOfhugepages,
     // Terminated
     Completed,
     Error,

@@ -61,7 +61,7 @@ impl Volumes {
                 VolumeSource::EmptyDir => {
                     data.volume(&pod.uid.0, &volume.name).into_os_string().into_string()
                 }
-                VolumeSource::Projected(_) | VolumeSource::Memory => {
+                VolumeSource::Projected(_) | VolumeSource::Memory | VolumeSource::HugePages { .. } => {
                     directory.volume(&volume.name).into_os_string().into_string()
                 }
                 VolumeSource::HostPath { path, .. } => Ok(path.clone()),
@@ -86,7 +86,10 @@ impl Volumes {
             let done = match &volume.source {
                 VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name, pod.fs_group),
                 VolumeSource::HostPath { path, kind } => host_path::prepare(Path::new(path), *kind),
-                VolumeSource::Projected(_) | VolumeSource::Memory | VolumeSource::Image { .. } => Ok(()),
+                VolumeSource::Projected(_)
+                | VolumeSource::Memory
+                | VolumeSource::HugePages { .. }
+                | VolumeSource::Image { .. } => Ok(()),
             };
             done.map_err(|cause| failure(&volume.name, &format!("{cause:#}")))?;
         }
