@@ -50,6 +50,9 @@ const USAGE: &str = "usage: workload COMMAND
   status-to FILE stay         the same, then as trap-term
   cat FILE…                   print files
   write FILE TEXT             write TEXT to FILE, then as trap-term
+  write-mib FILE MIB          write so much to FILE, see it on the disk, say so, then as trap-term
+  map FILE BYTES              map so much of FILE and touch it, say so, then as trap-term
+  map huge BYTES              the same with huge pages that are no file's
   until FILE                  say FILE.begun, wait for FILE
   mute PORT                   take every TCP connection and never answer; SIGTERM ends it
   say CODE FILE TEXT          write TEXT to FILE, exit with CODE
@@ -107,6 +110,20 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
         ["write", file, text] => {
             term_signals().thread_block().unwrap();
             fs::write(file, text).unwrap();
+            trap_term(0);
+        }
+        ["write-mib", file, mib] => {
+            term_signals().thread_block().unwrap();
+            let mut out = fs::File::create(file).unwrap();
+            (0..mib.parse().unwrap()).for_each(|_: u32| out.write_all(&[7; 1 << 20]).unwrap());
+            out.sync_all().unwrap();
+            println!("written");
+            trap_term(0);
+        }
+        ["map", file, bytes] => {
+            term_signals().thread_block().unwrap();
+            map(file, bytes.parse().unwrap());
+            println!("mapped");
             trap_term(0);
         }
         ["until", file] => {
@@ -363,4 +380,28 @@ fn descriptors() -> Vec<String> {
     let names: Vec<String> =
         folder.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.into_iter().filter(|name| fs::read_link(format!("/proc/self/fd/{name}")).is_ok()).collect()
+}
+
+/// Exits with 1 and the reason where it cannot have the memory.
+fn map(file: &str, bytes: usize) {
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+    let length = std::num::NonZeroUsize::new(bytes).unwrap();
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let mapped = if file == "huge" {
+        // SAFETY: a new mapping, wherever the kernel puts it.
+        unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB) }
+    } else {
+        let file =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file).unwrap();
+        // SAFETY: a new mapping, wherever the kernel puts it; nobody else has one of this file.
+        unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) }
+    };
+    let mapped = mapped.unwrap_or_else(|error| {
+        println!("mmap: {error}");
+        exit(1);
+    });
+    for at in (0..bytes).step_by(4096) {
+        // SAFETY: `at` is within the mapping, which is writable.
+        unsafe { mapped.cast::<u8>().add(at).write(1) };
+    }
 }

@@ -30,6 +30,7 @@ mod hooks;
 mod host_paths;
 mod host_ports;
 mod https;
+mod huge_pages;
 mod image_volumes;
 mod images_by_hand;
 mod isolation;
