@@ -259,7 +259,6 @@ fn each_row_finds_its_field() {
         ),
         (json!({"volumes": [{"name": "a", "hostPaht": {}}]}), "spec.volumes[0]"),
         (json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": {}}]}), "spec.volumes[0]"),
-        (
         (json!({"resources": {"claims": [{"name": "a"}]}}), "spec.resources.claims"),
         (
             json!({"containers": [{"resources": {"requests": {"nvidia.com/gpu": 1}}}]}),
