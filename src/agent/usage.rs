@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -157,8 +158,14 @@ fn measure(world: &World, pod: &Pod) -> Result<Usage> {
     let Some(total) = total else { return Ok(usage) };
     usage.pod = on_data(world.data.etc(uid), total.0)?;
     let containers = world.data.containers(uid);
-    let listed = fs::read_dir(&containers).with_context(|| format!("list {}", containers.display()))?;
-    for name in listed.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+    let listed = match fs::read_dir(&containers) {
+        // Nothing of it ran yet.
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        listed => Some(listed.with_context(|| format!("list {}", containers.display()))?),
+    };
+    for name in
+        listed.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok())
+    {
         if let Some((container, _)) = name.rsplit_once('-') {
             let used = on_data(containers.join(&name), total.0)?;
             add(&mut usage, container, used);

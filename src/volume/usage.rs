@@ -47,11 +47,14 @@ pub fn disk_usage(root: &Path, below: &Path, enough: u64) -> Result<u64> {
     let mut used = share(&fstat(&top).with_context(doing)?);
     let mut opened = vec![Dir::new(top).with_context(doing)?];
     while let Some(dir) = opened.last_mut() {
-        let Some(entry) = dir.read() else {
-            opened.pop();
-            continue;
+        let entry = match dir.read() {
+            // One that was removed meanwhile ends so.
+            None | Some(Err(Errno::NOENT)) => {
+                opened.pop();
+                continue;
+            }
+            Some(entry) => entry.with_context(doing)?,
         };
-        let entry = entry.with_context(doing)?;
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;

@@ -245,11 +245,11 @@ fn what_a_pod_had_goes_with_its_end_though_the_pod_is_still_there() {
         .iter()
         .for_each(|it| held(it));
 
-    let ends = |restarts: u64| {
+    let ends = |world: &World, restarts: u64| {
         fs::write(world.shared().join("go"), "").unwrap();
         world.once("job", "has ended", |pod| pod.phase() == "Succeeded" && pod.restarts() == restarts)
     };
-    ends(0);
+    ends(&world, 0);
     let gone = || {
         let any = fs::read_dir(&on_disk).unwrap().count()
             + usize::from(in_memory.exists())
@@ -276,7 +276,7 @@ fn what_a_pod_had_goes_with_its_end_though_the_pod_is_still_there() {
     world.write("secret.yaml", &secret);
     world.says(&["restart", &world.pod_name("job")]);
     world.once("job", "was started anew", |pod| pod.restarts() == 1 && pod.is("Ready"));
-    ends(1);
+    ends(&world, 1);
     assert_eq!(world.log("job"), said.replace("hush", "loud"), "its volumes were empty");
     eventually(SOON, "nothing is left again", gone);
 }

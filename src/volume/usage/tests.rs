@@ -132,9 +132,9 @@ impl World {
     }
 }
 
-/// Whoever moves directories about meanwhile gains nothing: what is open stays what it is.
+/// Whoever moves directories about meanwhile, or removes them, gains nothing: what is open stays what it is.
 #[test]
-fn directories_that_are_moved_meanwhile_are_measured() {
+fn directories_that_are_moved_and_removed_meanwhile_are_measured() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let world = world("moved");
     fs::create_dir_all(world.at("a/b/c")).unwrap();
@@ -147,6 +147,14 @@ fn directories_that_are_moved_meanwhile_are_measured() {
             let (dir, link) = (world.at("a/b"), world.at("a/link"));
             while !over.load(Ordering::Relaxed) {
                 renameat2(None, &dir, None, &link, RenameFlags::RENAME_EXCHANGE).unwrap();
+            }
+        });
+        scope.spawn(|| {
+            let dir = world.at("brief");
+            while !over.load(Ordering::Relaxed) {
+                fs::create_dir_all(dir.join("a/b")).unwrap();
+                fs::write(dir.join("a/b/file"), "x").unwrap();
+                fs::remove_dir_all(&dir).unwrap();
             }
         });
         let looks: Vec<u64> = (0..2000).map(|_| world.used()).collect();
