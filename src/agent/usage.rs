@@ -65,7 +65,7 @@ impl Meter {
         let now = clock::boottime();
         if self.due <= now {
             self.due = now + world.config.file_check_frequency.min(LONGEST_PAUSE);
-            self.cut(world, running(node));
+            self.cut(world, unlimited(node));
         }
         self.measure(world, node, sender, now);
     }
@@ -96,8 +96,8 @@ impl Meter {
         }
     }
 
-    /// Cuts the files of ours that containers may write to and made too long: a node's disk is not filled by what nobody limits,
-    /// not even by a container that may write to nothing else.
+    /// Cuts the files of ours that containers may write to and made too long: a node's disk is not filled by them where nobody
+    /// limits them, not even by a container that may write to nothing else.
     fn cut(&self, world: &Arc<World>, running: Vec<Runs>) {
         if running.is_empty() {
             return;
@@ -189,12 +189,14 @@ fn add(usage: &mut Usage, container: &str, used: u64) {
 /// A pod that runs something, and the runs: container and number.
 type Runs = (Arc<Pod>, Vec<(String, u32)>);
 
-fn running(node: &Node) -> Vec<Runs> {
+/// Of pods without a limit: what others write there counts.
+fn unlimited(node: &Node) -> Vec<Runs> {
     let runs = |facts: &Facts| {
         let running = facts.containers.iter().filter(|known| known.is_running());
         (facts.pod.clone(), running.map(|known| (known.name.clone(), known.attempt)).collect::<Vec<_>>())
     };
-    node.all().map(runs).filter(|(_, runs)| !runs.is_empty()).collect()
+    let all = node.all().filter(|facts| lifecycle::storage_limit(&facts.pod).is_none());
+    all.map(runs).filter(|(_, runs)| !runs.is_empty()).collect()
 }
 
 /// The files that are ours, and mounted into containers to be written to.

@@ -1,10 +1,9 @@
 //! hostPath volumes of every type (reference D.7), as they are checked and as they are seen inside.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
-use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::{Value, json};
@@ -29,9 +28,11 @@ fn what_is_there_is_mounted_as_it_is_and_what_may_be_made_is_made() {
     fs::create_dir(at("dir")).unwrap();
     fs::set_permissions(at("dir"), fs::Permissions::from_mode(0o1750)).unwrap();
     fs::write(at("dir/file"), "of the node").unwrap();
+    fs::set_permissions(at("dir/file"), fs::Permissions::from_mode(0o644)).unwrap();
     symlink("dir", at("to-dir")).unwrap();
     symlink(at("dir/file"), at("to-file")).unwrap();
-    let listener = UnixListener::bind(at("socket")).unwrap();
+    let log = UnixDatagram::bind(at("socket")).unwrap();
+    log.set_read_timeout(Some(SOON)).unwrap();
     // A number that no device has: it is shown, and never opened.
     mknod(&at("block"), SFlag::S_IFBLK, Mode::S_IRUSR, makedev(7, 99)).unwrap();
     let volumes = [
@@ -49,7 +50,9 @@ fn what_is_there_is_mounted_as_it_is_and_what_may_be_made_is_made() {
         ("any", at("made/any"), ""),
         ("shared", world.shared(), ""),
     ];
-    let mounts = volumes.each_ref().map(|(name, ..)| json!({"name": name, "mountPath": format!("/{name}")}));
+    let mount = |(name, ..): &(&str, PathBuf, &str)| json!({"name": name, "mountPath": format!("/{name}")});
+    let mut mounts: Vec<_> = volumes.iter().map(mount).collect();
+    mounts.push(json!({"name": "socket", "mountPath": "/dev/log"}));
     let volumes =
         volumes.map(|(name, path, kind)| json!({"name": name, "hostPath": {"path": path, "type": kind}}));
     let manifest = with(pod("web", &["trap-term"]), json!({"volumes": volumes}));
@@ -78,15 +81,10 @@ fn what_is_there_is_mounted_as_it_is_and_what_may_be_made_is_made() {
     assert!(at("made/deep/x").is_file());
     assert_eq!(script("/shared/busybox head -c 3 /char | /shared/busybox wc -c"), "3\n");
     // Who listens on the node hears the container.
-    let heard = std::thread::spawn(move || {
-        let mut text = String::new();
-        let mut stream = listener.accept().unwrap().0;
-        stream.write_all(b"hello").unwrap();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    });
-    assert_eq!(script("echo of the pod | /shared/busybox nc local:/socket"), "hello");
-    assert_eq!(heard.join().unwrap(), "of the pod\n");
+    assert_eq!(script("/shared/busybox logger hello from the pod"), "");
+    let mut heard = [0; 200];
+    let length = log.recv(&mut heard).unwrap();
+    assert!(String::from_utf8_lossy(&heard[..length]).ends_with("hello from the pod"), "{heard:?}");
     world.remove("web.yaml");
     world.gone("web");
     assert!(at("dir/file").is_file() && at("socket").metadata().unwrap().file_type().is_socket());

@@ -1,6 +1,7 @@
 //! Volumes that are no files of values.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
@@ -287,6 +288,9 @@ fn what_a_pod_had_goes_with_its_end_though_the_pod_is_still_there() {
 fn the_group_of_a_volume_is_given_once_whatever_its_change_policy() {
     let world = World::new();
     copy_program(&busybox(), &world.shared().join("busybox"));
+    for path in [world.shared(), world.shared().join("busybox")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
     for policy in ["Always", "OnRootMismatch"] {
         let name = policy.to_lowercase();
         let volumes = json!([
