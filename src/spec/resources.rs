@@ -19,7 +19,8 @@ impl fmt::Display for Bytes {
     /// As a quantity with the largest suffix that leaves a whole number, one of powers of 1024 where there is such a one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reduced = |base: u64| {
-            let places = (0..7).take_while(|place| self.0 != 0 && self.0 % base.pow(*place) == 0).last();
+            let places =
+                (0..7).take_while(|place| self.0 != 0 && self.0.is_multiple_of(base.pow(*place))).last();
             places.map_or((self.0, 0), |place| (self.0 / base.pow(place), place as usize))
         };
         let ((binary, place), (decimal, other)) = (reduced(1024), reduced(1000));

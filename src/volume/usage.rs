@@ -83,6 +83,7 @@ pub fn disk_usage(root: &Path, below: &Path, enough: u64) -> Result<u64> {
 }
 
 /// What one name of the file with this `stat` takes.
+#[allow(clippy::useless_conversion, reason = "of 32 bits on ARM")]
 fn share(stat: &Stat) -> u64 {
     let bytes = u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(BLOCK);
     let names = match FileType::from_raw_mode(stat.st_mode) {
@@ -95,10 +96,12 @@ fn share(stat: &Stat) -> u64 {
 /// Cuts the file `path`, which is ours and open to containers, where one of them made it longer than [`LONGEST`]. Whether it
 /// was.
 pub fn cut(path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.is_file() || found.len() <= LONGEST => return Ok(false),
+    let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        found => drop(found?),
+        found => found?,
+    };
+    if !found.is_file() || found.len() <= LONGEST {
+        return Ok(false);
     }
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     OpenOptions::new().write(true).custom_flags(flags).open(path)?.set_len(LONGEST)?;

@@ -153,7 +153,7 @@ fn files_of_ours_stay_short_whoever_writes_to_them() {
     world.write("fills.yaml", &manifest);
     let seen = world.running("fills");
     let log = || world.log("fills");
-    eventually(SOON, "/dev/shm is full", || log().contains("/dev/shm/file: No space left").then_some(()));
+    eventually(SOON, "/dev/shm is full", || log().contains("'/dev/shm/file': No space left").then_some(()));
     assert!(log().contains("can't open '/etc/resolv.conf': Read-only file system"), "{}", log());
     let here = on_disk(&world, &seen);
     let length = |path: &str| fs::metadata(here.join(path)).unwrap().len();
