@@ -53,11 +53,14 @@ impl Hugetlb {
         Hugetlb { ours, world: String::new() }
     }
 
-    fn clear(&self) -> Option<()> {
+    fn remove_groups(&self) {
         let groups = format!("{}/{}", Hugetlb::PLACE, self.world);
         let within = ["unshare", "-m", "sh", "-c", Hugetlb::RUN, "sh"];
         let remove = ["find", &groups, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"];
         let _ = Command::new(within[0]).args(&within[1..]).args(remove).output();
+    }
+
+    fn is_gone() -> Option<()> {
         let known = fs::read_to_string("/proc/cgroups").unwrap();
         let hierarchy = known.lines().find_map(|line| line.strip_prefix("hugetlb\t"))?.split('\t').next()?;
         (hierarchy == "0").then_some(())
@@ -67,7 +70,15 @@ impl Hugetlb {
 impl Drop for Hugetlb {
     fn drop(&mut self) {
         if self.ours {
-            let gone = || eventually(SOON, "the hierarchy of huge pages is gone", || self.clear());
+            let mut looks = 0..;
+            let look = || {
+                // It goes with a mount's end at which no group is going any more, and that takes a moment.
+                if looks.next().is_some_and(|look| look % 100 == 0) {
+                    self.remove_groups();
+                }
+                Hugetlb::is_gone()
+            };
+            let gone = || eventually(SOON, "the hierarchy of huge pages is gone", look);
             let cleared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(gone));
             let removed = fs::remove_dir(Hugetlb::PLACE);
             assert!((cleared.is_ok() && removed.is_ok()) || std::thread::panicking(), "{removed:?}");
