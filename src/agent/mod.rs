@@ -56,7 +56,7 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, Result};
-use log::info;
+use log::{info, warn};
 use nix::sys::signal::Signal;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::FutureExt;
@@ -256,6 +256,9 @@ impl Agent {
                 self.hand_out(changed);
                 self.collect_images();
                 self.meter.begin(&self.world, &self.node, &self.sender);
+                if let Err(error) = self.world.network.heal() {
+                    warn!("{error:#}");
+                }
             }
             Message::Note(note) => self.publisher.note(&note),
             // The loop has seen to it.

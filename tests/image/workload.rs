@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
 use std::time::Duration;
@@ -53,6 +54,8 @@ const USAGE: &str = "usage: workload COMMAND
   write-mib FILE MIB          write so much to FILE, see it on the disk, say so, then as trap-term
   map FILE BYTES              map so much of FILE and touch it, say so, then as trap-term
   map huge BYTES              the same with huge pages that are no file's
+  lease FILE                  take a lease on it, which whoever opens it waits for, then as trap-term
+  advertise                   say all the while to everybody on the link that this is a router of IPv6
   until FILE                  say FILE.begun, wait for FILE
   mute PORT                   take every TCP connection and never answer; SIGTERM ends it
   say CODE FILE TEXT          write TEXT to FILE, exit with CODE
@@ -126,6 +129,8 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
             println!("mapped");
             trap_term(0);
         }
+        ["lease", file] => lease(file),
+        ["advertise"] => advertise(),
         ["until", file] => {
             fs::write(format!("{file}.begun"), "").unwrap();
             while !fs::exists(file).unwrap() {
@@ -220,6 +225,43 @@ fn crash(signal: i32) {
     // PID 1 ignores what it raises itself.
     eprintln!("{signal} did not end this process");
     exit(65);
+}
+
+fn lease(file: &str) -> ! {
+    let mut signals = term_signals();
+    // By it the kernel asks for the lease back.
+    signals.add(Signal::SIGIO);
+    signals.thread_block().unwrap();
+    let file = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+    // SAFETY: the descriptor is open, and the command takes a number.
+    let taken = unsafe { nix::libc::fcntl(file.as_raw_fd(), nix::libc::F_SETLEASE, nix::libc::F_WRLCK) };
+    println!("{}", if taken == 0 { "taken".to_owned() } else { std::io::Error::last_os_error().to_string() });
+    trap_term(0)
+}
+
+fn advertise() -> ! {
+    use nix::libc::{
+        self, AF_INET6, IPPROTO_ICMPV6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, SOCK_RAW, sockaddr_in6,
+    };
+    // A router for half an hour.
+    let advertisement = [134u8, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    // What comes from farther away than the link is nobody's word.
+    let hops: c_int = 255;
+    // SAFETY: all zeros are an address, of no family.
+    let mut everybody: sockaddr_in6 = unsafe { std::mem::zeroed() };
+    everybody.sin6_family = AF_INET6 as libc::sa_family_t;
+    everybody.sin6_addr.s6_addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets();
+    // SAFETY: numbers alone.
+    let socket = unsafe { libc::socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6) };
+    let length = size_of_val(&hops) as libc::socklen_t;
+    // SAFETY: the option is read from `hops`, whose length is given.
+    unsafe { libc::setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, (&raw const hops).cast(), length) };
+    let (bytes, length) = (advertisement.as_ptr(), size_of_val(&everybody) as libc::socklen_t);
+    loop {
+        // SAFETY: packet and address are read, both as long as is said. It fails as long as there is no address to send from.
+        unsafe { libc::sendto(socket, bytes.cast(), 16, 0, (&raw const everybody).cast(), length) };
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn append(file: &str, bytes: &[u8]) {
