@@ -21,6 +21,7 @@ mod images;
 mod last_good;
 mod last_words;
 mod link;
+mod neighbours;
 mod news;
 mod node;
 mod notify;

@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::neighbours::Neighbours;
 use super::world::World;
 use super::{notify, remove_pod, rival};
 use crate::api::{Amounts, Machine};
@@ -97,6 +98,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     Ok(World {
         store: Store::open(&data.store()).context("open the image store")?,
         network: Network::new(&runtime, config.pod_ranges.clone()),
+        neighbours: Neighbours::default(),
         importing: AtomicBool::new(true),
         pulls: Default::default(),
         suspects: Default::default(),

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use log::{debug, info, warn};
 
 use super::client::{Client, PATIENCE};
+use super::neighbours;
 use super::world::World;
 use crate::host::PodDir;
 use crate::protocol::Request;
@@ -32,6 +33,7 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
     // Whoever may still live keeps the addresses.
     let killed = kill(world, &directory, &world.cgroups.pod_path(pod));
     errors.extend(killed.and_then(|()| world.network.detach(&pod.uid)).err());
+    neighbours::leave(world, &pod.uid);
     for path in [directory.socket(), directory.sandbox(), directory.exits()] {
         let removed = absent(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()));
         errors.extend(removed.err());

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::gc::Collector;
+use super::neighbours::Neighbours;
 use super::pulls::Pulls;
 use super::remake::Suspects;
 use super::tally::Tally;
@@ -39,6 +40,8 @@ pub struct World {
     pub policy: Policy,
     /// The network of pods.
     pub network: Network,
+    /// Pods that are up, by whose names others find them.
+    pub neighbours: Neighbours,
     /// The image store.
     pub store: Store,
     /// Archives are being taken in: an image that is absent may be here in a moment.

@@ -42,6 +42,7 @@ mod lifecycle;
 mod logs;
 mod manifests;
 mod names;
+mod neighbours;
 mod network;
 mod node;
 mod order;
