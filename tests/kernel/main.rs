@@ -64,6 +64,7 @@ mod sub_paths;
 mod survival;
 mod terminal;
 mod termination;
+mod turnover;
 mod values;
 mod volumes;
 
