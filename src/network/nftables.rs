@@ -2,7 +2,6 @@
 //!
 //! Numbers are those of `linux/netfilter/nf_tables.h`.
 
-
 use libc::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 
 use super::family::Of;
