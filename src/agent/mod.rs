@@ -21,6 +21,7 @@ mod images;
 mod last_good;
 mod last_words;
 mod link;
+mod listing;
 mod neighbours;
 mod news;
 mod node;
@@ -54,10 +55,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use log::{info, warn};
+use log::info;
 use nix::sys::signal::Signal;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::future::FutureExt;
@@ -66,9 +67,8 @@ use smol::{LocalExecutor, Timer};
 pub use client::Client;
 
 use crate::config;
-use crate::lifecycle::{self, Action, BackOff, Event, Found, Learnt, Node, Now};
-use crate::manifest::verdict::Verdict;
-use crate::spec::{Documents, Pod, Uid};
+use crate::lifecycle::{Action, BackOff, Event, Found, Learnt, Node, Now};
+use crate::spec::{Pod, Uid};
 use crate::status::Failure;
 use crate::sys::clock;
 use node::Look;
@@ -248,19 +248,7 @@ impl Agent {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Wanted(listing) => {
-                self.publisher.look(listing.look);
-                self.publisher.rival(listing.rival);
-                self.publisher.verdict(&listing.verdict);
-                let changed = self.documents(listing.documents);
-                self.wanted(listing.pods, listing.verdict);
-                self.hand_out(changed);
-                self.collect_images();
-                self.meter.begin(&self.world, &self.node, &self.sender);
-                if let Err(error) = self.world.network.heal() {
-                    warn!("{error:#}");
-                }
-            }
+            Message::Wanted(listing) => self.take_listing(listing),
             Message::Note(note) => self.publisher.note(&note),
             // The loop has seen to it.
             Message::Signal(_) => {}
@@ -304,68 +292,6 @@ impl Agent {
         }
         self.publisher.adopted(&pod.found.facts);
         pod.found
-    }
-
-    /// Tells the core what changed in what the manifests ask for.
-    fn wanted(&mut self, pods: Vec<Arc<Pod>>, verdict: Verdict) {
-        self.world.collector.pods(pods.iter().map(|pod| &**pod), self.node.all());
-        let wanted: BTreeMap<Uid, Arc<Pod>> = pods.into_iter().map(|pod| (pod.uid.clone(), pod)).collect();
-        let most = self.world.config.max_pods;
-        if most < u64::try_from(wanted.len()).unwrap_or(u64::MAX) {
-            // Nobody else could run them: a kubelet, too, would only say so of a pod that is no manifest's.
-            let warning =
-                format!("there are manifests of more pods than the {most} of maxPods: all of them run");
-            self.publisher.warn(warning);
-        }
-        let gone: Vec<Uid> = self.wanted.keys().filter(|uid| !wanted.contains_key(uid)).cloned().collect();
-        for uid in gone {
-            self.wanted.remove(&uid);
-            self.event(Event::ManifestGone(uid));
-        }
-        let mut wanted: Vec<_> = wanted.into_iter().collect();
-        wanted.sort_by(|(_, one), (_, other)| lifecycle::by_rank(one, other));
-        for (uid, pod) in wanted {
-            if self.wanted.insert(uid, pod.clone()).is_none() {
-                info!("pod {}: asked for by {}", pod.full_name(), pod.origin);
-                self.event(Event::ManifestSet(pod));
-            }
-        }
-        if !self.listed && verdict.is_complete() {
-            self.listed = true;
-            let known = self.node.all().map(|facts| facts.pod.uid.clone()).collect();
-            // Here and now, so that a pod that comes back next finds nothing of its former life, and loses nothing of the new.
-            let aside = remove_pod::set_orphans_aside(&self.world, &known);
-            self.spawn(smol::unblock(move || remove_pod::orphans(&aside)));
-        }
-    }
-
-    /// Begins a round of it with the re-list in which it is due, so that an idle node is not woken once more.
-    fn collect_images(&self) {
-        let (world, sender) = (self.world.clone(), self.sender.clone());
-        if world.collector.begins(&world.config) {
-            self.spawn(async move {
-                for note in smol::unblock(move || world.collector.round(&world)).await {
-                    let _ = sender.send(Message::Note(note)).await;
-                }
-            });
-        }
-    }
-
-    /// Takes in the ConfigMaps and Secrets, before whatever starts with them. Whether they changed.
-    fn documents(&self, documents: Arc<Documents>) -> bool {
-        let mut held = self.world.documents.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = !Arc::ptr_eq(&held, &documents);
-        *held = documents;
-        changed
-    }
-
-    /// Brings what `changed` to the pods that there are: into their volumes, and to those that wait for it.
-    fn hand_out(&mut self, changed: bool) {
-        if changed {
-            let (world, pods) = (self.world.clone(), self.wanted.values().cloned().collect::<Vec<_>>());
-            self.spawn(smol::unblock(move || values::refresh(&world, &pods)));
-            self.event(Event::DocumentsChanged);
-        }
     }
 
     fn event(&mut self, event: Event) {
