@@ -11,6 +11,7 @@ use super::gc::Collector;
 use super::pulls::Pulls;
 use super::remake::Suspects;
 use super::tally::Tally;
+use crate::api::Lack;
 use crate::bundle;
 use crate::cgroup::Hierarchy;
 use crate::config;
@@ -65,6 +66,8 @@ pub struct World {
     pub in_memory: bool,
     /// Whether the kernel has seccomp filters.
     pub seccomp: bool,
+    /// What its containers are not confined by, though they should be.
+    pub lacks: Vec<Lack>,
     /// Processors of the node.
     pub cpus: usize,
     /// What this node cannot do, a sentence each.
