@@ -25,6 +25,7 @@ pub enum Reason {
     FailedMount,
     NodePorts,
     SysctlForbidden,
+    AppArmor,
     // Terminated
     Completed,
     Error,

@@ -41,6 +41,7 @@ const USED: &[(&str, &[&str])] = &[
     (
         "spec.securityContext",
         &[
+            "appArmorProfile",
             "fsGroup",
             "fsGroupChangePolicy",
             "runAsGroup",
@@ -56,6 +57,7 @@ const USED: &[(&str, &[&str])] = &[
         "spec.containers[].securityContext",
         &[
             "allowPrivilegeEscalation",
+            "appArmorProfile",
             "capabilities",
             "privileged",
             "procMount",
@@ -67,8 +69,10 @@ const USED: &[(&str, &[&str])] = &[
         ],
     ),
     ("spec.containers[].securityContext.capabilities", &["add", "drop"]),
+    ("spec.securityContext.appArmorProfile", &["localhostProfile", "type"]),
     ("spec.securityContext.seccompProfile", &["localhostProfile", "type"]),
     ("spec.securityContext.sysctls[]", &["name", "value"]),
+    ("spec.containers[].securityContext.appArmorProfile", &["localhostProfile", "type"]),
     ("spec.containers[].securityContext.seccompProfile", &["localhostProfile", "type"]),
     ("spec.dnsConfig", &["nameservers", "options", "searches"]),
     ("spec.dnsConfig.options[]", &["name", "value"]),
@@ -169,8 +173,10 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.securityContext", names::<core::PodSecurityContext>()),
         ("spec.containers[].securityContext", names::<core::SecurityContext>()),
         ("spec.containers[].securityContext.capabilities", names::<core::Capabilities>()),
+        ("spec.securityContext.appArmorProfile", names::<core::AppArmorProfile>()),
         ("spec.securityContext.seccompProfile", names::<core::SeccompProfile>()),
         ("spec.securityContext.sysctls[]", names::<core::Sysctl>()),
+        ("spec.containers[].securityContext.appArmorProfile", names::<core::AppArmorProfile>()),
         ("spec.containers[].securityContext.seccompProfile", names::<core::SeccompProfile>()),
         ("spec.dnsConfig", names::<core::PodDNSConfig>()),
         ("spec.dnsConfig.options[]", names::<core::PodDNSConfigOption>()),
@@ -233,8 +239,8 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
 fn each_row_finds_its_field() {
     for (pod, expected) in [
         (
-            json!({"initContainers": [{"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}]}),
-            "spec.initContainers[0].securityContext.appArmorProfile",
+            json!({"initContainers": [{"securityContext": {"seLinuxOptions": {"type": "a"}}}]}),
+            "spec.initContainers[0].securityContext.seLinuxOptions",
         ),
         (
             json!({"containers": [{"lifecycle": {"postStart": {"tcpSocket": {}}}}]}),
