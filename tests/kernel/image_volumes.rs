@@ -204,3 +204,78 @@ fn volumes_that_are_always_pulled_come_from_a_registry() {
     world.once("web", "was started anew", |pod| pod.restarts() == 1 && pod.is("Ready"));
     assert_eq!(cat(&world, "web", "/model/data/file"), "of the image");
 }
+
+/// Threat 9, CVE-2022-23648: what an image declares as a volume is nothing here, be it a link to the node's: nothing is
+/// copied, made or mounted, and nobody gets a directory for it.
+#[test]
+fn volumes_that_an_image_declares_touch_nothing() {
+    let mut world = World::without_agent();
+    let precious = world.dir.join("precious");
+    fs::create_dir_all(precious.join("inner")).unwrap();
+    fs::write(precious.join("inner/file"), "precious").unwrap();
+    let layout = world.dir.join("layout").display().to_string();
+    let image = format!("{layout}:1");
+    let from = format!("docker-archive:{}", world.archives().join("workload-1.tar").display());
+    run(tool("skopeo").args(["--insecure-policy", "copy", "--quiet", &from, &format!("oci:{image}")]));
+    let links = world.dir.join("links");
+    fs::create_dir(&links).unwrap();
+    symlink(&precious, links.join("absolute")).unwrap();
+    symlink(format!("{}{}", "../".repeat(20), precious.display()), links.join("up")).unwrap();
+    for name in ["absolute", "up"] {
+        run(tool("umoci").args(["insert", "--image", &image]).arg(links.join(name)).arg(format!("/{name}")));
+        run(tool("umoci").args(["config", "--image", &image, "--config.volume", &format!("/{name}")]));
+    }
+    run(tool("umoci").args([
+        "config",
+        "--image",
+        &image,
+        "--config.volume",
+        "/absolute/inner",
+        "--config.volume",
+        "/new",
+    ]));
+    let archive = format!("docker-archive:{}:declares:1", world.archives().join("declares.tar").display());
+    run(tool("skopeo").args(["--insecure-policy", "copy", "--quiet", &format!("oci:{image}"), &archive]));
+    let declared = run(tool("skopeo").args(["inspect", "--config", &format!("oci:{image}")]));
+    assert!(declared.contains("/absolute/inner"), "{declared}");
+    let before = fs::metadata(&precious).unwrap().modified().unwrap();
+    world.start_agent();
+    let names = |folder: &Path| {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    world.write("web.yaml", &with_main(pod("web", &["trap-term"]), json!({"image": "declares:1"})));
+    let uid = world.running("web").uid();
+    assert!(
+        !world.exec("web", &["cat", "/absolute/inner/file"]).status.success(),
+        "the link leads nowhere inside"
+    );
+    let table = cat(&world, "web", "/proc/self/mountinfo");
+    let places: Vec<_> = table.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    for place in ["/absolute", "/up", "/new"] {
+        assert!(!places.iter().any(|mounted| mounted.starts_with(place)), "{place}: {table}");
+    }
+    let here = world.data().join("agent/holdfast/pods").join(&uid);
+    assert_eq!(names(&here), ["containers", "etc"], "no volume was made for it");
+    assert_eq!(
+        fs::read_dir(here.join("containers/main-0/upper"))
+            .unwrap()
+            .flatten()
+            .filter(|entry| { ["absolute", "up", "new"].contains(&entry.file_name().to_str().unwrap()) })
+            .count(),
+        0,
+        "nothing was copied"
+    );
+    world.remove("web.yaml");
+    world.gone("web");
+    assert_eq!(
+        (names(&precious), names(&precious.join("inner"))),
+        (vec!["inner".into()], vec!["file".into()])
+    );
+    assert_eq!(fs::read_to_string(precious.join("inner/file")).unwrap(), "precious");
+    assert_eq!(fs::metadata(&precious).unwrap().modified().unwrap(), before);
+}
