@@ -29,9 +29,9 @@ build:
 demo: root build
 	$(BINARY) demo
 
-# cargo test comes last, so that its summary does. Stories mostly wait: hence more of them at a time than there are cores.
+# cargo test comes last, so that its summary does. Stories mostly wait: hence one more of them at a time than there are cores.
 test: root debian vm-short
-	RUST_TEST_THREADS=$$((2 * $$(nproc))) cargo test --locked --no-fail-fast
+	RUST_TEST_THREADS=$$(($$(nproc) + 1)) cargo test --locked --no-fail-fast
 
 # Neither needs root.
 dist:
