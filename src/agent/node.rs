@@ -112,7 +112,7 @@ impl NodeFile {
 
     /// What it has for pods, as of the last look.
     pub fn allocatable(&self, world: &World) -> Amounts {
-        self.machine.allocatable(world.config.reserved())
+        world.config.allocatable(&self.machine)
     }
 
     /// What the node is short of.
@@ -135,7 +135,7 @@ impl NodeFile {
             version: env!("CARGO_PKG_VERSION"),
             labels: &config.node_labels,
             max_pods: config.max_pods,
-            reserved: config.reserved(),
+            reserved: config.reserved(&self.machine),
             unconfined: (config.seccomp_default && !world.seccomp).then_some(NO_SECCOMP),
         };
         published::Node {

@@ -13,7 +13,7 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{devices, seccomp, values, volume_images};
+use super::{devices, neighbours, seccomp, values, volume_images};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
@@ -285,17 +285,13 @@ fn files(world: &World, pod: &Pod, hostname: &str) -> Result<Files> {
     let node = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let resolv_conf = config.resolv_conf.as_deref().map_or(bundle::ASK_THE_NODE.to_owned(), node);
     let cluster = bundle::Cluster { servers: &config.cluster_dns, domain: &config.cluster_domain };
-    let etc = Etc {
-        hosts: match pod.host_network {
-            true => bundle::node_hosts(&node(Path::new("/etc/hosts")), pod),
-            false => bundle::hosts(&world.network.addresses(&pod.uid.0), pod, &config.cluster_domain),
-        },
-        resolv_conf: bundle::resolv_conf(pod, &resolv_conf, cluster),
-        hostname: bundle::hostname(hostname),
-    };
+    let resolv_conf = bundle::resolv_conf(pod, &resolv_conf, cluster);
     let shm = world.shm(pod);
     let shm = shm.to_str().with_context(|| format!("{shm:?} is not UTF-8"))?;
-    volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
+    neighbours::written(world, pod, |hosts| {
+        let etc = Etc { hosts, resolv_conf, hostname: bundle::hostname(hostname) };
+        volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
+    })
 }
 
 /// Removes what earlier runs left, but the log of the last one: the kubelet keeps one dead container (reference B.9).

@@ -19,7 +19,7 @@ use super::world::World;
 use super::{remove_pod, sysctl, values};
 use crate::bundle;
 use crate::cgroup::PodLimits;
-use crate::host::{PodDir, parse_log_name};
+use crate::host::{PodDir, machine, parse_log_name};
 use crate::lifecycle::Learnt;
 use crate::protocol::{Request, Sandbox, Tmpfs};
 use crate::spec::{Pod, VolumeSource};
@@ -36,13 +36,14 @@ const POD_PROCESS_OOM_SCORE: i32 = -998;
 
 /// Makes directories, volumes, cgroup, pod process and network, and a connection that watches it.
 ///
-/// Fails with SysctlForbidden where it may not have a setting of the kernel, with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
+/// Fails with SysctlForbidden where it may not have a setting of the kernel, with OutOfhugepages where there are too few, with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
 /// pod's own directories.
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
     if let Some(message) = sysctl::forbidden(pod, &world.config.unsafe_sysctls) {
         return Err(Failure::new(Reason::SysctlForbidden, message));
     }
+    huge_pages(pod)?;
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     Volumes::prepare(&world.data, pod)?;
     values::project(world, pod)?;
@@ -63,12 +64,12 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| made(&path))?;
     }
     let cgroup = world.cgroups.pod_path(pod);
-    let limits = PodLimits::of(pod, world.config.pod_pids_limit);
+    let limits = PodLimits::of(pod, world.policy);
     let unmet =
         world.cgroups.create_pod(&cgroup, &limits).with_context(|| format!("make cgroup {cgroup}"))?;
     unmet.iter().for_each(|warning| warn!("pod {}: {warning}", pod.full_name()));
     let options = format!("mode=1777,size={SHM_BYTES}");
-    let shm = Tmpfs { path: text(&directory.shm())?, options };
+    let shm = Tmpfs { path: text(&directory.shm())?, options, huge: false };
     let mut tmpfs = memory_volumes(world, pod, directory, &limits)?;
     if world.shm(pod) == directory.shm() {
         tmpfs.push(shm);
@@ -94,13 +95,39 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
     atomic::replace(&path, &words, 0o600).with_context(|| format!("write {}", path.display()))
 }
 
-/// The tmpfs of its emptyDir volumes in memory: none is larger than what the pod, or all pods, may use.
+/// The tmpfs of its emptyDir volumes in memory: none is larger than what the pod, or all pods, may use. And those in huge pages.
 fn memory_volumes(world: &World, pod: &Pod, directory: &PodDir, limits: &PodLimits) -> Result<Vec<Tmpfs>> {
-    if pod.volumes.iter().all(|volume| volume.source != VolumeSource::Memory) {
+    let of_memory =
+        |source: &VolumeSource| matches!(source, VolumeSource::Memory | VolumeSource::HugePages { .. });
+    if !pod.volumes.iter().any(|volume| of_memory(&volume.source)) {
         return Ok(Vec::new());
     }
     let node = values::allocatable(world).memory;
-    volume::memory(directory, pod, limits.memory.map_or(node, |limit| limit.0.min(node)))
+    let most = limits.memory.map_or(node, |limit| limit.0.min(node));
+    volume::memory(directory, pod, most, &limits.huge_pages)
+}
+
+/// Fails where a pod asks for more huge pages than the node has: what maps them would fail, or wait for nothing.
+fn huge_pages(pod: &Pod) -> Result<(), Failure> {
+    let asked = pod.together().huge_pages;
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let there = machine::huge_pages();
+    for (size, bytes) in asked {
+        let has = there.iter().find(|(known, _)| *known == size).map_or(0, |(_, bytes)| *bytes);
+        if has < bytes.0 {
+            let (name, kib) = (bundle::page_name(size), size >> 10);
+            let message = format!(
+                "Node didn't have enough resource: huge pages of {name}, requested: {}, capacity: {has}; reserve more: echo {} > \
+                 /sys/kernel/mm/hugepages/hugepages-{kib}kB/nr_hugepages",
+                bytes.0,
+                bytes.0.div_ceil(size)
+            );
+            return Err(Failure::new(Reason::OutOfhugepages, message));
+        }
+    }
+    Ok(())
 }
 
 /// Starts the pod process with its lock, waits until it is ready, and connects its network.

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::gc::Collector;
+use super::neighbours::Neighbours;
 use super::pulls::Pulls;
 use super::remake::Suspects;
 use super::tally::Tally;
 use crate::bundle;
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, Policy};
 use crate::config;
 use crate::host::{Data, Runtime};
 use crate::image::Store;
@@ -35,8 +36,12 @@ pub struct World {
     pub cgroups: Hierarchy,
     /// What containers may be given here.
     pub node: bundle::Node,
+    /// What holds for each pod as a whole.
+    pub policy: Policy,
     /// The network of pods.
     pub network: Network,
+    /// Pods that are up, by whose names others find them.
+    pub neighbours: Neighbours,
     /// The image store.
     pub store: Store,
     /// Archives are being taken in: an image that is absent may be here in a moment.

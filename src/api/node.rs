@@ -94,8 +94,7 @@ pub struct Amounts {
 }
 
 impl Machine {
-    /// What it has for pods, without what is `reserved`. A kubelet also takes off where it would begin to evict; nothing is
-    /// evicted here.
+    /// What it has for pods, without what is `reserved`.
     pub fn allocatable(&self, reserved: Amounts) -> Amounts {
         Amounts {
             cpu_milli: self.cpus.saturating_mul(1000).saturating_sub(reserved.cpu_milli),

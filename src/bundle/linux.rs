@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CPU_PERIOD_US, Device, Inputs, cpu_quota_us, cpu_shares};
-use crate::spec::Millicores;
+use super::{CPU_PERIOD_US, Device, Inputs, MemoryQos, cpu_quota_us, cpu_shares, page_name};
+use crate::spec::{Bytes, Millicores, Resources};
 use crate::status::{Failure, Reason};
 
 /// Hidden (kubelet's `defaultMaskedPaths`, reference D.5). Those that do not exist are skipped by the runtime.
@@ -107,7 +107,7 @@ fn resources(inputs: &Inputs<'_>) -> Value {
     let privileged = inputs.container.security.privileged;
     let rules = if privileged { json!([{ "allow": true, "access": "rwm" }]) } else { devices() };
     resources.insert("devices".to_owned(), rules);
-    let wanted = &inputs.container.resources;
+    let wanted = inputs.pod.of_container(inputs.container);
     let able = &inputs.node.cgroup;
 
     let mut cpu = Map::new();
@@ -131,7 +131,18 @@ fn resources(inputs: &Inputs<'_>) -> Value {
         }
         resources.insert("memory".to_owned(), memory);
     }
-    let unified = unified(inputs);
+    let pages = inputs.node.huge_pages.iter();
+    // Whoever does not ask for any gets none.
+    let pages: Vec<Value> = pages
+        .map(|size| {
+            let limit = wanted.huge_pages.get(size).map_or(0, |bytes| bytes.0);
+            json!({ "pageSize": page_name(*size), "limit": i64::try_from(limit).unwrap_or(i64::MAX) })
+        })
+        .collect();
+    if !pages.is_empty() {
+        resources.insert("hugepageLimits".to_owned(), Value::Array(pages));
+    }
+    let unified = unified(inputs, &wanted);
     if !unified.is_empty() {
         resources.insert("unified".to_owned(), Value::Object(unified));
     }
@@ -139,8 +150,8 @@ fn resources(inputs: &Inputs<'_>) -> Value {
 }
 
 /// Files of cgroup v2 that the other fields cannot express: a container dies whole when it is out of memory, and does not
-/// swap. (libcontainer drops a swap limit of 0.)
-fn unified(inputs: &Inputs<'_>) -> Map<String, Value> {
+/// swap, as no static pod does. (libcontainer drops a swap limit of 0.)
+fn unified(inputs: &Inputs<'_>, wanted: &Resources) -> Map<String, Value> {
     let able = &inputs.node.cgroup;
     let mut files = Map::new();
     if able.unified && able.oom_group {
@@ -148,6 +159,13 @@ fn unified(inputs: &Inputs<'_>) -> Map<String, Value> {
     }
     if able.unified && able.swap {
         files.insert("memory.swap.max".to_owned(), json!("0"));
+    }
+    if let Some(qos) = inputs.node.memory_qos.filter(|_| able.unified && able.memory) {
+        let request = wanted.memory_request.unwrap_or(Bytes(0)).0;
+        let kept = MemoryQos::keeps(inputs.pod.qos).filter(|_| qos.reserves && 0 < request);
+        files.extend(kept.map(|file| (file.to_owned(), json!(request.to_string()))));
+        let high = qos.high(request, wanted.memory_limit);
+        files.extend(high.map(|bytes| ("memory.high".to_owned(), json!(bytes.to_string()))));
     }
     files
 }

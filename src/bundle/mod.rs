@@ -17,6 +17,7 @@ mod etc;
 mod expansion;
 mod linux;
 mod mounts;
+mod names;
 mod process;
 mod resolv_conf;
 mod resources;
@@ -34,8 +35,9 @@ pub use capabilities::{DEFAULT as CAPABILITIES, capabilities};
 pub use env::{Surroundings, Variables, divided, own as own_variables};
 pub use etc::{hostname, hosts, kernel_hostname, node_hosts};
 pub use expansion::expand_static;
+pub use names::{Found, Names, names, with_names};
 pub use resolv_conf::{ASK_THE_NODE, Cluster, resolv_conf};
-pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
+pub use resources::{CPU_PERIOD_US, MemoryQos, cpu_quota_us, cpu_shares, oom_score_adj, page_name};
 pub use signal::stop_signal;
 pub use sub_path::sub_path;
 pub use user::user;
@@ -101,6 +103,10 @@ pub struct Node {
     pub memory: Bytes,
     /// What its cgroups can do.
     pub cgroup: Cgroup,
+    /// Sizes of huge pages that its cgroups can limit, in bytes.
+    pub huge_pages: Vec<u64>,
+    /// What is done for the memory that containers ask for, where anything is.
+    pub memory_qos: Option<MemoryQos>,
     /// Soft and hard limit of open files that containers get: what the agent was started with.
     pub nofile: (u64, u64),
     /// Highest limit of open files that may be set: `u64::MAX` with CAP_SYS_RESOURCE, else the hard limit in force.

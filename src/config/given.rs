@@ -37,6 +37,13 @@ pub enum Key {
     UnsafeSysctls,
     SystemReserved,
     KubeReserved,
+    EvictionHard,
+    EnforceAllocatable,
+    CpuCfsQuota,
+    FailSwapOn,
+    FeatureGates,
+    MemoryReservation,
+    MemoryThrottling,
     PrivateRegistry,
     OnlyMirrors,
     SerializePulls,
@@ -48,7 +55,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 34] = [
+    pub const ALL: [Key; 41] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -77,6 +84,13 @@ impl Key {
         Key::UnsafeSysctls,
         Key::SystemReserved,
         Key::KubeReserved,
+        Key::EvictionHard,
+        Key::EnforceAllocatable,
+        Key::CpuCfsQuota,
+        Key::FailSwapOn,
+        Key::FeatureGates,
+        Key::MemoryReservation,
+        Key::MemoryThrottling,
         Key::PrivateRegistry,
         Key::OnlyMirrors,
         Key::SerializePulls,
@@ -90,7 +104,8 @@ impl Key {
         self.row().0
     }
 
-    /// What it is where nobody says anything; kubelet's, but for the paths, `seccompDefault`, and pulls at the same time. Of these
+    /// What it is where nobody says anything; kubelet's, but for the paths, `seccompDefault`, `failSwapOn`, which is k3s',
+    /// `evictionHard`, since nothing is evicted, and pulls at the same time. Of these
     /// a kubelet has one or any number, and k3s any; here three, each with three connections and a card to write to: on a small
     /// box more would be no faster, and a slow registry still holds up nobody.
     pub fn default(self) -> &'static [&'static str] {
@@ -127,6 +142,13 @@ impl Key {
             Key::UnsafeSysctls => ("allowedUnsafeSysctls", &[]),
             Key::SystemReserved => ("systemReserved", &[]),
             Key::KubeReserved => ("kubeReserved", &[]),
+            Key::EvictionHard => ("evictionHard", &[]),
+            Key::EnforceAllocatable => ("enforceNodeAllocatable", &["pods"]),
+            Key::CpuCfsQuota => ("cpuCFSQuota", &["true"]),
+            Key::FailSwapOn => ("failSwapOn", &["false"]),
+            Key::FeatureGates => ("featureGates", &[]),
+            Key::MemoryReservation => ("memoryReservationPolicy", &["None"]),
+            Key::MemoryThrottling => ("memoryThrottlingFactor", &["0.9"]),
             Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),
             Key::OnlyMirrors => ("disable-default-registry-endpoint", &["false"]),
             Key::SerializePulls => ("serializeImagePulls", &["false"]),

@@ -187,6 +187,49 @@ fn the_class_follows_from_requests_and_limits() {
     }
 }
 
+/// 12.08: once a pod says something itself, nobody looks at its containers.
+#[test]
+fn the_class_of_a_pod_with_resources_of_its_own_follows_from_those_alone() {
+    use crate::spec::Qos::{BestEffort, Burstable, Guaranteed};
+    for (own, qos) in [
+        (json!({"limits": {"cpu": 1, "memory": "1Gi"}}), Guaranteed),
+        (json!({"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": 1, "memory": "64Mi"}}), Burstable),
+        (json!({"requests": {"cpu": "100m"}}), Burstable),
+        (json!({"limits": {"cpu": 0}}), BestEffort),
+        (json!({}), Guaranteed),
+    ] {
+        let container =
+            json!({"name": "c", "image": "a:1", "resources": {"limits": {"cpu": 1, "memory": 1}}});
+        let containers =
+            if own == json!({}) { json!([container]) } else { json!([{"name": "c", "image": "a:1"}]) };
+        let pod = pod("a", json!({"resources": own, "containers": containers}));
+        assert_eq!(pod.qos, qos, "{own}");
+        assert_eq!(pod.resources.is_some(), own != json!({}), "{own}");
+    }
+}
+
+/// `defaultPodRequests` and `defaultHugePagePodLimits` of the API server.
+#[test]
+fn a_pod_that_says_what_it_may_use_asks_for_what_its_containers_do() {
+    let amounts = |cpu: &str, memory: &str| json!({"requests": {"cpu": cpu, "memory": memory}});
+    let huge = json!({"limits": {"cpu": 1, "hugepages-2Mi": "4Mi"}});
+    let spec = json!({
+        "resources": {"limits": {"cpu": 4, "memory": "1024Mi", "hugepages-1Gi": "1Gi"}},
+        "initContainers": [
+            {"name": "i", "image": "a:1", "resources": {"requests": {"memory": "512Mi"}}},
+            {"name": "s", "image": "a:1", "restartPolicy": "Always", "resources": amounts("100m", "10Mi")},
+        ],
+        "containers": [
+            {"name": "c", "image": "a:1", "resources": amounts("200m", "20Mi")},
+            {"name": "d", "image": "a:1", "resources": huge},
+        ],
+    });
+    let object: Value = serde_json::from_str(&pod("a", spec).object).unwrap();
+    let limits = json!({"cpu": "4", "memory": "1Gi", "hugepages-1Gi": "1Gi", "hugepages-2Mi": "4Mi"});
+    let requests = json!({"cpu": "1300m", "memory": "512Mi", "hugepages-1Gi": "1Gi", "hugepages-2Mi": "4Mi"});
+    assert_eq!(object["spec"]["resources"], json!({"limits": limits, "requests": requests}));
+}
+
 /// What a real kubelet 1.36.2 published of a pod, but for what the API server's admission added
 /// (`preemptionPolicy`, `priority`, the mirror's annotations and owner).
 #[test]

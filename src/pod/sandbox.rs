@@ -134,9 +134,9 @@ fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<()> {
         _ => true,
     });
     let options: Vec<_> = options.collect();
-    let mount = |options: &[&str]| {
-        mount(Some("tmpfs"), &*tmpfs.path, Some("tmpfs"), flags, Some(&*options.join(",")))
-    };
+    let kind = if tmpfs.huge { "hugetlbfs" } else { "tmpfs" };
+    let mount =
+        |options: &[&str]| mount(Some(kind), &*tmpfs.path, Some(kind), flags, Some(&*options.join(",")));
     let mounted = match mount(&options) {
         // Since Linux 6.4.
         Err(Errno::EINVAL) if options.contains(&"noswap") => {
@@ -144,7 +144,7 @@ fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<()> {
         }
         other => other,
     };
-    mounted.with_context(|| format!("mount a tmpfs at {}", tmpfs.path))
+    mounted.with_context(|| format!("mount a {kind} at {}", tmpfs.path))
 }
 
 /// Starts the process that holds the shared PID namespace, and waits for it: nothing else goes on yet.

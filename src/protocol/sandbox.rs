@@ -39,11 +39,14 @@ pub struct Sandbox {
     pub nofile: (u64, u64),
 }
 
-/// A tmpfs of the pod: `/dev/shm`, and each emptyDir in memory.
+/// A tmpfs of the pod: `/dev/shm`, and each emptyDir in memory; or a hugetlbfs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Where; an existing directory.
     pub path: String,
     /// Mount options: `mode=1777,size=67108864`. `noswap` is left out where the kernel does not know it.
     pub options: String,
+    /// Whether it is a hugetlbfs.
+    #[serde(default)]
+    pub huge: bool,
 }

@@ -25,6 +25,7 @@ pub enum Reason {
     FailedMount,
     NodePorts,
     SysctlForbidden,
+    OutOfhugepages,
     // Terminated
     Completed,
     Error,
@@ -33,6 +34,7 @@ pub enum Reason {
     ContainerStatusUnknown,
     // Pods
     DeadlineExceeded,
+    Evicted,
     // Conditions
     ContainersNotInitialized,
     ContainersNotReady,

@@ -79,8 +79,40 @@ limits() {
     is "cpu.weight of besteffort" "$(cat $cgroups/besteffort/cpu.weight)" 1
     is "cpu.weight of the pod without requests" "$(file clock cpu.weight)" 1
     is "processes counted" "$(file limits main-0/pids.current)" 1
+    is "cpu.weight of all burstable pods" "$(cat $cgroups/burstable/cpu.weight)" 10
+    processors=$(nproc)
+    is "cpu.weight of all pods" "$(cat $cgroups/cpu.weight)" $((1 + (1024 * processors - 2) * 9999 / 262142))
+    all=$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) * 1024))
+    is "memory.max of all pods" "$(cat $cgroups/memory.max)" $all
     remove limits
     remove whole
+    of_its_own
+    huge
+}
+
+# 12.08
+of_its_own() {
+    pod own "trap-term" "" "resources: {requests: {cpu: 250m}, limits: {cpu: 500m, memory: 64Mi}}"
+    eventually "a pod with resources of its own runs" runs own
+    for group in . main-0; do
+        is "cpu.max in $group" "$(file own $group/cpu.max)" "50000 100000"
+        is "memory.max in $group" "$(file own $group/memory.max)" 67108864
+    done
+    is "cpu.weight of it" "$(file own cpu.weight)" 10
+    remove own
+}
+
+# 12.06
+huge() {
+    echo 2 >/proc/sys/vm/nr_hugepages
+    pod huge "map, /huge/a, '4194304'" "resources: {limits: {cpu: 100m, memory: 32Mi, hugepages-2Mi: 4Mi}},
+        volumeMounts: [{name: huge, mountPath: /huge}]" "volumes: [{name: huge, emptyDir: {medium: HugePages}}]"
+    eventually "a pod has its huge pages" says huge mapped
+    is "hugetlb.2MB.max of the pod" "$(file huge hugetlb.2MB.max)" 4194304
+    is "hugetlb.2MB.max of the container" "$(file huge main-0/hugetlb.2MB.max)" 4194304
+    is "hugetlb.2MB.max of another" "$(file clock main-0/hugetlb.2MB.max)" 0
+    remove huge
+    echo 0 >/proc/sys/vm/nr_hugepages
 }
 
 looking_in() {
@@ -205,7 +237,14 @@ losses() {
     before=$(process web 1)
     kill -9 $agent
     wait $agent
-    printf 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nsingleProcessOOMKill: true\n' >/data/kubelet.yaml
+    cat >/data/kubelet.yaml <<'YAML'
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+singleProcessOOMKill: true
+featureGates: {MemoryQoS: true}
+memoryReservationPolicy: TieredReservation
+systemReserved: {memory: 64Mi}
+YAML
     agent --config /data/kubelet.yaml
     eventually "the next agent adopts it" grep -q 'default/web-vm: adopted' $log
     eventually "and it is published" runs web
@@ -220,6 +259,18 @@ losses() {
     is "exit code of a command that eats it" $? 137
     is "the container goes on" "$(status single) $(restarts single)" "Running 0"
     remove single
+    # 12.04: nine tenths of the way from the request to the limit, in pages.
+    pod kept "trap-term" "resources: {requests: {memory: 16Mi}, limits: {memory: 32Mi}}"
+    eventually "a pod runs whose memory is kept" runs kept
+    is "memory.high of the container" "$(file kept main-0/memory.high)" 31875072
+    is "memory.low of the container" "$(file kept main-0/memory.low)" 16777216
+    is "memory.low of the pod" "$(file kept memory.low)" 16777216
+    is "memory.low of all burstable pods" "$(cat $cgroups/burstable/memory.low)" 16777216
+    # 12.07
+    all=$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) * 1024))
+    is "memory.max of all pods" "$(cat $cgroups/memory.max)" $((all - 67108864))
+    is "bytes written to the disk" "$(holdfast status | grep Written)" "*a day to*pods*"
+    remove kept
 }
 
 # Nothing but the start, on a machine of 1000 million instructions a second and core, which is about a Raspberry Pi 3.

@@ -36,17 +36,13 @@ pub static ROWS: &[Row] = &[
     never("spec.volumes[].awsElasticBlockStore|azureDisk|azureFile|cinder|flocker", there, GONE, USE_VOLUMES),
     never("spec.volumes[].gcePersistentDisk|gitRepo|photonPersistentDisk", there, GONE, USE_VOLUMES),
     never("spec.volumes[].portworxVolume|quobyte|scaleIO|storageos|vsphereVolume", there, GONE, USE_VOLUMES),
-    not_yet("spec.volumes[].emptyDir.medium", huge, "emptyDir in huge pages", "use Memory, or remove it to use the disk"),
-    not_yet("spec.volumes[].emptyDir.sizeLimit", of_disk, "a limit to what is on the disk", "use medium: Memory, or remove it"),
     never("spec.containers[].volumeMounts[].mountPropagation", to_node, TO_NODE, "use None"),
     not_yet("spec.containers[].volumeDevices", given, "block devices", REMOVE),
     // Resources.
-    not_yet("spec.containers[].resources.limits|requests.hugepages-*", given, "huge pages", REMOVE),
     not_yet("spec.containers[].resources.limits|requests.*", extended, "resources of device plug-ins", REMOVE),
-    warned("spec.containers[].resources.limits|requests.ephemeral-storage", given, "is not enforced", ""),
     never("spec.containers[].resources.claims", given, "no cluster grants its claim", REMOVE),
+    never("spec.resources.claims", given, "no cluster grants its claim", REMOVE),
     never("spec.resourceClaims", given, "no cluster grants its claim", REMOVE),
-    not_yet("spec.resources", given, "resources of the whole pod", "set resources in each container"),
     not_yet("spec.overhead", given, "overhead of a runtime class", REMOVE),
     // Harmless, but not what somebody may think.
     warned("spec.automountServiceAccountToken", on, "no token is mounted: there is no cluster to give one", ""),
@@ -56,6 +52,7 @@ pub static ROWS: &[Row] = &[
     ignored("spec.topologySpreadConstraints|schedulerName|preemptionPolicy|schedulingGroup", "nothing is scheduled"),
     ignored("spec.enableServiceLinks", "there are no Services to name"),
     ignored("spec.os", "its name is looked at"),
+    ignored("spec.containers[].resources.requests.ephemeral-storage", "nothing is scheduled"),
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
 ];
 
@@ -141,14 +138,6 @@ fn names_apparmor(found: &Found<'_>) -> bool {
 
 fn other_than_linux(found: &Found<'_>) -> bool {
     found.value != "linux"
-}
-
-fn huge(found: &Found<'_>) -> bool {
-    found.value.as_str().is_some_and(|medium| medium.starts_with("HugePages"))
-}
-
-fn of_disk(found: &Found<'_>) -> bool {
-    given(found) && found.object["medium"] != "Memory"
 }
 
 fn to_node(found: &Found<'_>) -> bool {

@@ -29,6 +29,7 @@ const USED: &[(&str, &[&str])] = &[
             "nodeName",
             "priority",
             "priorityClassName",
+            "resources",
             "restartPolicy",
             "securityContext",
             "setHostnameAsFQDN",
@@ -140,6 +141,7 @@ const USED: &[(&str, &[&str])] = &[
     ("spec.containers[].lifecycle.postStart|preStop.sleep", &["seconds"]),
     ("spec.containers[].ports[]", &["containerPort", "hostIP", "hostPort", "name", "protocol"]),
     ("spec.containers[].resources", &["limits", "requests"]),
+    ("spec.resources", &["limits", "requests"]),
     ("spec.containers[].restartPolicyRules[]", &["action", "exitCodes"]),
     ("spec.containers[].restartPolicyRules[].exitCodes", &["operator", "values"]),
     (
@@ -195,6 +197,7 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.containers[].lifecycle.postStart|preStop.sleep", names::<core::SleepAction>()),
         ("spec.containers[].ports[]", names::<core::ContainerPort>()),
         ("spec.containers[].resources", names::<core::ResourceRequirements>()),
+        ("spec.resources", names::<core::ResourceRequirements>()),
         ("spec.containers[].restartPolicyRules[]", names::<core::ContainerRestartRule>()),
         (
             "spec.containers[].restartPolicyRules[].exitCodes",
@@ -220,7 +223,7 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         for field in known {
             let has_row = listed.contains(field);
             assert!(used.contains(field) || has_row, "{object}.{field}: use it or give it a row");
-            let gated = ["priorityClassName", "medium", "sizeLimit", "mountPropagation"].contains(field);
+            let gated = ["priorityClassName", "medium", "mountPropagation"].contains(field);
             assert!(!(used.contains(field) && has_row) || gated, "{object}.{field}: is used and has a row");
         }
         for field in listed.iter().chain(used.iter()) {
@@ -256,18 +259,7 @@ fn each_row_finds_its_field() {
         ),
         (json!({"volumes": [{"name": "a", "hostPaht": {}}]}), "spec.volumes[0]"),
         (json!({"volumes": [{"name": "a", "emptyDir": {}, "hostPath": {}}]}), "spec.volumes[0]"),
-        (
-            json!({"volumes": [{"name": "a", "emptyDir": {"medium": "HugePages-2Mi"}}]}),
-            "spec.volumes[0].emptyDir.medium",
-        ),
-        (
-            json!({"volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]}),
-            "spec.volumes[0].emptyDir.sizeLimit",
-        ),
-        (
-            json!({"containers": [{"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}]}),
-            "spec.containers[0].resources.limits.hugepages-2Mi",
-        ),
+        (json!({"resources": {"claims": [{"name": "a"}]}}), "spec.resources.claims"),
         (
             json!({"containers": [{"resources": {"requests": {"nvidia.com/gpu": 1}}}]}),
             "spec.containers[0].resources.requests[nvidia.com/gpu]",

@@ -73,6 +73,7 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
         );
     }
     security::pod(spec, problems);
+    resources::of_pod(spec, problems);
     volume::all(spec, problems);
     container::all(spec, problems);
 }
