@@ -18,6 +18,7 @@ mod gc;
 mod hook;
 mod image_lists;
 mod images;
+mod lacks;
 mod last_good;
 mod last_words;
 mod link;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::preflight::NO_SECCOMP;
 use super::world::World;
 use crate::api::{self, Amounts, Machine, Named, Pressure, Strain, published};
 use crate::host::machine::{self, Left};
@@ -136,7 +135,7 @@ impl NodeFile {
             labels: &config.node_labels,
             max_pods: config.max_pods,
             reserved: config.reserved(&self.machine),
-            unconfined: (config.seccomp_default && !world.seccomp).then_some(NO_SECCOMP),
+            lacks: &world.lacks,
         };
         published::Node {
             version: published::VERSION,

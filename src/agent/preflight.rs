@@ -16,7 +16,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use super::neighbours::Neighbours;
 use super::world::World;
-use super::{notify, remove_pod, rival};
+use super::{lacks, notify, remove_pod, rival};
 use crate::api::{Amounts, Machine};
 use crate::bundle;
 use crate::cgroup::{Hierarchy, NodeLimits, Policy};
@@ -31,10 +31,6 @@ use crate::volume;
 
 /// A ramfs, by the kernel's `linux/magic.h`: what small boxes have for `/run`.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-
-/// What is said of a node whose containers lack the default profile.
-pub const NO_SECCOMP: &str = "this kernel has no seccomp filters: containers that name no profile may make every system call; use a \
-     kernel with CONFIG_SECCOMP_FILTER, or say seccompDefault: false";
 
 /// The kernel's name for this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -88,9 +84,10 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     warnings.extend(unmet);
     warnings.extend(cgroups.missing());
     let seccomp = seccomp::is_available();
-    if config.seccomp_default && !seccomp {
-        warnings.push(NO_SECCOMP.to_owned());
-    }
+    let mut lacks = Vec::new();
+    lacks.extend((config.seccomp_default && !seccomp).then_some(lacks::SECCOMP));
+    lacks.extend((!node.cgroup.devices).then_some(lacks::DEVICE_RULES));
+    warnings.extend(lacks.iter().map(|lack| lack.message.to_owned()));
     let (node_name, warning) = node_name(&config, &data)?;
     warnings.extend(warning);
     warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -120,6 +117,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         node,
         policy,
         seccomp,
+        lacks,
         warnings,
         locks,
     })

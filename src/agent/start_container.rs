@@ -20,8 +20,8 @@ use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
-    Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS, StartContainer, State,
-    Stdin, TERMINALS, VOLUMES,
+    CONFINEMENT, Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS,
+    StartContainer, State, Stdin, TERMINALS, VOLUMES,
 };
 use crate::spec::{Container, Pod, Security, SubPath};
 use crate::status::{Failure, Reason, Wall};
@@ -172,6 +172,7 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
         last_words: text(&last_words(run).map_err(create)?).map_err(create)?,
         binds,
         seccomp: false,
+        device_rules: device_rules(world, version),
         devices: if container.security.privileged { devices::all() } else { Vec::new() },
         pause_pid,
     };
@@ -179,7 +180,8 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     let program = seccomp::program(world, container, &bundle::capabilities(&inputs)?, SECURITY <= version)?;
     inputs.seccomp = program.is_some();
     let config = bundle::config(&inputs)?;
-    let request = prepare(run, &image).and_then(|request| {
+    let device_rules = inputs.device_rules;
+    let request = prepare(run, &image, device_rules).and_then(|request| {
         let path = run.bundle.join("config.json");
         // Values of Secrets may be in it.
         let text = serde_json::to_vec(&config).context("write the OCI configuration")?;
@@ -200,8 +202,13 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     }
 }
 
+/// Whether the rules of its devices hold for a container of a pod process of `version`. On v1 libcontainer writes them.
+fn device_rules(world: &World, version: u32) -> bool {
+    world.node.cgroup.devices && (!world.cgroups.unified() || CONFINEMENT <= version)
+}
+
 /// The directories of the run, and the request but for its cgroup, user and parts of volumes.
-fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
+fn prepare(run: &Run<'_>, image: &Image, device_rules: bool) -> Result<StartContainer> {
     let Run { world, pod, container, attempt, bundle, writable } = run;
     let (upper, work) = (writable.join("upper"), writable.join("work"));
     let logs = world.logs(pod).join(&container.name);
@@ -222,11 +229,12 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
             lower: image.lower.clone(),
             upper: text(&upper)?,
             work: text(&work)?,
-            no_devices: world.cgroups.unified() && !container.security.privileged,
+            no_devices: !device_rules && !container.security.privileged,
         },
         sub_paths: Vec::new(),
         user: String::new(),
         strict_groups: container.security.strict_groups,
+        device_rules,
         cgroup: String::new(),
         log: LogFile {
             path: text(&logs.join(log_name(*attempt)))?,

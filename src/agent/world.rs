@@ -12,6 +12,7 @@ use super::neighbours::Neighbours;
 use super::pulls::Pulls;
 use super::remake::Suspects;
 use super::tally::Tally;
+use crate::api::Lack;
 use crate::bundle;
 use crate::cgroup::{Hierarchy, Policy};
 use crate::config;
@@ -70,6 +71,8 @@ pub struct World {
     pub in_memory: bool,
     /// Whether the kernel has seccomp filters.
     pub seccomp: bool,
+    /// What its containers are not confined by, though they should be.
+    pub lacks: Vec<Lack>,
     /// Processors of the node.
     pub cpus: usize,
     /// What this node cannot do, a sentence each.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CPU_PERIOD_US, Device, Inputs, MemoryQos, cpu_quota_us, cpu_shares, page_name};
+use super::{CPU_PERIOD_US, Device, Inputs, MemoryQos, cpu_quota_us, cpu_shares, devices, page_name};
 use crate::spec::{Bytes, Millicores, Resources};
 use crate::status::{Failure, Reason};
 
@@ -24,20 +24,6 @@ const MASKED: [&str; 12] = [
 
 /// Read-only (kubelet's `defaultReadonlyPaths`).
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-
-/// Character devices that may be opened, by number (containerd's `WithDefaultUnixDevices`): null, random, full, tty, zero,
-/// urandom, console, the terminals of `/dev/pts`, ptmx.
-const DEVICES: [(i64, Option<i64>); 9] = [
-    (1, Some(3)),
-    (1, Some(8)),
-    (1, Some(7)),
-    (5, Some(0)),
-    (1, Some(5)),
-    (1, Some(9)),
-    (5, Some(1)),
-    (136, None),
-    (5, Some(2)),
-];
 
 /// The OCI `linux` object.
 ///
@@ -104,9 +90,7 @@ fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
 
 fn resources(inputs: &Inputs<'_>) -> Value {
     let mut resources = Map::new();
-    let privileged = inputs.container.security.privileged;
-    let rules = if privileged { json!([{ "allow": true, "access": "rwm" }]) } else { devices() };
-    resources.insert("devices".to_owned(), rules);
+    resources.insert("devices".to_owned(), devices::rules(inputs.container.security.privileged));
     let wanted = inputs.pod.of_container(inputs.container);
     let able = &inputs.node.cgroup;
 
@@ -168,21 +152,4 @@ fn unified(inputs: &Inputs<'_>, wanted: &Resources) -> Map<String, Value> {
         files.extend(high.map(|bytes| ("memory.high".to_owned(), json!(bytes.to_string()))));
     }
     files
-}
-
-/// Nothing, then making any node (`mknod` is no access), then the harmless ones.
-fn devices() -> Value {
-    let mut rules = vec![
-        json!({ "allow": false, "access": "rwm" }),
-        json!({ "allow": true, "type": "c", "access": "m" }),
-        json!({ "allow": true, "type": "b", "access": "m" }),
-    ];
-    for (major, minor) in DEVICES {
-        let mut rule = json!({ "allow": true, "type": "c", "major": major, "access": "rwm" });
-        if let Some(minor) = minor {
-            rule["minor"] = json!(minor);
-        }
-        rules.push(rule);
-    }
-    Value::Array(rules)
 }

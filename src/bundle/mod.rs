@@ -11,6 +11,7 @@
 //! Invariant: the network, IPC and UTS namespaces are inherited from the pod process, never made or joined here.
 
 mod capabilities;
+mod devices;
 mod env;
 mod env_file;
 mod etc;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use capabilities::{DEFAULT as CAPABILITIES, capabilities};
+pub use devices::device_program;
 pub use env::{Surroundings, Variables, divided, own as own_variables};
 pub use etc::{hostname, hosts, kernel_hostname, node_hosts};
 pub use expansion::expand_static;
@@ -90,6 +92,8 @@ pub struct Inputs<'a> {
     pub binds: Vec<Bind>,
     /// Whether a seccomp program lies beside the configuration, in [`SECCOMP`].
     pub seccomp: bool,
+    /// Whether the rules of its devices will be made to hold.
+    pub device_rules: bool,
     /// Devices of the node, for a privileged container only.
     pub devices: Vec<Device>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.
@@ -135,6 +139,8 @@ pub struct Cgroup {
     pub swap: bool,
     /// `memory.oom.group`: v2 only.
     pub oom_group: bool,
+    /// Rules of devices; v2 needs CONFIG_CGROUP_BPF.
+    pub devices: bool,
 }
 
 /// Paths of the node that every container of a pod gets.

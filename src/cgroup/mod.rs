@@ -13,6 +13,7 @@
 //! Invariant: a limit that the kernel does not take is a warning, never a failed pod.
 
 mod detect;
+mod devices;
 mod kill;
 mod limits;
 mod remove;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use devices::device_programs;
 pub use limits::{Asked, NodeLimits, PodLimits, Policy};
 pub use usage::Usage;
 

@@ -9,6 +9,7 @@
 pub mod atomic;
 pub mod beneath;
 pub mod clock;
+pub mod device_program;
 pub mod lock;
 pub mod loopback;
 pub mod netlink;

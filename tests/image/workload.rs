@@ -20,11 +20,15 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{getegid, geteuid, getgid, getgroups, gethostname, getuid};
 
@@ -59,6 +63,8 @@ const USAGE: &str = "usage: workload COMMAND
   until FILE                  say FILE.begun, wait for FILE
   mute PORT                   take every TCP connection and never answer; SIGTERM ends it
   say CODE FILE TEXT          write TEXT to FILE, exit with CODE
+  device KIND MAJOR MINOR FILE    make the node FILE of a device (KIND is b or c), and say what came of that and of opening it
+  open FILE…                  say what comes of opening each for reading and writing
   say-much FILE               try to put another file in FILE's place, grow it to 1 GiB and a word, exit with 3
   first-instruction FILE      append the clocks (boottime, monotonic, in ns) to FILE, then as trap-term";
 
@@ -147,6 +153,17 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
             fs::write(file, text).unwrap();
             exit(code.parse().unwrap());
         }
+        ["device", kind, major, minor, file] => {
+            let number = makedev(major.parse().unwrap(), minor.parse().unwrap());
+            let kind = if kind == &"b" { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+            let made = mknod(*file, kind, Mode::S_IRUSR | Mode::S_IWUSR, number);
+            println!(
+                "{} {}",
+                made.map_or_else(|error| format!("{error:?}"), |()| "made".to_owned()),
+                opened(file, false)
+            );
+        }
+        ["open", files @ ..] => files.iter().for_each(|file| println!("{file} {}", opened(file, true))),
         ["say-much", file] => {
             let moved = fs::rename("/etc/passwd", file);
             println!("{:?} {:?}", fs::remove_file(file).map_err(|e| e.kind()), moved.map_err(|e| e.kind()));
@@ -166,6 +183,15 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
     }
     // Rust's own `main` would have done so: write out what is buffered.
     exit(0)
+}
+
+/// What opening a file comes to: nothing is read or written.
+fn opened(file: &str, writing: bool) -> String {
+    let opened = fs::OpenOptions::new().read(true).write(writing).custom_flags(libc::O_NONBLOCK).open(file);
+    match opened {
+        Ok(_) => "opened".to_owned(),
+        Err(error) => format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap())),
+    }
 }
 
 /// The clock, in nanoseconds.

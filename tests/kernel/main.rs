@@ -20,6 +20,7 @@ mod containers;
 mod copy;
 mod damage;
 mod demo;
+mod devices;
 mod directory;
 mod doctor;
 mod eviction;

@@ -147,6 +147,7 @@ impl World {
             sub_paths: Vec::new(),
             user: String::new(),
             strict_groups: false,
+            device_rules: false,
             cgroup,
             log: LogFile {
                 path: format!("{}/{attempt}.log", place(logs)),

@@ -100,7 +100,7 @@ fn what_the_node_lacks_is_not_given_and_not_silently_left_out() {
     let why =
         "container web: capability SYS_RESOURCE cannot be had: this machine does not give it to the agent";
     assert_eq!(failure.message, why);
-    world.node.cgroup.unified = true;
+    world.device_rules = false;
     world.container.security.add = strings(&["MKNOD"]);
     assert!(set(&world).unwrap_err().message.contains("cgroup v2"));
     world.container.security.add = strings(&["ALL"]);

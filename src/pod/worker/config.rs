@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use oci_spec::runtime::LinuxDeviceCgroup;
 use serde_json::{Map, Value, json};
 
 use super::user::Identity;
@@ -37,6 +38,13 @@ pub fn filter(bundle: &Path) -> Result<Option<Vec<u8>>> {
     let config = read(bundle)?;
     let has_one = config.pointer("/linux/seccomp").is_some_and(|seccomp| !seccomp.is_null());
     has_one.then(|| program::filter(bundle)).transpose()
+}
+
+/// The bundle's rules of devices; none where it has none.
+pub fn device_rules(bundle: &Path) -> Result<Vec<LinuxDeviceCgroup>> {
+    let mut config = read(bundle)?;
+    let rules = config.pointer_mut("/linux/resources/devices").map(Value::take);
+    serde_json::from_value(rules.unwrap_or(json!([]))).context("understand the rules of devices")
 }
 
 fn read(bundle: &Path) -> Result<Value> {

@@ -27,7 +27,8 @@ pub fn pause(runtime: &Path, task: &PauseTask) -> Result<i32, Failure> {
     let bundle = Path::new(&task.bundle);
     let wrong = |error| failure(Reason::CreatePodSandboxError, &error);
     prepare(bundle, task).map_err(wrong)?;
-    let started = runtime::create_and_start_ours(runtime, &task.id, bundle, Loop);
+    let container = runtime::Container { runtime, id: &task.id, bundle };
+    let started = runtime::create_and_start_ours(&container, Loop);
     // It has its own copy by now.
     let root = bundle.join("rootfs");
     let unmounted = umount2(&root, MntFlags::MNT_DETACH);

@@ -27,7 +27,19 @@ pub fn start(runtime: &Path, request: &StartContainer) -> Result<Started, Failur
     }
     config::adapt(bundle, &identity).map_err(|error| failure(Reason::CreateContainerError, &error))?;
     let filter = config::filter(bundle).map_err(|error| failure(Reason::CreateContainerError, &error))?;
-    runtime::create_and_start(runtime, &id, bundle, streams, filter)
+    let container = runtime::Container { runtime, id: &id, bundle };
+    runtime::create_and_start(&container, streams, filter, || restrict_devices(request))
+}
+
+/// Makes the device rules of the bundle hold. On v2 only where that is asked for: else the container has no right to make
+/// nodes of devices, and none work.
+fn restrict_devices(request: &StartContainer) -> Result<()> {
+    let cgroups = Hierarchy::around(&request.cgroup).context("look for cgroups")?;
+    if cgroups.unified() && !request.device_rules {
+        return Ok(());
+    }
+    let rules = config::device_rules(Path::new(&request.bundle))?;
+    cgroups.restrict_devices(&request.cgroup, &rules).context("restrict devices")
 }
 
 /// Enters the cgroup, so that from here on this can be killed with all it made; then mounts the root.
