@@ -19,3 +19,12 @@ pub const DEVICE_RULES: Lack = Lack {
     message: "this kernel cannot restrict devices on cgroup v2: containers that are not privileged get no CAP_MKNOD, and device \
               nodes of images do not work; use a kernel with CONFIG_CGROUP_BPF",
 };
+
+/// The kernel has AppArmor, and not the profile for those who name none.
+pub const APPARMOR: Lack = Lack {
+    condition: "AppArmorUnavailable",
+    reason: "ProfileNotLoaded",
+    message: "the AppArmor profile holdfast-default is not loaded: AppArmor does not confine containers that name no profile; \
+              load it by apparmor_parser --replace FILE, from apparmor/holdfast-default of this program's sources, and start \
+              the agent again",
+};

@@ -10,6 +10,7 @@
 //! Invariant: stopping the agent stops no pod. Whoever wants the pods to end says `holdfast down`.
 
 mod adopt;
+mod apparmor;
 mod client;
 mod command;
 mod devices;

@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::apparmor::DEFAULT;
 use super::neighbours::Neighbours;
 use super::world::World;
 use super::{lacks, notify, remove_pod, rival};
@@ -26,7 +27,7 @@ use crate::image::Store;
 use crate::network::Network;
 use crate::spec::{Bytes, Millicores};
 use crate::sys::untouchable::Untouchable;
-use crate::sys::{atomic, lock, seccomp};
+use crate::sys::{apparmor, atomic, lock, seccomp};
 use crate::volume;
 
 /// A ramfs, by the kernel's `linux/magic.h`: what small boxes have for `/run`.
@@ -87,6 +88,9 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     let mut lacks = Vec::new();
     lacks.extend((config.seccomp_default && !seccomp).then_some(lacks::SECCOMP));
     lacks.extend((!node.cgroup.devices).then_some(lacks::DEVICE_RULES));
+    let apparmor = apparmor::is_enabled();
+    let confines = || apparmor::is_loaded(DEFAULT).unwrap_or(false);
+    lacks.extend((apparmor && !confines()).then_some(lacks::APPARMOR));
     warnings.extend(lacks.iter().map(|lack| lack.message.to_owned()));
     let (node_name, warning) = node_name(&config, &data)?;
     warnings.extend(warning);
@@ -117,6 +121,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         node,
         policy,
         seccomp,
+        apparmor,
         lacks,
         warnings,
         locks,

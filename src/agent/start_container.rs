@@ -13,7 +13,7 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{devices, neighbours, seccomp, values, volume_images};
+use super::{apparmor, devices, neighbours, seccomp, values, volume_images};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
@@ -173,6 +173,7 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
         binds,
         seccomp: false,
         device_rules: device_rules(world, version),
+        apparmor: apparmor::profile(world, container, CONFINEMENT <= version)?,
         devices: if container.security.privileged { devices::all() } else { Vec::new() },
         pause_pid,
     };

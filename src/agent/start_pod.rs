@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{remove_pod, sysctl, values};
+use super::{apparmor, remove_pod, sysctl, values};
 use crate::bundle;
 use crate::cgroup::PodLimits;
 use crate::host::{PodDir, machine, parse_log_name};
@@ -36,14 +36,18 @@ const POD_PROCESS_OOM_SCORE: i32 = -998;
 
 /// Makes directories, volumes, cgroup, pod process and network, and a connection that watches it.
 ///
-/// Fails with SysctlForbidden where it may not have a setting of the kernel, with OutOfhugepages where there are too few, with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
-/// pod's own directories.
+/// Fails with SysctlForbidden where it may not have a setting of the kernel, with OutOfhugepages where there are too few, with AppArmor
+/// where it asks for what the kernel lacks, with FailedMount where a volume is not to be had, else with CreatePodSandboxError;
+/// nothing is left then but the pod's own directories.
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
     if let Some(message) = sysctl::forbidden(pod, &world.config.unsafe_sysctls) {
         return Err(Failure::new(Reason::SysctlForbidden, message));
     }
     huge_pages(pod)?;
+    if let Some(message) = apparmor::forbidden(pod, world.apparmor) {
+        return Err(Failure::new(Reason::AppArmor, message));
+    }
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     Volumes::prepare(&world.data, pod)?;
     values::project(world, pod)?;

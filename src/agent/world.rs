@@ -71,6 +71,8 @@ pub struct World {
     pub in_memory: bool,
     /// Whether the kernel has seccomp filters.
     pub seccomp: bool,
+    /// Whether the kernel confines by AppArmor.
+    pub apparmor: bool,
     /// What its containers are not confined by, though they should be.
     pub lacks: Vec<Lack>,
     /// Processors of the node.

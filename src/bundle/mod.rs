@@ -94,6 +94,8 @@ pub struct Inputs<'a> {
     pub seccomp: bool,
     /// Whether the rules of its devices will be made to hold.
     pub device_rules: bool,
+    /// The AppArmor profile that it is confined by, if it is.
+    pub apparmor: Option<String>,
     /// Devices of the node, for a privileged container only.
     pub devices: Vec<Device>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.

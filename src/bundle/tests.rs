@@ -26,6 +26,7 @@ struct World {
     devices: Vec<Device>,
     seccomp: bool,
     device_rules: bool,
+    apparmor: Option<String>,
     pause_pid: Option<i32>,
     documents: Documents,
     files: BTreeMap<(String, String), Result<String, String>>,
@@ -73,6 +74,7 @@ fn world() -> World {
         devices: Vec::new(),
         seccomp: false,
         device_rules: true,
+        apparmor: None,
         pause_pid: None,
         documents: Documents::default(),
         files: BTreeMap::new(),
@@ -108,6 +110,7 @@ impl World {
             binds: self.binds.clone(),
             seccomp: self.seccomp,
             device_rules: self.device_rules,
+            apparmor: self.apparmor.clone(),
             devices: self.devices.clone(),
             pause_pid: self.pause_pid,
         })
@@ -253,6 +256,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
     world.pod.share_process_namespace = true;
     world.pause_pid = Some(7);
     world.seccomp = true;
+    world.apparmor = Some("tight".into());
     world.container.security = Security { privileged: true, no_new_privileges: true, ..Security::default() };
     let (path, owner) = ("/dev/x".into(), (0, 0));
     world.devices = vec![Device { path, block: true, number: (8, 0), mode: 0o600, owner }];
@@ -271,6 +275,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
         binds: Vec::new(),
         seccomp: true,
         device_rules: true,
+        apparmor: world.apparmor.clone(),
         devices: world.devices.clone(),
         pause_pid: world.pause_pid,
     };

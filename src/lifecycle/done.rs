@@ -73,12 +73,14 @@ impl Node {
             Err(failure) if matches!(failure.reason, Reason::OutOfhugepages | Reason::FailedMount) => {
                 self.hold(now, uid, failure.reason, failure);
             }
-            Err(failure) if failure.reason == Reason::SysctlForbidden => self.of(uid, |facts| {
-                let (reason, message) = (failure.reason, failure.message.clone());
-                facts.history.note(now.wall, EventKind::Warning, reason, None, message);
-                facts.over = Some((Over::Rejected, now.stamp()));
-                facts.sandbox.failure = Some(failure);
-            }),
+            Err(failure) if matches!(failure.reason, Reason::SysctlForbidden | Reason::AppArmor) => {
+                self.of(uid, |facts| {
+                    let (reason, message) = (failure.reason, failure.message.clone());
+                    facts.history.note(now.wall, EventKind::Warning, reason, None, message);
+                    facts.over = Some((Over::Rejected, now.stamp()));
+                    facts.sandbox.failure = Some(failure);
+                })
+            }
             Err(failure) => self.hold(now, uid, Reason::FailedCreatePodSandBox, failure),
         }
     }

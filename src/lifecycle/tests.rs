@@ -913,25 +913,35 @@ fn a_pod_that_cannot_be_made_is_tried_again_and_waits_longer_each_time() {
     );
 }
 
-/// 11.11
+/// 11.11, 14.21
 #[test]
 fn a_pod_that_asks_for_what_nobody_gets_fails_for_good() {
-    check(
-        vec![
-            (0, Fails(web(ALWAYS), &[("start pod", Reason::SysctlForbidden)])),
-            (0, Shown),
-            (60, Happens(Event::Tick)),
-            (70, Dies(|_| {})),
-            (70, Shown),
-            (80, Happens(gone("web"))),
-        ],
-        "0s: start pod, release pod
-         0s: Failed (SysctlForbidden): c waiting ContainerCreating restarts 0
-         60s:
-         70s:
-         70s: Failed (SysctlForbidden): c waiting ContainerCreating restarts 0
-         80s: remove pod '",
-    );
+    const REFUSED: [&[(&str, Reason)]; 3] = [
+        &[("start pod", Reason::SysctlForbidden)],
+        &[("start pod", Reason::OutOfhugepages)],
+        &[("start pod", Reason::AppArmor)],
+    ];
+    for refused in REFUSED {
+        let reason = refused[0].1;
+        check(
+            vec![
+                (0, Fails(web(ALWAYS), refused)),
+                (0, Shown),
+                (60, Happens(Event::Tick)),
+                (70, Dies(|_| {})),
+                (70, Shown),
+                (80, Happens(gone("web"))),
+            ],
+            &format!(
+                "0s: start pod, release pod
+                 0s: Failed ({reason}): c waiting ContainerCreating restarts 0
+                 60s:
+                 70s:
+                 70s: Failed ({reason}): c waiting ContainerCreating restarts 0
+                 80s: remove pod '"
+            ),
+        );
+    }
 }
 
 #[test]

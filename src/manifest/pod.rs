@@ -213,6 +213,7 @@ fn container(
 ) -> spec::Container {
     let env = sources::env(pod, &container, &path.key("env"), problems);
     let env_from = sources::env_from(&container, &path.key("envFrom"), problems);
+    let security = security::of_container(pod, &container);
     let probes = probe::all(&mut container);
     let hooks = lifecycle::hooks(&mut container);
     let last_words = lifecycle::last_words(&mut container);
@@ -251,7 +252,7 @@ fn container(
         probes,
         hooks,
         last_words,
-        security: security::of_container(pod.spec.as_ref(), container.security_context.as_ref()),
+        security,
         stop_signal: container.lifecycle.and_then(|lifecycle| lifecycle.stop_signal),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::spec::Pod;
+use crate::spec::{AppArmor, Pod};
 
 fn context() -> Context {
     Context { node_name: "Edge-1".to_owned(), directory: "/manifests".to_owned() }
@@ -52,6 +52,37 @@ fn a_uid_outlives_upgrades_of_the_agent() {
     let document =
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "n": [1, 1.5, "é\n", true]});
     assert_eq!(identity::uid("a.yaml", "edge-1", &document, None).0, "c52282dfd0a377160d784b5e85569a04");
+}
+
+/// 11.15: a container's own field, then its annotation, then its pod's field (kubelet's `GetProfile`).
+#[test]
+fn the_apparmor_profile_is_the_containers_the_annotations_or_the_pods() {
+    let local = |name: &str| json!({"type": "Localhost", "localhostProfile": name});
+    let check = |own: Value, annotation: Option<&str>, of_pod: Value, expected: AppArmor| {
+        let context = |profile: &Value| match profile {
+            Value::Null => json!({}),
+            profile => json!({"appArmorProfile": profile}),
+        };
+        let containers = json!([{"name": "c", "image": "a:1", "securityContext": context(&own)}]);
+        let key = "container.apparmor.security.beta.kubernetes.io/c";
+        let annotations = annotation.map(|value| json!({key: value})).unwrap_or_default();
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": annotations},
+            "spec": {"containers": containers, "securityContext": context(&of_pod)},
+        });
+        let reading = read("x.json", manifest.to_string().as_bytes(), &self::context());
+        assert_eq!(reading.problems, []);
+        assert_eq!(reading.pods[0].containers[0].security.apparmor, expected, "{manifest}");
+    };
+    let named = |name: &str| AppArmor::Localhost(name.to_owned());
+    check(Value::Null, None, Value::Null, AppArmor::Unsaid);
+    check(Value::Null, Some(""), Value::Null, AppArmor::Unsaid);
+    check(Value::Null, None, json!({"type": "RuntimeDefault"}), AppArmor::RuntimeDefault);
+    check(local("own"), None, json!({"type": "Unconfined"}), named("own"));
+    check(local("own"), Some("localhost/own"), json!({"type": "Unconfined"}), named("own"));
+    check(Value::Null, Some("localhost/a/b"), json!({"type": "Unconfined"}), named("a/b"));
+    check(Value::Null, Some("unconfined"), local("pods"), AppArmor::Unconfined);
+    check(Value::Null, Some("runtime/default"), local("pods"), AppArmor::RuntimeDefault);
 }
 
 /// Reference D.6.

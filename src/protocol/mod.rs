@@ -28,7 +28,7 @@ pub use sandbox::{Sandbox, Tmpfs};
 /// 3: [`SubPath`].
 /// 4: security contexts.
 /// 5: [`SubPath::image`].
-/// 6: [`StartContainer::device_rules`].
+/// 6: [`StartContainer::device_rules`], and AppArmor profiles of commands.
 pub const VERSION: u32 = 6;
 
 /// The first version whose pod processes know terminals, stdin and [`Request::Attach`].
@@ -43,7 +43,8 @@ pub const SECURITY: u32 = 4;
 /// The first version whose pod processes mount images as volumes.
 pub const IMAGES: u32 = 5;
 
-/// The first version whose pod processes make device rules hold on cgroup v2.
+/// The first version whose pod processes make device rules hold on cgroup v2, and give commands the AppArmor profile of their
+/// container.
 pub const CONFINEMENT: u32 = 6;
 
 /// Longest packet, in bytes: far above any message, far below the default socket buffer (212,992).

@@ -26,6 +26,7 @@ pub enum Reason {
     NodePorts,
     SysctlForbidden,
     OutOfhugepages,
+    AppArmor,
     // Terminated
     Completed,
     Error,

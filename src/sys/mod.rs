@@ -6,6 +6,7 @@
 //! Invariant: every descriptor made here is close-on-exec from birth.
 #![allow(unsafe_code, reason = "every block says why it holds")]
 
+pub mod apparmor;
 pub mod atomic;
 pub mod beneath;
 pub mod clock;

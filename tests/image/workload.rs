@@ -405,6 +405,9 @@ fn status(args: &[&str]) -> String {
             writeln!(told, "status.{}", field.replace(":\t", ": ").trim_end()).unwrap();
         }
     }
+    if let Ok(profile) = fs::read_to_string("/proc/self/attr/apparmor/current") {
+        writeln!(told, "apparmor: {}", profile.trim()).unwrap();
+    }
     writeln!(told, "oom_score_adj: {}", fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim())
         .unwrap();
     for limit in fs::read_to_string("/proc/self/limits").unwrap().lines().skip(1) {

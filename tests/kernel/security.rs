@@ -68,6 +68,13 @@ fn cases() -> Vec<Case> {
             ["00000000a80c25fa"; 2],
             "0",
         ),
+        case(
+            "linked",
+            json!({"runAsUser": 1000, "capabilities": {"add": ["NET_ADMIN"]}, "allowPrivilegeEscalation": true}),
+            ["1000 1000", "0 0", "0 2000 4000"],
+            [NONE, "00000000a80435fb"],
+            "0",
+        ),
         // 11.05
         case("mighty", json!({"privileged": true}), ["0 0", "0 0", "0 2000 4000"], [&all, &all], "0"),
     ]
@@ -265,6 +272,48 @@ fn profiles_of_the_node_count_and_what_cannot_be_enforced_does_not_start() {
         let seen = parse(&String::from_utf8_lossy(&exec(&["status"]).stdout));
         assert_eq!(seen["status.Seccomp"], "2", "{name}");
     }
+}
+
+/// 11.15, 14.21 on a kernel without AppArmor: a pod that asks for it never begins, in the kubelet's words, by whichever of its
+/// containers and in whichever form; one that asks for none runs.
+#[test]
+fn a_pod_that_asks_for_apparmor_never_begins_on_a_kernel_without_it() {
+    let mut world = World::without_agent();
+    // Where this kernel has it, the agent does not see that.
+    let hide = "[ ! -d /sys/module/apparmor ] || mount -t tmpfs none /sys/module/apparmor; exec \"$@\"";
+    world.through = vec!["unshare", "--mount", "sh", "-c", hide, "sh"];
+    world.start_agent();
+    let beta = "container.apparmor.security.beta.kubernetes.io/main";
+    let annotated = |name: &str, value: &str| {
+        let mut pod = pod(name, &["trap-term"]);
+        pod["metadata"]["annotations"] = json!({beta: value});
+        pod
+    };
+    let default = json!({"appArmorProfile": {"type": "RuntimeDefault"}});
+    let local = json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "tight"}});
+    let mut first = container("first", &["exit", "0"]);
+    first["securityContext"] = local;
+    world.write("default.yaml", &with(pod("default", &["trap-term"]), json!({"securityContext": default})));
+    world.write("local.yaml", &with(pod("local", &["trap-term"]), json!({"initContainers": [first]})));
+    world.write("old.yaml", &annotated("old", "localhost/tight"));
+    for name in ["default", "local", "old"] {
+        let refused = world.once(name, "has failed", |pod| pod.phase() == "Failed");
+        let status = &refused.0["status"];
+        assert_eq!(status["reason"], "AppArmor", "{name}");
+        assert_eq!(
+            status["message"], "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+            "{name}"
+        );
+        assert!(refused.main()["containerID"].is_null(), "{name}: {}", refused.main());
+    }
+    world.write("none.yaml", &annotated("none", "unconfined"));
+    let none = json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}});
+    world.write(
+        "field.yaml",
+        &with_main(with(pod("field", &["trap-term"]), json!({"securityContext": default})), none),
+    );
+    world.running("none");
+    world.running("field");
 }
 
 /// 11.09–11.11, 14.12, threat 16: what is safe is set inside and nowhere else, anything else ends the pod before it begins, and

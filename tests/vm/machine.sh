@@ -48,11 +48,14 @@ programs() {
     done
 }
 
-# busybox, the modules, the binary, the stories.
+# busybox, the modules, the binary, the stories, profiles of AppArmor.
 initramfs() {
     root=$place/initramfs
     rm -rf "$root"
-    mkdir -p "$root/bin" "$root/modules"
+    mkdir -p "$root/bin" "$root/modules" "$root/apparmor"
+    for profile in "$here/apparmor/holdfast-default" "$here/tests/vm/deny-etc"; do
+        apparmor_parser -o "$root/apparmor/${profile##*/}" "$profile"
+    done
     cp "$vm/busybox/$architecture" "$root/bin/busybox"
     cp "$binary" "$root/bin/holdfast"
     cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh \

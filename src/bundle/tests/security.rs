@@ -153,6 +153,14 @@ fn from_a_privileged_container_nothing_is_hidden_11_05() {
     }
 }
 
+#[test]
+fn a_profile_of_apparmor_is_the_process_own_14_21() {
+    let mut world = world();
+    assert_eq!(world.json()["process"].get("apparmorProfile"), None);
+    world.apparmor = Some("tight".into());
+    assert_eq!(world.json()["process"]["apparmorProfile"], json!("tight"));
+}
+
 /// What is lent is in no set that lasts, and nothing is lent where no_new_privs does.
 #[test]
 fn who_loads_a_seccomp_program_is_lent_what_it_takes_and_no_more_14_18() {

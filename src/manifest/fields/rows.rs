@@ -10,12 +10,11 @@ pub static ROWS: &[Row] = &[
     // Containers that a manifest cannot have.
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
     // Identity and isolation.
-    not_yet("spec.securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
+    not_yet("spec.securityContext.seLinuxOptions", given, LABELS, REMOVE),
     never("spec.securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),
-    not_yet("spec.containers[].securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
+    not_yet("spec.containers[].securityContext.seLinuxOptions", given, LABELS, REMOVE),
     never("spec.containers[].securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
-    not_yet("metadata.annotations", names_apparmor, "AppArmor profiles by annotation", "remove that annotation"),
     not_yet("spec.hostUsers", off, "user namespaces", REMOVE),
     not_yet("spec.runtimeClassName", given, "other runtimes than the built-in one", REMOVE),
     never("spec.serviceAccountName|serviceAccount", given, "a static pod has no service account", REMOVE),
@@ -56,7 +55,7 @@ pub static ROWS: &[Row] = &[
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
 ];
 
-const LABELS: &str = "AppArmor and SELinux";
+const LABELS: &str = "labels of SELinux";
 const OTHER_HOOK: &str = "use an exec hook";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";
@@ -129,11 +128,6 @@ fn on(found: &Found<'_>) -> bool {
 
 fn off(found: &Found<'_>) -> bool {
     found.value == &Value::Bool(false)
-}
-
-fn names_apparmor(found: &Found<'_>) -> bool {
-    let prefix = "container.apparmor.security.beta.kubernetes.io/";
-    found.value.as_object().is_some_and(|annotations| annotations.keys().any(|key| key.starts_with(prefix)))
 }
 
 fn other_than_linux(found: &Found<'_>) -> bool {

@@ -42,6 +42,7 @@ const USED: &[(&str, &[&str])] = &[
     (
         "spec.securityContext",
         &[
+            "appArmorProfile",
             "fsGroup",
             "fsGroupChangePolicy",
             "runAsGroup",
@@ -57,6 +58,7 @@ const USED: &[(&str, &[&str])] = &[
         "spec.containers[].securityContext",
         &[
             "allowPrivilegeEscalation",
+            "appArmorProfile",
             "capabilities",
             "privileged",
             "procMount",
@@ -68,8 +70,10 @@ const USED: &[(&str, &[&str])] = &[
         ],
     ),
     ("spec.containers[].securityContext.capabilities", &["add", "drop"]),
+    ("spec.securityContext.appArmorProfile", &["localhostProfile", "type"]),
     ("spec.securityContext.seccompProfile", &["localhostProfile", "type"]),
     ("spec.securityContext.sysctls[]", &["name", "value"]),
+    ("spec.containers[].securityContext.appArmorProfile", &["localhostProfile", "type"]),
     ("spec.containers[].securityContext.seccompProfile", &["localhostProfile", "type"]),
     ("spec.dnsConfig", &["nameservers", "options", "searches"]),
     ("spec.dnsConfig.options[]", &["name", "value"]),
@@ -171,8 +175,10 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
         ("spec.securityContext", names::<core::PodSecurityContext>()),
         ("spec.containers[].securityContext", names::<core::SecurityContext>()),
         ("spec.containers[].securityContext.capabilities", names::<core::Capabilities>()),
+        ("spec.securityContext.appArmorProfile", names::<core::AppArmorProfile>()),
         ("spec.securityContext.seccompProfile", names::<core::SeccompProfile>()),
         ("spec.securityContext.sysctls[]", names::<core::Sysctl>()),
+        ("spec.containers[].securityContext.appArmorProfile", names::<core::AppArmorProfile>()),
         ("spec.containers[].securityContext.seccompProfile", names::<core::SeccompProfile>()),
         ("spec.dnsConfig", names::<core::PodDNSConfig>()),
         ("spec.dnsConfig.options[]", names::<core::PodDNSConfigOption>()),
@@ -236,8 +242,8 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
 fn each_row_finds_its_field() {
     for (pod, expected) in [
         (
-            json!({"initContainers": [{"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}]}),
-            "spec.initContainers[0].securityContext.appArmorProfile",
+            json!({"initContainers": [{"securityContext": {"seLinuxOptions": {"type": "a"}}}]}),
+            "spec.initContainers[0].securityContext.seLinuxOptions",
         ),
         (
             json!({"containers": [{"lifecycle": {"postStart": {"tcpSocket": {}}}}]}),

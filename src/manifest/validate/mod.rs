@@ -74,6 +74,7 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
     }
     security::pod(spec, problems);
     resources::of_pod(spec, problems);
+    security::apparmor_annotations(pod, problems);
     volume::all(spec, problems);
     container::all(spec, problems);
 }

@@ -36,7 +36,7 @@ use crate::cgroup::Hierarchy;
 use crate::protocol::Exec;
 use crate::status::{Failure, Reason};
 use crate::sys::privileges::{self, Capabilities};
-use crate::sys::{process, seccomp, seqpacket, working_directory};
+use crate::sys::{apparmor, process, seccomp, seqpacket, working_directory};
 use wanted::Wanted;
 
 /// A command, and where it is to run.
@@ -121,6 +121,10 @@ fn enter(entry: &Entry<'_>, container: OwnedFd) -> Result<Wanted> {
     let wanted = wanted::read(entry.bundle)?;
     if let Some(score) = wanted.oom_score_adj {
         set_oom_score(score)?;
+    }
+    // While /proc is still the node's. A fork hands it on.
+    if let Some(profile) = &wanted.apparmor {
+        apparmor::on_execve(profile).with_context(|| format!("confine by the AppArmor profile {profile}"))?;
     }
     setns(&container, wanted.namespaces).context("enter the container's namespaces")?;
     drop(container);

@@ -33,6 +33,8 @@ pub struct Wanted {
     pub no_new_privileges: bool,
     /// Badness for the out-of-memory killer.
     pub oom_score_adj: Option<i64>,
+    /// The AppArmor profile.
+    pub apparmor: Option<String>,
     /// The seccomp program.
     pub filter: Option<Vec<u8>>,
     /// What is taken off the modes of new files.
@@ -40,7 +42,7 @@ pub struct Wanted {
 }
 
 /// What is known of an OCI process. The arguments are the command's own, and terminals are made otherwise.
-const OF_PROCESS: [&str; 10] = [
+const OF_PROCESS: [&str; 11] = [
     "terminal",
     "user",
     "args",
@@ -49,6 +51,7 @@ const OF_PROCESS: [&str; 10] = [
     "capabilities",
     "rlimits",
     "noNewPrivileges",
+    "apparmorProfile",
     "oomScoreAdj",
     "consoleSize",
 ];
@@ -103,6 +106,10 @@ fn parse(text: &[u8]) -> Result<(Wanted, bool)> {
         oom_score_adj: match process.get("oomScoreAdj") {
             None => None,
             Some(value) => Some(value.as_i64().context("process.oomScoreAdj is no number")?),
+        },
+        apparmor: match process.get("apparmorProfile") {
+            None => None,
+            Some(value) => Some(value.as_str().context("process.apparmorProfile is no text")?.to_owned()),
         },
         filter: None,
     };
