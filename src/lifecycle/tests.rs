@@ -916,11 +916,8 @@ fn a_pod_that_cannot_be_made_is_tried_again_and_waits_longer_each_time() {
 /// 11.11, 14.21
 #[test]
 fn a_pod_that_asks_for_what_nobody_gets_fails_for_good() {
-    const REFUSED: [&[(&str, Reason)]; 3] = [
-        &[("start pod", Reason::SysctlForbidden)],
-        &[("start pod", Reason::OutOfhugepages)],
-        &[("start pod", Reason::AppArmor)],
-    ];
+    const REFUSED: [&[(&str, Reason)]; 2] =
+        [&[("start pod", Reason::SysctlForbidden)], &[("start pod", Reason::AppArmor)]];
     for refused in REFUSED {
         let reason = refused[0].1;
         check(
