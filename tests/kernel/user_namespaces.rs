@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use serde_json::{Value, json};
 
+use crate::devices::ON_V2;
 use crate::harness::image::{busybox, copy_program};
 use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{SOON, Seen, World, eventually};
@@ -391,4 +392,32 @@ fn what_cannot_be_done_for_a_pod_is_told_and_harms_no_other() {
     told("beyond", &["user 131072 is not in the pod's user namespace, which has 0 to 131071"]);
     told("sys", &["CreateContainerError", "map the owners of /sys/kernel", "hostUsers: true"]);
     world.running("other");
+}
+
+/// On cgroup v2 too, where a container sees its own group, and may change nothing there.
+#[test]
+fn a_pod_has_users_of_its_own_on_cgroup_v2_too() {
+    let mut world = World::without_agent();
+    world.through = ON_V2.to_vec();
+    copy_program(&busybox(), &world.shared().join("busybox"));
+    world.start_agent();
+    let mut manifest = own(&world, "new", &["trap-term"], json!({"shareProcessNamespace": true}));
+    let mut mighty = manifest["spec"]["containers"][0].clone();
+    mighty["name"] = json!("mighty");
+    mighty["securityContext"] = json!({"privileged": true});
+    manifest["spec"]["containers"].as_array_mut().unwrap().push(mighty);
+    world.write("new.yaml", &manifest);
+    world.running("new");
+    let names = |file: &str| {
+        format!("/shared/busybox stat -f -c %t /sys/fs/cgroup; /shared/busybox head -c 1 {file}")
+    };
+    let seen = sh(&world, "new", &names("/dev/zero | /shared/busybox wc -c"));
+    assert_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["63677270", "1"]);
+    let write = "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused";
+    assert_eq!(sh(&world, "new", &format!("/shared/busybox {write}")), "refused");
+    let words = ["exec", &world.pod_name("new"), "-c", "mighty", "--", "/shared/busybox", "sh", "-c"];
+    let said = world.says(&[&words[..], &[&format!("/shared/busybox {write}")]].concat());
+    assert_eq!(said.trim(), "refused");
+    world.remove("new.yaml");
+    world.gone("new");
 }
