@@ -46,6 +46,7 @@ mod stop;
 mod sysctl;
 mod tally;
 mod usage;
+mod user_namespaces;
 mod values;
 mod volume_images;
 mod watch;

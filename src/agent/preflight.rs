@@ -111,6 +111,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
         documents: Mutex::default(),
         projecting: Mutex::default(),
+        allotting: Mutex::default(),
         in_memory: in_memory(runtime.root())?,
         cpus: std::thread::available_parallelism().map_or(1, Into::into),
         config,

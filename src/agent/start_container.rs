@@ -13,7 +13,7 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{apparmor, devices, neighbours, seccomp, values, volume_images};
+use super::{apparmor, devices, neighbours, seccomp, user_namespaces, values, volume_images};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
@@ -21,7 +21,7 @@ use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
     CONFINEMENT, Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS,
-    StartContainer, State, Stdin, TERMINALS, VOLUMES,
+    StartContainer, State, Stdin, TERMINALS, USERS, VOLUMES,
 };
 use crate::spec::{Container, Pod, Security, SubPath};
 use crate::status::{Failure, Reason, Wall};
@@ -96,6 +96,7 @@ fn known_to(version: u32, pod: &Pod, container: &Container) -> Result<()> {
         (terminal, TERMINALS, "neither stdin nor tty"),
         (part, SUB_PATHS, "neither subPath nor mountPropagation"),
         (secured, SECURITY, "no security context"),
+        (pod.user_namespace, USERS, "no hostUsers"),
     ] {
         ensure!(
             !asked || since <= version,
@@ -174,6 +175,7 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
         seccomp: false,
         device_rules: device_rules(world, version),
         apparmor: apparmor::profile(world, container, CONFINEMENT <= version)?,
+        users: user_namespaces::of(world, pod).map_err(create)?,
         devices: if container.security.privileged { devices::all() } else { Vec::new() },
         pause_pid,
     };

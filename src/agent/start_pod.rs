@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,13 +17,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{apparmor, remove_pod, sysctl, values};
+use super::{apparmor, remove_pod, sysctl, user_namespaces, values};
 use crate::bundle;
 use crate::cgroup::PodLimits;
 use crate::host::{PodDir, machine, parse_log_name};
 use crate::lifecycle::Learnt;
 use crate::protocol::{Request, Sandbox, Tmpfs};
-use crate::spec::{Pod, VolumeSource};
+use crate::spec::{IdMapping, Pod, VolumeSource};
 use crate::status::{Failure, Reason};
 use crate::sys::{atomic, lock};
 use crate::volume::{self, Volumes};
@@ -78,6 +79,11 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
     if world.shm(pod) == directory.shm() {
         tmpfs.push(shm);
     }
+    let _alone = world.allotting.lock().unwrap_or_else(PoisonError::into_inner);
+    let users = user_namespaces::allot(world, pod)?;
+    if let Some(ids) = users {
+        tmpfs.iter_mut().try_for_each(|tmpfs| own(tmpfs, ids))?;
+    }
     let sandbox = Sandbox {
         uid: pod.uid.0.clone(),
         sandbox,
@@ -88,6 +94,7 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         host_network: pod.host_network,
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,
+        user_namespace: users,
         tmpfs,
         sysctls: pod.sysctls.clone(),
         default_sysctls: sysctl::defaults(pod),
@@ -97,6 +104,21 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
     let words = serde_json::to_vec(&sandbox).context("write the sandbox")?;
     let path = directory.sandbox();
     atomic::replace(&path, &words, 0o600).with_context(|| format!("write {}", path.display()))
+}
+
+/// Makes a tmpfs that of the pod's own users.
+fn own(tmpfs: &mut Tmpfs, ids: IdMapping) -> Result<()> {
+    let (groups, others): (Vec<&str>, Vec<&str>) =
+        tmpfs.options.split(',').partition(|option| option.starts_with("gid="));
+    let group = groups.iter().find_map(|option| option.strip_prefix("gid=")?.parse().ok()).unwrap_or(0);
+    let on_host = ids.on_host(group).with_context(|| {
+        format!(
+            "fsGroup {group} is not in the pod's user namespace, which has 0 to {}",
+            ids.length.saturating_sub(1)
+        )
+    })?;
+    tmpfs.options = format!("{},uid={},gid={on_host}", others.join(","), ids.host_id);
+    Ok(())
 }
 
 /// The tmpfs of its emptyDir volumes in memory: none is larger than what the pod, or all pods, may use. And those in huge pages.

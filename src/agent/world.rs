@@ -67,6 +67,8 @@ pub struct World {
     pub documents: Mutex<Arc<Documents>>,
     /// Held while volumes of values are written: whoever comes last looks at [`World::documents`] last.
     pub projecting: Mutex<()>,
+    /// Held while a pod is allotted IDs of the node.
+    pub allotting: Mutex<()>,
     /// Whether the runtime directory is in memory: values of Secrets go nowhere else.
     pub in_memory: bool,
     /// Whether the kernel has seccomp filters.

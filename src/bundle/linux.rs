@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{CPU_PERIOD_US, Device, Inputs, MemoryQos, cpu_quota_us, cpu_shares, devices, page_name};
-use crate::spec::{Bytes, Millicores, Resources};
+use crate::spec::{Bytes, IdMapping, Millicores, Resources};
 use crate::status::{Failure, Reason};
 
 /// Hidden (kubelet's `defaultMaskedPaths`, reference D.5). Those that do not exist are skipped by the runtime.
@@ -30,12 +30,13 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 /// `rootfsPropagation` makes every mount of the container private, which is what Kubernetes means by the default
 /// `mountPropagation: None`. Where one of them is to see what the node mounts later it does not, and the worker makes the
 /// others private. Of devices the runtime makes null, zero, full, random, urandom, tty and ptmx itself. From a
-/// privileged container nothing is hidden.
+/// privileged container, and with `procMount: Unmasked`, nothing is hidden.
 pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
     let masked = MASKED.into_iter().chain(inputs.node.masked.iter().map(String::as_str));
-    let privileged = inputs.container.security.privileged;
+    let security = &inputs.container.security;
+    let (privileged, open) = (security.privileged, security.privileged || security.unmasked);
     let receives = inputs.container.receives_mounts();
-    let hidden = |paths: Vec<&str>| if privileged { json!([]) } else { json!(paths) };
+    let hidden = |paths: Vec<&str>| if open { json!([]) } else { json!(paths) };
     let mut linux = json!({
         "cgroupsPath": inputs.cgroup,
         "resources": resources(inputs),
@@ -44,6 +45,10 @@ pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         "maskedPaths": hidden(masked.collect()),
         "readonlyPaths": hidden(READ_ONLY.to_vec()),
     });
+    if let Some(users) = inputs.users {
+        linux["uidMappings"] = mappings(users);
+        linux["gidMappings"] = mappings(users);
+    }
     if inputs.seccomp {
         linux["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     }
@@ -51,6 +56,11 @@ pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         linux["devices"] = inputs.devices.iter().map(device).collect();
     }
     Ok(linux)
+}
+
+/// The pod's IDs as OCI has them.
+pub fn mappings(ids: IdMapping) -> Value {
+    json!([{ "containerID": 0, "hostID": ids.host_id, "size": ids.length }])
 }
 
 fn device(device: &Device) -> Value {
@@ -81,6 +91,10 @@ fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
             return Err(Failure::new(Reason::CreateContainerError, message));
         }
         _ => namespaces.push(json!({ "type": "pid" })),
+    }
+    if inputs.users.is_some() {
+        // The pod's: the worker says where it is.
+        namespaces.push(json!({ "type": "user" }));
     }
     if inputs.node.cgroup.unified && !inputs.container.security.privileged {
         namespaces.push(json!({ "type": "cgroup" }));

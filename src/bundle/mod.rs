@@ -44,7 +44,7 @@ pub use signal::stop_signal;
 pub use sub_path::sub_path;
 pub use user::user;
 
-use crate::spec::{Bytes, Container, Pod};
+use crate::spec::{Bytes, Container, IdMapping, Pod};
 use crate::status::{Failure, Reason};
 
 /// What an image says about running it (OCI image config, `config` object).
@@ -96,6 +96,8 @@ pub struct Inputs<'a> {
     pub device_rules: bool,
     /// The AppArmor profile that it is confined by, if it is.
     pub apparmor: Option<String>,
+    /// The IDs of the pod's user namespace, where it has one of its own.
+    pub users: Option<IdMapping>,
     /// Devices of the node, for a privileged container only.
     pub devices: Vec<Device>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.
@@ -175,6 +177,8 @@ pub struct Bind {
     pub of_values: bool,
     /// Whether it is what is in an image, of which nothing can be executed.
     pub of_image: bool,
+    /// Whether its owners are those of the node, and not the pod's already, as of what was mounted for the pod.
+    pub of_node: bool,
 }
 
 /// A device of the node.

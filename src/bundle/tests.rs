@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Amounts;
 use crate::spec::{
-    self, Address, Allocatable, DnsConfig, DnsPolicy, Document, Documents, EnvFrom, EnvVar, HostAlias, Kind,
-    Millicores, Qos, Resource, Resources, Role, Security, Uid, ValueSource,
+    self, Address, Allocatable, DnsConfig, DnsPolicy, Document, Documents, EnvFrom, EnvVar, HostAlias,
+    IdMapping, Kind, Millicores, Qos, Resource, Resources, Role, Security, Uid, ValueSource,
 };
 
 mod security;
@@ -27,6 +27,7 @@ struct World {
     seccomp: bool,
     device_rules: bool,
     apparmor: Option<String>,
+    users: Option<IdMapping>,
     pause_pid: Option<i32>,
     documents: Documents,
     files: BTreeMap<(String, String), Result<String, String>>,
@@ -75,6 +76,7 @@ fn world() -> World {
         seccomp: false,
         device_rules: true,
         apparmor: None,
+        users: None,
         pause_pid: None,
         documents: Documents::default(),
         files: BTreeMap::new(),
@@ -111,6 +113,7 @@ impl World {
             seccomp: self.seccomp,
             device_rules: self.device_rules,
             apparmor: self.apparmor.clone(),
+            users: self.users,
             devices: self.devices.clone(),
             pause_pid: self.pause_pid,
         })
@@ -154,6 +157,7 @@ impl World {
             recursive_read_only: false,
             of_values: false,
             of_image: false,
+            of_node: true,
         });
         self
     }
@@ -258,6 +262,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
     world.seccomp = true;
     world.apparmor = Some("tight".into());
     world.container.security = Security { privileged: true, no_new_privileges: true, ..Security::default() };
+    world.users = Some(IdMapping { host_id: 65536, length: 65536 });
     let (path, owner) = ("/dev/x".into(), (0, 0));
     world.devices = vec![Device { path, block: true, number: (8, 0), mode: 0o600, owner }];
     let files =
@@ -276,6 +281,7 @@ fn nothing_is_lost_on_the_way_to_the_type() {
         seccomp: true,
         device_rules: true,
         apparmor: world.apparmor.clone(),
+        users: world.users,
         devices: world.devices.clone(),
         pause_pid: world.pause_pid,
     };
@@ -684,6 +690,32 @@ fn namespaces_are_the_containers_the_pods_or_the_nodes_11_12() {
         |world| world.node.cgroup.unified = true,
         json!([{ "type": "mount" }, { "type": "pid" }, { "type": "cgroup" }]),
     );
+    check(
+        |world| world.users = Some(IdMapping { host_id: 65536, length: 65536 }),
+        json!([{ "type": "mount" }, { "type": "pid" }, { "type": "user" }]),
+    );
+}
+
+#[test]
+fn files_of_the_node_have_owners_of_the_pods_own_users_11_08() {
+    let mut world = world().bind("/srv", "/of-node", false).bind("/run/tmpfs", "/of-pod", false);
+    world.binds[1].of_node = false;
+    world.container.last_words.path = "/last".into();
+    let mapped = |world: &World| -> Vec<String> {
+        let document = world.json();
+        let mounts = document["mounts"].as_array().unwrap().iter();
+        let mapped = mounts.filter(|mount| !mount["uidMappings"].is_null());
+        mapped.map(|mount| mount["destination"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(mapped(&world).is_empty());
+    world.users = Some(IdMapping { host_id: 131_072, length: 65536 });
+    assert_eq!(mapped(&world), ["/last", "/of-node", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]);
+    let document = world.json();
+    let expected = json!([{ "containerID": 0, "hostID": 131_072, "size": 65536 }]);
+    for mappings in ["uidMappings", "gidMappings"] {
+        assert_eq!(document["linux"][mappings], expected);
+        assert_eq!(document["mounts"][1][mappings].is_null(), document["mounts"][1]["type"] != "bind");
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub enum Key {
     ImageMaxAge,
     MaxPods,
     PodPidsLimit,
+    IdsPerPod,
     SeccompDefault,
     SingleProcessOomKill,
     UnsafeSysctls,
@@ -55,7 +56,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 41] = [
+    pub const ALL: [Key; 42] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -79,6 +80,7 @@ impl Key {
         Key::ImageMaxAge,
         Key::MaxPods,
         Key::PodPidsLimit,
+        Key::IdsPerPod,
         Key::SeccompDefault,
         Key::SingleProcessOomKill,
         Key::UnsafeSysctls,
@@ -137,6 +139,7 @@ impl Key {
             Key::ImageMaxAge => ("imageMaximumGCAge", &["0s"]),
             Key::MaxPods => ("maxPods", &["110"]),
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
+            Key::IdsPerPod => ("userNamespaces.idsPerPod", &["65536"]),
             Key::SeccompDefault => ("seccompDefault", &["true"]),
             Key::SingleProcessOomKill => ("singleProcessOOMKill", &["false"]),
             Key::UnsafeSysctls => ("allowedUnsafeSysctls", &[]),

@@ -151,7 +151,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("topologyManagerPolicyOptions", NotYet(MANAGERS)),
     ("topologyManagerScope", NotYet(MANAGERS)),
     ("tracing", Nothing(SERVER)),
-    ("userNamespaces", NotYet("user namespaces")),
+    ("userNamespaces.idsPerPod", Is(Key::IdsPerPod)),
     ("volumePluginDir", Nothing("there are no plugins")),
     ("volumeStatsAggPeriod", Nothing(STATS)),
 ];

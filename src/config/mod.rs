@@ -89,6 +89,8 @@ pub struct Agent {
     pub max_pods: u64,
     /// Most processes and threads of a pod.
     pub pod_pids_limit: Option<u64>,
+    /// How many IDs of users and groups a pod with a user namespace of its own has: a multiple of 65536.
+    pub ids_per_pod: u32,
     /// Whether containers that say nothing of it have the profile `RuntimeDefault`.
     pub seccomp_default: bool,
     /// Whether a container that is out of memory loses one process only; otherwise all of them, where cgroup v2 can do that.
@@ -157,6 +159,7 @@ impl Agent {
             image_max_age: Duration::ZERO,
             max_pods: 0,
             pod_pids_limit: None,
+            ids_per_pod: 0,
             seccomp_default: false,
             single_process_oom_kill: false,
             unsafe_sysctls: Vec::new(),

@@ -63,6 +63,19 @@ pub fn set(agent: &mut Agent, key: Key, values: &[String]) -> Result<(), Wrong> 
     Ok(())
 }
 
+/// A whole number of what an ordinary system has. Those of one pod do not leave room for none (kubelet's `validation.go`).
+fn ids(value: &str) -> Result<u32, Wrong> {
+    let number = values::number(value, IDS_OF_A_SYSTEM)?;
+    u32::try_from(number).ok().filter(|_| number % IDS_OF_A_SYSTEM == 0).ok_or_else(|| {
+        Wrong::new(
+            format!("{value:?} is no multiple of {IDS_OF_A_SYSTEM}, or too much"),
+            "write 65536, or 131072",
+        )
+    })
+}
+
+const IDS_OF_A_SYSTEM: i64 = 65536;
+
 fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
     let path = || text::directory(value).map_err(|what| Wrong::new(what, "write the whole path"));
     let named = |what: String| Wrong::new(what, "write another name");
@@ -118,6 +131,7 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
             let limit = values::number(value, -1)?;
             agent.pod_pids_limit = u64::try_from(limit).ok().filter(|limit| *limit != 0);
         }
+        Key::IdsPerPod => agent.ids_per_pod = ids(value)?,
         Key::SingleProcessOomKill => agent.single_process_oom_kill = truth(value)?,
         Key::CpuCfsQuota => agent.cpu_cfs_quota = truth(value)?,
         Key::FailSwapOn => agent.fail_swap_on = truth(value)?,

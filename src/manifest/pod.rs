@@ -150,6 +150,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         host_aliases: spec.host_aliases.into_iter().flatten().map(host_alias).collect(),
         host_pid: spec.host_pid.unwrap_or_default(),
         host_ipc: spec.host_ipc.unwrap_or_default(),
+        user_namespace: spec.host_users == Some(false),
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
         qos: match &own {
             Some(own) => qos(std::slice::from_ref(own)),

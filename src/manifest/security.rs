@@ -21,6 +21,7 @@ pub fn of_container(pod: &core::Pod, container: &core::Container) -> Security {
         read_only_root: own.read_only_root_filesystem.unwrap_or_default(),
         no_new_privileges: own.allow_privilege_escalation == Some(false),
         privileged: own.privileged.unwrap_or_default(),
+        unmasked: own.proc_mount.as_deref() == Some("Unmasked"),
         seccomp: own
             .seccomp_profile
             .as_ref()

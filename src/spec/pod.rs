@@ -69,6 +69,9 @@ pub struct Pod {
     pub host_pid: bool,
     /// `spec.hostIPC`.
     pub host_ipc: bool,
+    /// `spec.hostUsers: false`: a user namespace of its own.
+    #[serde(default)]
+    pub user_namespace: bool,
     /// `spec.shareProcessNamespace`: one PID namespace for all containers.
     pub share_process_namespace: bool,
     /// Quality of service class, from its own resources, else from the containers'.

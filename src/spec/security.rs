@@ -22,6 +22,8 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// `privileged`.
     pub privileged: bool,
+    /// `procMount: Unmasked`: nothing of `/proc` is hidden or read-only.
+    pub unmasked: bool,
     /// `seccompProfile`.
     pub seccomp: Seccomp,
     /// `appArmorProfile`.

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod device_program;
 pub mod lock;
 pub mod loopback;
+pub mod mount_tree;
 pub mod netlink;
 pub mod privileges;
 pub mod process;

@@ -47,10 +47,20 @@ const MOST_PADDING: u64 = 64 << 10;
 /// The volumes of a pod, by their names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volumes {
-    /// Where each is on the node, and whether containers may write to it.
-    places: BTreeMap<String, (String, bool)>,
+    /// Where each is on the node.
+    places: BTreeMap<String, Place>,
     /// Those that are images, which each container mounts for itself.
     images: BTreeMap<String, Layers>,
+}
+
+/// Where a volume is on the node.
+#[derive(Debug, Clone, PartialEq)]
+struct Place {
+    path: String,
+    /// Whether containers may write to it.
+    writable: bool,
+    /// Whether it is mounted for the pod alone, for its own users.
+    in_memory: bool,
 }
 
 impl Volumes {
@@ -71,8 +81,12 @@ impl Volumes {
             };
             let path =
                 path.map_err(|path| failure(&volume.name, &format!("{} is not UTF-8", path.display())))?;
-            let writable = !matches!(volume.source, VolumeSource::Projected(_));
-            found.insert(volume.name.clone(), (path, writable));
+            let place = Place {
+                path,
+                writable: !matches!(volume.source, VolumeSource::Projected(_)),
+                in_memory: matches!(volume.source, VolumeSource::Memory | VolumeSource::HugePages { .. }),
+            };
+            found.insert(volume.name.clone(), place);
         }
         Ok(Volumes { places: found, images: BTreeMap::new() })
     }

@@ -227,6 +227,7 @@ fn containers_get_the_volumes_they_name() {
         recursive_read_only: false,
         of_values: false,
         of_image: false,
+        of_node: true,
     };
     let expected = vec![bind("/etc", "/h", true), bind(&data, "/d", false), bind(&data, "/again", true)];
     let variables = Variables::default();

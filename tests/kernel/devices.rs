@@ -9,7 +9,7 @@ use crate::harness::{SOON, World, eventually};
 use crate::isolation::{CAPABILITIES, parse};
 
 /// Starts the agent in mounts of its own, where the v2 hierarchy that is beside v1 here is what it finds, without controllers.
-const ON_V2: [&str; 6] =
+pub const ON_V2: [&str; 6] =
     ["unshare", "--mount", "sh", "-c", "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"", "sh"];
 
 /// Nodes of devices, and whether a container that is not privileged can open them.

@@ -66,6 +66,7 @@ mod survival;
 mod terminal;
 mod termination;
 mod turnover;
+mod user_namespaces;
 mod values;
 mod volumes;
 

@@ -180,3 +180,17 @@ fn who_loads_a_seccomp_program_is_lent_what_it_takes_and_no_more_14_18() {
         assert_eq!(["bounding", "inheritable", "ambient"].map(has), [add == "SYS_ADMIN", false, false]);
     }
 }
+
+#[test]
+fn proc_is_hidden_unless_the_container_says_otherwise_11_14() {
+    for (security, hidden) in [
+        (Security::default(), true),
+        (Security { unmasked: true, ..Security::default() }, false),
+        (Security { privileged: true, ..Security::default() }, false),
+    ] {
+        let document = serde_json::to_value(with(security).config().unwrap()).unwrap();
+        for list in ["maskedPaths", "readonlyPaths"] {
+            assert_eq!(!document["linux"][list].as_array().unwrap().is_empty(), hidden, "{list}");
+        }
+    }
+}

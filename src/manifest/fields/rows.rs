@@ -15,7 +15,6 @@ pub static ROWS: &[Row] = &[
     ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),
     not_yet("spec.containers[].securityContext.seLinuxOptions", given, LABELS, REMOVE),
     never("spec.containers[].securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
-    not_yet("spec.hostUsers", off, "user namespaces", REMOVE),
     not_yet("spec.runtimeClassName", given, "other runtimes than the built-in one", REMOVE),
     never("spec.serviceAccountName|serviceAccount", given, "a static pod has no service account", REMOVE),
     never("spec.imagePullSecrets", given, "a static pod may not refer to Secrets for its images", REMOVE),
@@ -124,10 +123,6 @@ fn kinds(found: &Found<'_>) -> usize {
 
 fn on(found: &Found<'_>) -> bool {
     found.value == &Value::Bool(true)
-}
-
-fn off(found: &Found<'_>) -> bool {
-    found.value == &Value::Bool(false)
 }
 
 fn other_than_linux(found: &Found<'_>) -> bool {

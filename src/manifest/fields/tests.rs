@@ -23,6 +23,7 @@ const USED: &[(&str, &[&str])] = &[
             "hostIPC",
             "hostNetwork",
             "hostPID",
+            "hostUsers",
             "hostname",
             "hostnameOverride",
             "initContainers",
@@ -257,7 +258,6 @@ fn each_row_finds_its_field() {
             json!({"securityContext": {"windowsOptions": {"hostProcess": true}}}),
             "spec.securityContext.windowsOptions",
         ),
-        (json!({"hostUsers": false}), "spec.hostUsers"),
         (json!({"os": {"name": "windows"}}), "spec.os.name"),
         (
             json!({"volumes": [{"name": "a", "projected": {"sources": [{}, {"serviceAccountToken": {}}]}}]}),

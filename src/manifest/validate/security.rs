@@ -36,17 +36,36 @@ pub fn pod(spec: &core::PodSpec, problems: &mut Problems<'_>) {
     sysctls(spec, &root.key("sysctls"), problems);
 }
 
+/// `validateHostUsers`. Volumes that are devices are refused of every pod.
+pub fn users(spec: &core::PodSpec, problems: &mut Problems<'_>) {
+    if spec.host_users != Some(false) {
+        return;
+    }
+    let root = Path::of("spec");
+    for (field, of_node) in
+        [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)]
+    {
+        if of_node == Some(true) {
+            problems.error(
+                &root.key(field),
+                "must not be true when `hostUsers` is false",
+                "remove one of them",
+            );
+        }
+    }
+}
+
 /// Checks that of `container`.
-pub fn container(container: &core::Container, path: &Path, problems: &mut Problems<'_>) {
+pub fn container(container: &core::Container, host_users: bool, path: &Path, problems: &mut Problems<'_>) {
     let root = path.key("securityContext");
     let Some(context) = &container.security_context else { return };
     id(&root.key("runAsUser"), context.run_as_user, problems);
     id(&root.key("runAsGroup"), context.run_as_group, problems);
     match context.proc_mount.as_deref() {
-        Some("Unmasked") => problems.error(
+        Some("Unmasked") if host_users => problems.error(
             &root.key("procMount"),
             "`hostUsers` must be false to use `Unmasked`",
-            "remove it: there are no user namespaces yet",
+            "set hostUsers: false",
         ),
         kind => one_of(&root.key("procMount"), kind, &["Default", "Unmasked"], problems),
     }

@@ -56,7 +56,7 @@ const OF_PROCESS: [&str; 11] = [
     "consoleSize",
 ];
 /// What is known of an OCI `linux` object: of the cgroup, the namespaces, or done to the mounts once for all who see them.
-const OF_LINUX: [&str; 9] = [
+const OF_LINUX: [&str; 11] = [
     "cgroupsPath",
     "resources",
     "namespaces",
@@ -66,6 +66,8 @@ const OF_LINUX: [&str; 9] = [
     "sysctl",
     "devices",
     "seccomp",
+    "uidMappings",
+    "gidMappings",
 ];
 const OF_USER: [&str; 4] = ["uid", "gid", "additionalGids", "umask"];
 
@@ -170,6 +172,7 @@ fn namespaces(linux: &Map<String, Value>) -> Result<CloneFlags> {
             "network" => CloneFlags::CLONE_NEWNET,
             "ipc" => CloneFlags::CLONE_NEWIPC,
             "uts" => CloneFlags::CLONE_NEWUTS,
+            "user" => CloneFlags::CLONE_NEWUSER,
             other => bail!("commands cannot enter a namespace of type {other:?}"),
         };
     }

@@ -1,6 +1,6 @@
 //! The seam to libcontainer: two calls. Nothing else in the program names it, but for the executors.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -12,6 +12,8 @@ use libcontainer::workload::Executor;
 use super::causes;
 use super::executor::OfSpec;
 use crate::pod::program::{self, Started};
+use crate::pod::user_namespace::give_pipe;
+use crate::spec::IdMapping;
 use crate::status::{Failure, Reason};
 
 /// Descriptors 0, 1 and 2 of a process.
@@ -27,6 +29,15 @@ pub enum Streams {
     },
     /// A terminal, made in the container.
     Terminal,
+}
+
+impl Streams {
+    /// Gives those that are pipes to the user who is to have them.
+    pub fn give_to(&self, ids: IdMapping, user: (u32, u32)) -> Result<()> {
+        let Streams::Given { stdin, stdout, stderr } = self else { return Ok(()) };
+        let all = stdin.iter().chain([stdout, stderr]);
+        all.into_iter().try_for_each(|stream| give_pipe(stream.as_raw_fd(), ids, user))
+    }
 }
 
 /// A container that is to be.
