@@ -221,24 +221,16 @@ fn no_descriptor_of_ours_is_a_working_directory() {
             container
         })
         .collect();
-    let name = world.pod_name("fds");
     let spec = json!({"containers": containers, "restartPolicy": "Never"});
     world.write("fds.yaml", &with(pod("fds", &[]), spec));
-    let ended = |pod: &crate::harness::Seen, number: i32| {
-        let state = pod.container(&format!("fd{number}"))["state"].clone();
-        let over = !state["terminated"].is_null();
-        over || state["waiting"]["reason"].as_str().is_some_and(|reason| reason.ends_with("Error"))
-    };
-    let seen =
-        world.once("fds", "each has ended or cannot start", |pod| (3..=64).all(|number| ended(pod, number)));
-    for number in 3..=64 {
-        let container = format!("fd{number}");
-        if seen.container(&container)["state"]["terminated"]["exitCode"] == 0 {
-            let log = world.says(&["logs", &name, "-c", &container]);
-            let cwd = parse(&log)["cwd"].clone();
-            assert!(!fs::exists(format!("{cwd}/holdfast")).unwrap_or(true), "{container} runs in {cwd}");
-        }
-    }
+    let seen = world.once("fds", "each is judged", |pod| {
+        (3..=64).all(|number| {
+            let state = &pod.container(&format!("fd{number}"))["state"];
+            assert!(state["terminated"].is_null(), "{number} ran: {state}");
+            state["waiting"]["reason"].as_str().is_some_and(|reason| reason.ends_with("Error"))
+        })
+    });
+    assert_eq!(seen.phase(), "Pending");
 }
 
 /// Threat 1, CVE-2025-31133 and CVE-2025-62161: a volume stands nowhere where the runtime makes devices, masks files by them or
@@ -301,17 +293,6 @@ fn annotations_change_nothing_of_a_container() {
         (&*seen["groups"], &*seen["status.CapEff"], &*seen["status.Seccomp"]),
         ("0", CAPABILITIES, "2")
     );
-}
-
-/// An image whose entry point is `/proc/self/exe` may do what it likes to what it finds there.
-#[test]
-fn a_container_cannot_change_the_agents_binary() {
-    let before = fs::read(crate::harness::binary()).unwrap();
-    let world = World::new();
-    let command = json!({"command": ["/proc/self/exe"], "args": ["--version"]});
-    world.write("exe.yaml", &with_main(with(pod("exe", &[]), json!({"restartPolicy": "Never"})), command));
-    world.once("exe", "has ended", |pod| !pod.reason().is_empty() && pod.reason() != "ContainerCreating");
-    assert!(fs::read(crate::harness::binary()).unwrap() == before, "the binary is as before");
 }
 
 /// Only root of the host reaches the sockets and the state.

@@ -31,6 +31,7 @@ mod harness_itself;
 mod hooks;
 mod host_paths;
 mod host_ports;
+mod hostile_images;
 mod https;
 mod huge_pages;
 mod image_volumes;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use serde_json::{Value, json};
 
+use crate::harness::image::{busybox, copy_program};
 use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{SOON, World, eventually};
 use crate::isolation::{CAPABILITIES, parse};
@@ -261,7 +262,7 @@ fn profiles_of_the_node_count_and_what_cannot_be_enforced_does_not_start() {
     assert!(waits("empty").contains("it is not JSON"), "{}", waits("empty"));
     assert!(waits("out").contains("link.json"), "{}", waits("out"));
     let pod = world.pod_name("local");
-    for name in ["loose", "tight"] {
+    for (name, no_new_privs) in [("loose", "0"), ("tight", "1")] {
         world.once("local", "runs", |pod| pod.container(name)["ready"] == true);
         let exec =
             |args: &[&str]| world.cli(&[&["exec", &pod, "-c", name, "--", "/workload"], args].concat());
@@ -270,7 +271,7 @@ fn profiles_of_the_node_count_and_what_cannot_be_enforced_does_not_start() {
         assert!(!renames.status.success() && said.contains("code: 95"), "{name}: {said}");
         assert!(exec(&["say", "0", "/shared/said", "x"]).status.success(), "{name}");
         let seen = parse(&String::from_utf8_lossy(&exec(&["status"]).stdout));
-        assert_eq!(seen["status.Seccomp"], "2", "{name}");
+        assert_eq!((&*seen["status.Seccomp"], &*seen["status.NoNewPrivs"]), ("2", no_new_privs), "{name}");
     }
 }
 
@@ -355,4 +356,56 @@ fn sysctls_are_set_inside_refused_or_forbidden() {
     let tricky = world.once("tricky", "cannot start", |pod| failed(pod).contains("shm_rmid_forced"));
     assert_eq!(tricky.phase(), "Pending");
     assert_eq!(of_node(), before);
+}
+
+/// Threat 16: what would be the node's own. The values are those that it has, so that nothing comes of it in any case.
+#[test]
+fn sysctls_of_namespaces_that_are_the_nodes_are_refused() {
+    let world = World::new();
+    for (name, field, sysctl) in [
+        ("net", "hostNetwork", "net.ipv4.tcp_fin_timeout"),
+        ("slashes", "hostNetwork", "net/ipv4/tcp_fin_timeout"),
+        ("ipc", "hostIPC", "kernel.shm_rmid_forced"),
+    ] {
+        let value = fs::read_to_string(format!("/proc/sys/{}", sysctl.replace('.', "/"))).unwrap();
+        let sysctls = json!([{"name": sysctl, "value": value.trim()}]);
+        let spec = json!({field: true, "securityContext": {"sysctls": sysctls}});
+        world.write(&format!("{name}.yaml"), &with(pod(name, &["trap-term"]), spec));
+        world.reported(&[&format!("{name}.yaml"), "sysctls[0].name", field]);
+        assert!(world.pod(name).is_none(), "{name} runs");
+    }
+}
+
+/// Threats 20 and 21, CVE-2022-0492: who is in a container makes no namespaces, in which it would have every right, and mounts
+/// no cgroups, whose `release_agent` the node executes: the one by its filter, the other by its capabilities too.
+#[test]
+fn nobody_gets_at_cgroups_by_a_mount_or_a_namespace_of_his_own() {
+    let world = World::new();
+    copy_program(&busybox(), &world.shared().join("busybox"));
+    let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
+    let mut regular = Vec::new();
+    for (name, profile) in [("usual", "RuntimeDefault"), ("loose", "Unconfined")] {
+        let mut container = container(name, &["trap-term"]);
+        container["securityContext"] = json!({"seccompProfile": {"type": profile}});
+        container["volumeMounts"] = json!([{"name": "shared", "mountPath": "/shared"}]);
+        regular.push(container);
+    }
+    world.write("tries.yaml", &with(pod("tries", &[]), json!({"containers": regular, "volumes": volumes})));
+    world.running("tries");
+    let pod = world.pod_name("tries");
+    let refused = |container: &str, command: &[&str]| {
+        let exec = ["exec", &pod, "-c", container, "--", "/shared/busybox"];
+        let output = world.cli(&[&exec, command].concat());
+        let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        let refused = said.contains("not permitted") || said.contains("permission denied");
+        assert!(!output.status.success() && refused, "{container}, {command:?}: {said}");
+    };
+    for container in ["usual", "loose"] {
+        for (kind, of) in [("cgroup2", ""), ("cgroup", "none,name=holdfast")] {
+            refused(container, &["mount", "-t", kind, "-o", of, "none", "/shared"]);
+        }
+    }
+    for flag in ["-r", "-m", "-u", "-i", "-n", "-p"] {
+        refused("usual", &["unshare", flag, "/shared/busybox", "true"]);
+    }
 }
