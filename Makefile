@@ -4,7 +4,7 @@ TRIPLE := $(shell rustc -vV | sed -n 's/^host: //p')
 MUSL := aarch64-unknown-linux-musl x86_64-unknown-linux-musl
 BINARY := target/$(TRIPLE)/release/holdfast
 
-.PHONY: help build demo test static dist dist-check vm-test vm-short power-cut soak chaos bench mutants fuzz man lint deny cross debian root
+.PHONY: help build demo test static dist dist-check vm-test vm-short power-cut soak chaos turnover bench mutants fuzz man lint deny cross debian root
 
 help:
 	@echo 'make demo    build the program and show its main job; needs root, no network, no registry'
@@ -15,6 +15,7 @@ help:
 	@echo 'make power-cut    50 power cuts of an emulated machine; some 15 minutes'
 	@echo 'make soak    2,000 container starts with both cores busy; needs root'
 	@echo 'make chaos   1,000 kills of the agent at random moments; needs root'
+	@echo 'make turnover   1,000 pods with a network, one after the other: nothing of them stays; needs root'
 	@echo 'make bench   figures, beside those of other programs in the same run; needs root'
 	@echo 'make mutants mutation testing of src/lifecycle; some half an hour'
 	@echo 'make fuzz    hostile input of every kind, each for a minute (HOLDFAST_FUZZ seconds); needs root'
@@ -61,6 +62,9 @@ soak: root debian
 
 chaos: root debian
 	HOLDFAST_CHAOS=1000 cargo test --locked --test kernel chaos:: -- --nocapture
+
+turnover: root debian
+	HOLDFAST_TURNOVER=1000 cargo test --locked --test kernel turnover:: -- --nocapture
 
 bench: root debian build
 	cargo build --locked --release --example workload --example bench

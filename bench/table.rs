@@ -18,6 +18,12 @@ pub fn plain(what: &str, value: impl std::fmt::Display) {
     println!("{what:<44} {value:>9}");
 }
 
+/// The one in the middle.
+pub fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// What a program cost.
 pub struct Cost {
     /// From its start to its end.
@@ -32,11 +38,7 @@ pub struct Cost {
 
 /// The medians of what a thing cost, a line for it and for each peer, with the peer's share of ours.
 pub fn costs(what: &str, ours: &[Cost], peers: &[(&str, &[Cost])]) {
-    let middle = |of: &[Cost], value: &dyn Fn(&Cost) -> f64| {
-        let mut values: Vec<f64> = of.iter().map(value).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
+    let middle = |of: &[Cost], value: &dyn Fn(&Cost) -> f64| middle(of.iter().map(value).collect());
     for (name, theirs) in [(what, ours)].into_iter().chain(peers.iter().copied()) {
         let figure = |unit: &str, value: &dyn Fn(&Cost) -> f64| {
             let (theirs, ours) = (middle(theirs, value), middle(ours, value));

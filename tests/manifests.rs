@@ -141,6 +141,9 @@ fn dump(reading: &Reading) -> String {
 fn write_pod(pod: &Pod, text: &mut String) {
     writeln!(text, "pod {} uid {} from {}", pod.full_name(), pod.uid, pod.origin).unwrap();
     writeln!(text, "  {:?}, restart {:?}, grace {:?}", pod.qos, pod.restart_policy, pod.grace).unwrap();
+    if let Some(own) = &pod.resources {
+        writeln!(text, "  as a whole {own:?}").unwrap();
+    }
     writeln!(text, "  on {} as {}", pod.node_name, pod.hostname).unwrap();
     if !pod.subdomain.is_empty() {
         let told = if pod.hostname_as_fqdn { ", which the kernel is told" } else { "" };

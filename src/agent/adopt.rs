@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::client::{Client, PATIENCE};
 use super::last_words;
 use super::link::run_end;
+use super::neighbours;
 use super::world::World;
 use crate::host::PodDir;
 use crate::lifecycle::{self, Facts, RunEnd, Running};
@@ -67,6 +68,8 @@ pub fn find(world: &World) -> Result<Vec<Found>> {
     if let Err(error) = world.network.adopt(&known) {
         warn!("take over the network of pods: {error:#}");
     }
+    let up = found.iter().filter(|it| it.link.is_some());
+    neighbours::join(world, up.map(|it| (it.pod.clone(), it.found.facts.sandbox.addresses.clone())));
     Ok(found)
 }
 
@@ -105,6 +108,7 @@ fn adopt(world: &World, directory: &PodDir) -> Result<Found> {
             }
             link = Some((connection, state.hello.sandbox));
         }
+        Ok(None) if facts.released => {}
         Ok(None) => warn!("pod {}: its process died while no agent was there", pod.full_name()),
         Err(error) => warn!("pod {}: its process does not answer: {error:#}", pod.full_name()),
     }

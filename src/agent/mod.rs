@@ -10,6 +10,7 @@
 //! Invariant: stopping the agent stops no pod. Whoever wants the pods to end says `holdfast down`.
 
 mod adopt;
+mod apparmor;
 mod client;
 mod command;
 mod devices;
@@ -18,9 +19,12 @@ mod gc;
 mod hook;
 mod image_lists;
 mod images;
+mod lacks;
 mod last_good;
 mod last_words;
 mod link;
+mod listing;
+mod neighbours;
 mod news;
 mod node;
 mod notify;
@@ -41,17 +45,20 @@ mod start_pod;
 mod stop;
 mod sysctl;
 mod tally;
+mod usage;
+mod user_namespaces;
 mod values;
 mod volume_images;
 mod watch;
 mod watches;
+mod weigh;
 mod world;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use log::info;
@@ -63,15 +70,16 @@ use smol::{LocalExecutor, Timer};
 pub use client::Client;
 
 use crate::config;
-use crate::lifecycle::{self, Action, BackOff, Event, Found, Learnt, Node, Now};
-use crate::manifest::verdict::Verdict;
-use crate::spec::{Documents, Pod, Uid};
+use crate::lifecycle::{Action, BackOff, Event, Found, Learnt, Node, Now};
+use crate::spec::{Pod, Uid};
 use crate::status::Failure;
 use crate::sys::clock;
 use node::Look;
 use notify::Manager;
 use publish::{Note, Publisher};
 use stop::Signals;
+use usage::{Measured, Meter};
+use weigh::Weighed;
 use world::World;
 
 /// Something the loop is told.
@@ -82,6 +90,8 @@ enum Message {
     Event(Event),
     /// An effect ended; a started pod comes with a connection that watches it.
     Done { action: Action, result: Result<Learnt, Failure>, link: Option<OwnedFd> },
+    /// What a pod has on the disk.
+    Measured(Measured),
     /// Something a person should know, once.
     Warning(String),
     /// Something happened to the node.
@@ -123,11 +133,13 @@ struct Agent {
     node: Node,
     publisher: Publisher,
     manager: Manager,
+    meter: Meter,
     /// What the manifests ask for, as far as the core was told.
     wanted: BTreeMap<Uid, Arc<Pod>>,
     /// The manifests directory was read at least once, without anything wrong in it.
     listed: bool,
     down_at_once: bool,
+    weighed: Weighed,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
 }
@@ -142,10 +154,12 @@ impl Agent {
             node: Node::new(back_off, 2 * world.cpus),
             publisher: Publisher::new(world.clone(), back_off, Look::at(&world.config.data_dir)),
             manager,
+            meter: Meter::default(),
             world,
             wanted: BTreeMap::new(),
             listed: false,
             down_at_once: false,
+            weighed: Weighed::default(),
             sender,
             receiver,
         }
@@ -179,6 +193,7 @@ impl Agent {
             self.spawn(images::watch(self.world.clone(), hear_relisted, listed, self.sender.clone()));
             self.spawn(image_lists::watch(self.world.clone(), hear_listed, self.sender.clone()));
         }
+        self.weighed.again(&self.world, self.node.all());
         self.manager.ready();
         self.report();
         while !self.node.is_down() {
@@ -236,19 +251,12 @@ impl Agent {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Wanted(listing) => {
-                self.publisher.look(listing.look);
-                self.publisher.rival(listing.rival);
-                self.publisher.verdict(&listing.verdict);
-                let changed = self.documents(listing.documents);
-                self.wanted(listing.pods, listing.verdict);
-                self.hand_out(changed);
-                self.collect_images();
-            }
+            Message::Wanted(listing) => self.take_listing(listing),
             Message::Note(note) => self.publisher.note(&note),
             // The loop has seen to it.
             Message::Signal(_) => {}
             Message::Event(event) => self.event(event),
+            Message::Measured(measured) => self.meter.end(measured).into_iter().for_each(|it| self.event(it)),
             Message::Warning(warning) => self.publisher.warn(warning),
             Message::RefusedArchives(refused) => self.publisher.refused_archives(refused),
             Message::RefusedLists(refused) => self.publisher.refused_lists(refused),
@@ -289,68 +297,6 @@ impl Agent {
         pod.found
     }
 
-    /// Tells the core what changed in what the manifests ask for.
-    fn wanted(&mut self, pods: Vec<Arc<Pod>>, verdict: Verdict) {
-        self.world.collector.pods(pods.iter().map(|pod| &**pod), self.node.all());
-        let wanted: BTreeMap<Uid, Arc<Pod>> = pods.into_iter().map(|pod| (pod.uid.clone(), pod)).collect();
-        let most = self.world.config.max_pods;
-        if most < u64::try_from(wanted.len()).unwrap_or(u64::MAX) {
-            // Nobody else could run them: a kubelet, too, would only say so of a pod that is no manifest's.
-            let warning =
-                format!("there are manifests of more pods than the {most} of maxPods: all of them run");
-            self.publisher.warn(warning);
-        }
-        let gone: Vec<Uid> = self.wanted.keys().filter(|uid| !wanted.contains_key(uid)).cloned().collect();
-        for uid in gone {
-            self.wanted.remove(&uid);
-            self.event(Event::ManifestGone(uid));
-        }
-        let mut wanted: Vec<_> = wanted.into_iter().collect();
-        wanted.sort_by(|(_, one), (_, other)| lifecycle::by_rank(one, other));
-        for (uid, pod) in wanted {
-            if self.wanted.insert(uid, pod.clone()).is_none() {
-                info!("pod {}: asked for by {}", pod.full_name(), pod.origin);
-                self.event(Event::ManifestSet(pod));
-            }
-        }
-        if !self.listed && verdict.is_complete() {
-            self.listed = true;
-            let known = self.node.all().map(|facts| facts.pod.uid.clone()).collect();
-            // Here and now, so that a pod that comes back next finds nothing of its former life, and loses nothing of the new.
-            let aside = remove_pod::set_orphans_aside(&self.world, &known);
-            self.spawn(smol::unblock(move || remove_pod::orphans(&aside)));
-        }
-    }
-
-    /// Begins a round of it with the re-list in which it is due, so that an idle node is not woken once more.
-    fn collect_images(&self) {
-        let (world, sender) = (self.world.clone(), self.sender.clone());
-        if world.collector.begins(&world.config) {
-            self.spawn(async move {
-                for note in smol::unblock(move || world.collector.round(&world)).await {
-                    let _ = sender.send(Message::Note(note)).await;
-                }
-            });
-        }
-    }
-
-    /// Takes in the ConfigMaps and Secrets, before whatever starts with them. Whether they changed.
-    fn documents(&self, documents: Arc<Documents>) -> bool {
-        let mut held = self.world.documents.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = !Arc::ptr_eq(&held, &documents);
-        *held = documents;
-        changed
-    }
-
-    /// Brings what `changed` to the pods that there are: into their volumes, and to those that wait for it.
-    fn hand_out(&mut self, changed: bool) {
-        if changed {
-            let (world, pods) = (self.world.clone(), self.wanted.values().cloned().collect::<Vec<_>>());
-            self.spawn(smol::unblock(move || values::refresh(&world, &pods)));
-            self.event(Event::DocumentsChanged);
-        }
-    }
-
     fn event(&mut self, event: Event) {
         if let Event::Exited { uid, end, .. } = &event {
             self.publisher.exit(uid, end, &self.node);
@@ -364,6 +310,9 @@ impl Agent {
         }
         for uid in &step.gone {
             self.publisher.gone(uid);
+        }
+        if !step.changed.is_empty() || !step.gone.is_empty() {
+            self.weighed.again(&self.world, self.node.all());
         }
         for action in step.actions {
             self.begin(action);

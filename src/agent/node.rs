@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::preflight::NO_SECCOMP;
 use super::world::World;
 use crate::api::{self, Amounts, Machine, Named, Pressure, Strain, published};
 use crate::host::machine::{self, Left};
@@ -112,7 +111,7 @@ impl NodeFile {
 
     /// What it has for pods, as of the last look.
     pub fn allocatable(&self, world: &World) -> Amounts {
-        self.machine.allocatable(world.config.reserved())
+        world.config.allocatable(&self.machine)
     }
 
     /// What the node is short of.
@@ -135,8 +134,8 @@ impl NodeFile {
             version: env!("CARGO_PKG_VERSION"),
             labels: &config.node_labels,
             max_pods: config.max_pods,
-            reserved: config.reserved(),
-            unconfined: (config.seccomp_default && !world.seccomp).then_some(NO_SECCOMP),
+            reserved: config.reserved(&self.machine),
+            lacks: &world.lacks,
         };
         published::Node {
             version: published::VERSION,

@@ -9,7 +9,7 @@ use log::debug;
 use super::client::{Client, PATIENCE};
 use super::pull_image::pull_image;
 use super::world::World;
-use super::{hook, probe, remake, remove_pod, start_container, start_pod};
+use super::{hook, neighbours, probe, remake, remove_pod, start_container, start_pod};
 use crate::lifecycle::{Action, Facts, Learnt, Time};
 use crate::protocol::{Reply, Request, Stop};
 use crate::spec::{Container, Pod};
@@ -50,6 +50,9 @@ impl Job {
             Action::StartPod { sandbox, .. } => anew(world, || start_pod::start_pod(world, pod, *sandbox))
                 .map(|(learnt, fd)| {
                     link = Some(fd);
+                    if let Learnt::Pod { addresses, .. } = &learnt {
+                        neighbours::join(world, [(self.pod.clone(), addresses.clone())]);
+                    }
                     learnt
                 }),
             Action::PullImage { container, .. } => {
@@ -73,6 +76,7 @@ impl Job {
                 container_of(pod, container).and_then(|it| hook::run(world, pod, it, *attempt, *kind))
             }
             Action::CleanPod { .. } => told(Reason::FailedKillPod, remove_pod::clean_pod(world, pod)),
+            Action::ReleasePod { .. } => told(Reason::FailedKillPod, remove_pod::release_pod(world, pod)),
             Action::RemovePod { keep_logs, .. } => {
                 told(Reason::FailedKillPod, remove_pod::remove_pod(world, pod, *keep_logs))
             }

@@ -12,26 +12,26 @@ use log::{info, warn};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use nix::unistd::{SysconfVar, sysconf};
 
+use super::apparmor::DEFAULT;
+use super::neighbours::Neighbours;
 use super::world::World;
-use super::{notify, remove_pod, rival};
+use super::{lacks, notify, remove_pod, rival};
+use crate::api::{Amounts, Machine};
 use crate::bundle;
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, NodeLimits, Policy};
 use crate::config;
 use crate::host::{self, Data, Runtime};
 use crate::image::Store;
 use crate::network::Network;
-use crate::spec::Bytes;
+use crate::spec::{Bytes, Millicores};
 use crate::sys::untouchable::Untouchable;
-use crate::sys::{atomic, lock, seccomp};
+use crate::sys::{apparmor, atomic, lock, seccomp};
 use crate::volume;
 
 /// A ramfs, by the kernel's `linux/magic.h`: what small boxes have for `/run`.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-
-/// What is said of a node whose containers lack the default profile.
-pub const NO_SECCOMP: &str = "this kernel has no seccomp filters: containers that name no profile may make every system call; use a \
-     kernel with CONFIG_SECCOMP_FILTER, or say seccompDefault: false";
 
 /// The kernel's name for this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -47,6 +47,9 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     // Values of Secrets are in its memory, and a core dump goes to whoever collects such things.
     prctl::set_dumpable(false).context("set not dumpable")?;
     kernel()?;
+    if config.fail_swap_on {
+        no_swap(&fs::read_to_string("/proc/swaps").unwrap_or_default())?;
+    }
     let (runtime, data) = (Runtime::new(&config.runtime_dir), Data::new(&config.data_dir));
     directories(&config, &runtime, &data)?;
     let mut locks = vec![
@@ -66,15 +69,29 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     let unmet = cgroups.ensure_tree().context("make the cgroups of pods")?;
     let lock = lock::take_directory(&cgroups.directory());
     locks.push(held(lock, "--cgroup-root", Path::new(&config.cgroup_root))?);
+    let machine = host::machine::machine(&config.data_dir);
     let (mut node, mut warnings) = node(&cgroups)?;
-    node.cgroup.oom_group &= !config.single_process_oom_kill;
+    limits(&config, &machine, &mut node);
+    let policy = Policy {
+        pids: config.pod_pids_limit,
+        cpu_quota: config.cpu_cfs_quota,
+        reserves: node.memory_qos.is_some_and(|qos| qos.reserves),
+    };
+    warnings.extend(cgroups.limit_all(all_pods(&config, &machine)));
+    if config.memory_qos && node.memory_qos.is_none() {
+        warnings.push("MemoryQoS has no effect: it needs the memory controller of cgroup v2".to_owned());
+    }
     warnings.extend(config.notes.iter().cloned());
     warnings.extend(unmet);
     warnings.extend(cgroups.missing());
     let seccomp = seccomp::is_available();
-    if config.seccomp_default && !seccomp {
-        warnings.push(NO_SECCOMP.to_owned());
-    }
+    let mut lacks = Vec::new();
+    lacks.extend((config.seccomp_default && !seccomp).then_some(lacks::SECCOMP));
+    lacks.extend((!node.cgroup.devices).then_some(lacks::DEVICE_RULES));
+    let apparmor = apparmor::is_enabled();
+    let confines = || apparmor::is_loaded(DEFAULT).unwrap_or(false);
+    lacks.extend((apparmor && !confines()).then_some(lacks::APPARMOR));
+    warnings.extend(lacks.iter().map(|lack| lack.message.to_owned()));
     let (node_name, warning) = node_name(&config, &data)?;
     warnings.extend(warning);
     warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -82,6 +99,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     Ok(World {
         store: Store::open(&data.store()).context("open the image store")?,
         network: Network::new(&runtime, config.pod_ranges.clone()),
+        neighbours: Neighbours::default(),
         importing: AtomicBool::new(true),
         pulls: Default::default(),
         suspects: Default::default(),
@@ -93,6 +111,7 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         binary: Untouchable::new().context("make the agent's binary untouchable for containers")?,
         documents: Mutex::default(),
         projecting: Mutex::default(),
+        allotting: Mutex::default(),
         in_memory: in_memory(runtime.root())?,
         cpus: std::thread::available_parallelism().map_or(1, Into::into),
         config,
@@ -101,7 +120,10 @@ pub fn prepare(config: config::Agent) -> Result<World> {
         data,
         cgroups,
         node,
+        policy,
         seccomp,
+        apparmor,
+        lacks,
         warnings,
         locks,
     })
@@ -125,6 +147,38 @@ fn kernel() -> Result<()> {
         ensure!(has_overlay(), "this kernel has no overlay file system (CONFIG_OVERLAY_FS)");
     }
     Ok(())
+}
+
+/// Fails where a node swaps that was not to (`failSwapOn`); `swaps` is `/proc/swaps`.
+fn no_swap(swaps: &str) -> Result<()> {
+    let used: Vec<&str> = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    ensure!(
+        used.is_empty(),
+        "this node swaps to {}, and failSwapOn is true: turn that off (swapoff -a), or say failSwapOn: false; pods do not swap",
+        used.join(", ")
+    );
+    Ok(())
+}
+
+/// What the configuration says of limits of containers.
+fn limits(config: &config::Agent, machine: &Machine, node: &mut bundle::Node) {
+    node.cgroup.oom_group &= !config.single_process_oom_kill;
+    node.cgroup.cpu_quota &= config.cpu_cfs_quota;
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok());
+    let can = config.memory_qos && node.cgroup.unified && node.cgroup.memory;
+    node.memory_qos = can.then(|| bundle::MemoryQos {
+        throttling: config.memory_throttling,
+        reserves: config.memory_reserves,
+        allocatable: Bytes(config.allocatable(machine).memory),
+        page: page.unwrap_or(4096),
+    });
+}
+
+/// What all pods may use: what the node has for them, where that is to be enforced.
+fn all_pods(config: &config::Agent, machine: &Machine) -> NodeLimits {
+    let enforced = config.enforce_allocatable;
+    let all = if enforced { config.allocatable(machine) } else { machine.allocatable(Amounts::default()) };
+    NodeLimits { cpu: Millicores(all.cpu_milli), memory: enforced.then_some(Bytes(all.memory)) }
 }
 
 fn directories(config: &config::Agent, runtime: &Runtime, data: &Data) -> Result<()> {
@@ -217,6 +271,8 @@ fn node(cgroups: &Hierarchy) -> Result<(bundle::Node, Vec<String>)> {
     let node = bundle::Node {
         memory: memory().context("read /proc/meminfo")?,
         cgroup: cgroups.abilities(),
+        huge_pages: cgroups.page_sizes(),
+        memory_qos: None,
         nofile: (soft, hard),
         nofile_max: if sys_resource { u64::MAX } else { hard },
         oom_score_floor: if sys_resource { Some(-1000) } else { own_score },
@@ -288,3 +344,6 @@ fn node_name(config: &config::Agent, data: &Data) -> Result<(String, Option<Stri
 fn remember(path: &Path, name: &str) -> Result<()> {
     atomic::replace_synced(path, name.as_bytes(), 0o600).with_context(|| format!("write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use log::{debug, info, warn};
 
 use super::client::{Client, PATIENCE};
+use super::neighbours;
 use super::world::World;
 use crate::host::PodDir;
 use crate::protocol::Request;
@@ -32,6 +33,7 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
     // Whoever may still live keeps the addresses.
     let killed = kill(world, &directory, &world.cgroups.pod_path(pod));
     errors.extend(killed.and_then(|()| world.network.detach(&pod.uid)).err());
+    neighbours::leave(world, &pod.uid);
     for path in [directory.socket(), directory.sandbox(), directory.exits()] {
         let removed = absent(fs::remove_file(&path)).with_context(|| format!("remove {}", path.display()));
         errors.extend(removed.err());
@@ -43,6 +45,18 @@ pub fn clean_pod(world: &World, pod: &Pod) -> Result<()> {
         errors.extend(volume::remove_tree(&path).with_context(|| format!("remove {}", path.display())).err());
     }
     first(errors)
+}
+
+/// Ends the sandbox of a pod that is over, and removes its volumes, as a kubelet does; its logs and what is known of it stay.
+pub fn release_pod(world: &World, pod: &Pod) -> Result<()> {
+    clean_pod(world, pod)?;
+    let uid = &pod.uid.0;
+    // Not while its volumes are written.
+    let _alone = world.projecting.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in [world.data.volumes(uid), world.data.etc(uid), world.runtime.pod(uid).volumes()] {
+        volume::remove_tree(&path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Ends the pod and removes everything of it, its logs too unless `keep_logs`: then an empty directory stays where its

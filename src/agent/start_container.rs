@@ -13,15 +13,15 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{devices, seccomp, values, volume_images};
+use super::{apparmor, devices, neighbours, seccomp, user_namespaces, values, volume_images};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
-    Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS, StartContainer, State,
-    Stdin, TERMINALS, VOLUMES,
+    CONFINEMENT, Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS,
+    StartContainer, State, Stdin, TERMINALS, USERS, VOLUMES,
 };
 use crate::spec::{Container, Pod, Security, SubPath};
 use crate::status::{Failure, Reason, Wall};
@@ -96,6 +96,7 @@ fn known_to(version: u32, pod: &Pod, container: &Container) -> Result<()> {
         (terminal, TERMINALS, "neither stdin nor tty"),
         (part, SUB_PATHS, "neither subPath nor mountPropagation"),
         (secured, SECURITY, "no security context"),
+        (pod.user_namespace, USERS, "no hostUsers"),
     ] {
         ensure!(
             !asked || since <= version,
@@ -172,6 +173,9 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
         last_words: text(&last_words(run).map_err(create)?).map_err(create)?,
         binds,
         seccomp: false,
+        device_rules: device_rules(world, version),
+        apparmor: apparmor::profile(world, container, CONFINEMENT <= version)?,
+        users: user_namespaces::of(world, pod).map_err(create)?,
         devices: if container.security.privileged { devices::all() } else { Vec::new() },
         pause_pid,
     };
@@ -179,7 +183,8 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     let program = seccomp::program(world, container, &bundle::capabilities(&inputs)?, SECURITY <= version)?;
     inputs.seccomp = program.is_some();
     let config = bundle::config(&inputs)?;
-    let request = prepare(run, &image).and_then(|request| {
+    let device_rules = inputs.device_rules;
+    let request = prepare(run, &image, device_rules).and_then(|request| {
         let path = run.bundle.join("config.json");
         // Values of Secrets may be in it.
         let text = serde_json::to_vec(&config).context("write the OCI configuration")?;
@@ -200,8 +205,13 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     }
 }
 
+/// Whether the rules of its devices hold for a container of a pod process of `version`. On v1 libcontainer writes them.
+fn device_rules(world: &World, version: u32) -> bool {
+    world.node.cgroup.devices && (!world.cgroups.unified() || CONFINEMENT <= version)
+}
+
 /// The directories of the run, and the request but for its cgroup, user and parts of volumes.
-fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
+fn prepare(run: &Run<'_>, image: &Image, device_rules: bool) -> Result<StartContainer> {
     let Run { world, pod, container, attempt, bundle, writable } = run;
     let (upper, work) = (writable.join("upper"), writable.join("work"));
     let logs = world.logs(pod).join(&container.name);
@@ -222,11 +232,12 @@ fn prepare(run: &Run<'_>, image: &Image) -> Result<StartContainer> {
             lower: image.lower.clone(),
             upper: text(&upper)?,
             work: text(&work)?,
-            no_devices: world.cgroups.unified() && !container.security.privileged,
+            no_devices: !device_rules && !container.security.privileged,
         },
         sub_paths: Vec::new(),
         user: String::new(),
         strict_groups: container.security.strict_groups,
+        device_rules,
         cgroup: String::new(),
         log: LogFile {
             path: text(&logs.join(log_name(*attempt)))?,
@@ -285,17 +296,13 @@ fn files(world: &World, pod: &Pod, hostname: &str) -> Result<Files> {
     let node = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let resolv_conf = config.resolv_conf.as_deref().map_or(bundle::ASK_THE_NODE.to_owned(), node);
     let cluster = bundle::Cluster { servers: &config.cluster_dns, domain: &config.cluster_domain };
-    let etc = Etc {
-        hosts: match pod.host_network {
-            true => bundle::node_hosts(&node(Path::new("/etc/hosts")), pod),
-            false => bundle::hosts(&world.network.addresses(&pod.uid.0), pod, &config.cluster_domain),
-        },
-        resolv_conf: bundle::resolv_conf(pod, &resolv_conf, cluster),
-        hostname: bundle::hostname(hostname),
-    };
+    let resolv_conf = bundle::resolv_conf(pod, &resolv_conf, cluster);
     let shm = world.shm(pod);
     let shm = shm.to_str().with_context(|| format!("{shm:?} is not UTF-8"))?;
-    volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
+    neighbours::written(world, pod, |hosts| {
+        let etc = Etc { hosts, resolv_conf, hostname: bundle::hostname(hostname) };
+        volume::write_etc(&world.data, &pod.uid.0, &etc, shm)
+    })
 }
 
 /// Removes what earlier runs left, but the log of the last one: the kubelet keeps one dead container (reference B.9).

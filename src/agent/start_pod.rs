@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,13 +17,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{remove_pod, sysctl, values};
+use super::{apparmor, remove_pod, sysctl, user_namespaces, values};
 use crate::bundle;
 use crate::cgroup::PodLimits;
-use crate::host::{PodDir, parse_log_name};
+use crate::host::{PodDir, machine, parse_log_name};
 use crate::lifecycle::Learnt;
 use crate::protocol::{Request, Sandbox, Tmpfs};
-use crate::spec::{Pod, VolumeSource};
+use crate::spec::{IdMapping, Pod, VolumeSource};
 use crate::status::{Failure, Reason};
 use crate::sys::{atomic, lock};
 use crate::volume::{self, Volumes};
@@ -36,12 +37,17 @@ const POD_PROCESS_OOM_SCORE: i32 = -998;
 
 /// Makes directories, volumes, cgroup, pod process and network, and a connection that watches it.
 ///
-/// Fails with SysctlForbidden where it may not have a setting of the kernel, with FailedMount where a volume is not to be had, else with CreatePodSandboxError; nothing is left then but the
-/// pod's own directories.
+/// Fails with SysctlForbidden where it may not have a setting of the kernel, with OutOfhugepages where there are too few, with AppArmor
+/// where it asks for what the kernel lacks, with FailedMount where a volume is not to be had, else with CreatePodSandboxError;
+/// nothing is left then but the pod's own directories.
 pub fn start_pod(world: &World, pod: &Pod, sandbox: u32) -> Result<(Learnt, OwnedFd), Failure> {
     let directory = world.runtime.pod(&pod.uid.0);
     if let Some(message) = sysctl::forbidden(pod, &world.config.unsafe_sysctls) {
         return Err(Failure::new(Reason::SysctlForbidden, message));
+    }
+    huge_pages(pod)?;
+    if let Some(message) = apparmor::forbidden(pod, world.apparmor) {
+        return Err(Failure::new(Reason::AppArmor, message));
     }
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
     Volumes::prepare(&world.data, pod)?;
@@ -63,15 +69,20 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).with_context(|| made(&path))?;
     }
     let cgroup = world.cgroups.pod_path(pod);
-    let limits = PodLimits::of(pod, world.config.pod_pids_limit);
+    let limits = PodLimits::of(pod, world.policy);
     let unmet =
         world.cgroups.create_pod(&cgroup, &limits).with_context(|| format!("make cgroup {cgroup}"))?;
     unmet.iter().for_each(|warning| warn!("pod {}: {warning}", pod.full_name()));
     let options = format!("mode=1777,size={SHM_BYTES}");
-    let shm = Tmpfs { path: text(&directory.shm())?, options };
+    let shm = Tmpfs { path: text(&directory.shm())?, options, huge: false };
     let mut tmpfs = memory_volumes(world, pod, directory, &limits)?;
     if world.shm(pod) == directory.shm() {
         tmpfs.push(shm);
+    }
+    let _alone = world.allotting.lock().unwrap_or_else(PoisonError::into_inner);
+    let users = user_namespaces::allot(world, pod)?;
+    if let Some(ids) = users {
+        tmpfs.iter_mut().try_for_each(|tmpfs| own(tmpfs, ids))?;
     }
     let sandbox = Sandbox {
         uid: pod.uid.0.clone(),
@@ -83,6 +94,7 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         host_network: pod.host_network,
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,
+        user_namespace: users,
         tmpfs,
         sysctls: pod.sysctls.clone(),
         default_sysctls: sysctl::defaults(pod),
@@ -94,13 +106,54 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
     atomic::replace(&path, &words, 0o600).with_context(|| format!("write {}", path.display()))
 }
 
-/// The tmpfs of its emptyDir volumes in memory: none is larger than what the pod, or all pods, may use.
+/// Makes a tmpfs that of the pod's own users.
+fn own(tmpfs: &mut Tmpfs, ids: IdMapping) -> Result<()> {
+    let (groups, others): (Vec<&str>, Vec<&str>) =
+        tmpfs.options.split(',').partition(|option| option.starts_with("gid="));
+    let group = groups.iter().find_map(|option| option.strip_prefix("gid=")?.parse().ok()).unwrap_or(0);
+    let on_host = ids.on_host(group).with_context(|| {
+        format!(
+            "fsGroup {group} is not in the pod's user namespace, which has 0 to {}",
+            ids.length.saturating_sub(1)
+        )
+    })?;
+    tmpfs.options = format!("{},uid={},gid={on_host}", others.join(","), ids.host_id);
+    Ok(())
+}
+
+/// The tmpfs of its emptyDir volumes in memory: none is larger than what the pod, or all pods, may use. And those in huge pages.
 fn memory_volumes(world: &World, pod: &Pod, directory: &PodDir, limits: &PodLimits) -> Result<Vec<Tmpfs>> {
-    if pod.volumes.iter().all(|volume| volume.source != VolumeSource::Memory) {
+    let of_memory =
+        |source: &VolumeSource| matches!(source, VolumeSource::Memory | VolumeSource::HugePages { .. });
+    if !pod.volumes.iter().any(|volume| of_memory(&volume.source)) {
         return Ok(Vec::new());
     }
     let node = values::allocatable(world).memory;
-    volume::memory(directory, pod, limits.memory.map_or(node, |limit| limit.0.min(node)))
+    let most = limits.memory.map_or(node, |limit| limit.0.min(node));
+    volume::memory(directory, pod, most, &limits.huge_pages)
+}
+
+/// Fails where a pod asks for more huge pages than the node has: what maps them would fail, or wait for nothing.
+fn huge_pages(pod: &Pod) -> Result<(), Failure> {
+    let asked = pod.together().huge_pages;
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let there = machine::huge_pages();
+    for (size, bytes) in asked {
+        let has = there.iter().find(|(known, _)| *known == size).map_or(0, |(_, bytes)| *bytes);
+        if has < bytes.0 {
+            let (name, kib) = (bundle::page_name(size), size >> 10);
+            let message = format!(
+                "Node didn't have enough resource: huge pages of {name}, requested: {}, capacity: {has}; reserve more: echo {} > \
+                 /sys/kernel/mm/hugepages/hugepages-{kib}kB/nr_hugepages",
+                bytes.0,
+                bytes.0.div_ceil(size)
+            );
+            return Err(Failure::new(Reason::OutOfhugepages, message));
+        }
+    }
+    Ok(())
 }
 
 /// Starts the pod process with its lock, waits until it is ready, and connects its network.

@@ -39,10 +39,11 @@ pub fn forbidden(pod: &Pod, allowed: &[String]) -> Option<String> {
     Some(format!("forbidden sysctl: \"{}\" not allowlisted", other.name))
 }
 
-/// What a pod has without asking for it. It goes without where the kernel has no such setting.
+/// What a pod has without asking for it: nothing with a user namespace, whose root may do this anyway. It goes without where the kernel has no such setting.
 pub fn defaults(pod: &Pod) -> Vec<Sysctl> {
     let asked = |name: &str| pod.sysctls.iter().any(|sysctl| sysctl.name == name);
-    let defaults = UNPRIVILEGED.iter().filter(|(name, _)| !pod.host_network && !asked(name));
+    let none = pod.host_network || pod.user_namespace;
+    let defaults = UNPRIVILEGED.iter().filter(|(name, _)| !none && !asked(name));
     defaults.map(|(name, value)| Sysctl { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
 }
 

@@ -67,7 +67,7 @@ fn contents<'a>(world: &World, documents: &'a Documents, allocatable: Amounts) -
 
 /// What the node has for pods.
 pub fn allocatable(world: &World) -> Amounts {
-    machine::machine(&world.config.data_dir).allocatable(world.config.reserved())
+    world.config.allocatable(&machine::machine(&world.config.data_dir))
 }
 
 /// The variables that its manifest gives `container` of a pod whose process is `process`. Fails with
@@ -134,7 +134,9 @@ pub fn hide(world: &World, pod: &Pod, container: &Container, failure: Failure) -
 /// The text of a file in an emptyDir volume, which containers may have made anything of.
 fn file(world: &World, pod: &Pod, process: i32, volume: &str, path: &str) -> std::io::Result<String> {
     let invalid = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-    let in_memory = |it: &Volume| it.name == volume && it.source == VolumeSource::Memory;
+    let in_memory = |it: &Volume| {
+        it.name == volume && matches!(it.source, VolumeSource::Memory | VolumeSource::HugePages { .. })
+    };
     let root = if pod.volumes.iter().any(in_memory) {
         // It is mounted where the pod process is, and nowhere else.
         let place = world.runtime.pod(&pod.uid.0).volume(volume).canonicalize()?;

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::gc::Collector;
+use super::neighbours::Neighbours;
 use super::pulls::Pulls;
 use super::remake::Suspects;
 use super::tally::Tally;
+use crate::api::Lack;
 use crate::bundle;
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, Policy};
 use crate::config;
 use crate::host::{Data, Runtime};
 use crate::image::Store;
@@ -35,8 +37,12 @@ pub struct World {
     pub cgroups: Hierarchy,
     /// What containers may be given here.
     pub node: bundle::Node,
+    /// What holds for each pod as a whole.
+    pub policy: Policy,
     /// The network of pods.
     pub network: Network,
+    /// Pods that are up, by whose names others find them.
+    pub neighbours: Neighbours,
     /// The image store.
     pub store: Store,
     /// Archives are being taken in: an image that is absent may be here in a moment.
@@ -61,10 +67,16 @@ pub struct World {
     pub documents: Mutex<Arc<Documents>>,
     /// Held while volumes of values are written: whoever comes last looks at [`World::documents`] last.
     pub projecting: Mutex<()>,
+    /// Held while a pod is allotted IDs of the node.
+    pub allotting: Mutex<()>,
     /// Whether the runtime directory is in memory: values of Secrets go nowhere else.
     pub in_memory: bool,
     /// Whether the kernel has seccomp filters.
     pub seccomp: bool,
+    /// Whether the kernel confines by AppArmor.
+    pub apparmor: bool,
+    /// What its containers are not confined by, though they should be.
+    pub lacks: Vec<Lack>,
     /// Processors of the node.
     pub cpus: usize,
     /// What this node cannot do, a sentence each.

@@ -16,6 +16,6 @@ mod time;
 mod tests;
 
 pub use event::{NodeEvent, event, node_event};
-pub use node::{Amounts, Machine, Named, Pressure, Strain, node};
+pub use node::{Amounts, Lack, Machine, Named, Pressure, Strain, node};
 pub use pod::pod;
 pub use time::{nanoseconds, seconds};

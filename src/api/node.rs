@@ -94,8 +94,7 @@ pub struct Amounts {
 }
 
 impl Machine {
-    /// What it has for pods, without what is `reserved`. A kubelet also takes off where it would begin to evict; nothing is
-    /// evicted here.
+    /// What it has for pods, without what is `reserved`.
     pub fn allocatable(&self, reserved: Amounts) -> Amounts {
         Amounts {
             cpu_milli: self.cpus.saturating_mul(1000).saturating_sub(reserved.cpu_milli),
@@ -135,8 +134,19 @@ pub struct Named<'a> {
     pub max_pods: u64,
     /// What is kept back.
     pub reserved: Amounts,
-    /// Why its containers lack the default seccomp profile, where they do.
-    pub unconfined: Option<&'a str>,
+    /// What its containers are not confined by, though they should be.
+    pub lacks: &'a [Lack],
+}
+
+/// Something that containers should be confined by, and are not on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lack {
+    /// The condition of the node that is true for it.
+    pub condition: &'static str,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, what comes of it, and what to do.
+    pub message: &'static str,
 }
 
 /// The core/v1 Node of `machine`. `strains` are of each [`Pressure`], in that order.
@@ -151,13 +161,13 @@ pub fn node(named: &Named<'_>, machine: &Machine, strains: &[Strain; 3]) -> Valu
         "reason": "KubeletReady",
         "message": "the agent runs",
     }));
-    conditions.extend(named.unconfined.map(|message| {
+    conditions.extend(named.lacks.iter().map(|lack| {
         json!({
-            "type": "SeccompUnavailable",
+            "type": lack.condition,
             "status": "True",
             "lastTransitionTime": seconds(named.ready),
-            "reason": "NoSeccompFilters",
-            "message": message,
+            "reason": lack.reason,
+            "message": lack.message,
         })
     }));
     let mut addresses: Vec<Value> = Vec::new();

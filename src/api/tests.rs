@@ -309,7 +309,7 @@ fn check_configured_node(
 ) -> Value {
     let (created, ready) = (wall("2026-11-21T21:18:24Z"), wall("2026-11-21T21:18:25Z"));
     let (name, uid, version, max_pods) = ("edge-1", "u", "0.1.0", 110);
-    let named = Named { name, uid, created, ready, version, labels, max_pods, reserved, unconfined: None };
+    let named = Named { name, uid, created, ready, version, labels, max_pods, reserved, lacks: &[] };
     let strain = |short| Strain { short, since: created, message: "as it is".into() };
     let object = node(&named, machine, &short.map(strain));
     let client: v1::Node = serde_json::from_value(object.clone()).unwrap();

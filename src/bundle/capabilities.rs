@@ -22,7 +22,7 @@ pub const DEFAULT: [&str; 14] = [
     "AUDIT_WRITE",
 ];
 
-/// Left out on cgroup v2: libcontainer ignores device rules there, so that who makes the node of a disk could read it.
+/// Left out where device rules cannot be made to hold: who makes the node of a disk could read it.
 const MKNOD: &str = "MKNOD";
 
 /// The names, as OCI has them. `ALL` counts first, then what is added, then what is dropped; a privileged container has all
@@ -35,8 +35,7 @@ pub fn capabilities(inputs: &Inputs<'_>) -> Result<Vec<String>, Failure> {
         let number = CAPABILITIES.iter().position(|known| *known == name);
         number.is_some_and(|number| inputs.node.capabilities & (1 << number) != 0)
     };
-    let can =
-        |name: &str| of_node(name) && (name != MKNOD || security.privileged || !inputs.node.cgroup.unified);
+    let can = |name: &str| of_node(name) && (name != MKNOD || security.privileged || inputs.device_rules);
     let all = |list: &[String]| list.iter().any(|name| name == ALL_CAPABILITIES);
     let by_name = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
     let wanted = |name: &str| {
@@ -52,7 +51,7 @@ pub fn capabilities(inputs: &Inputs<'_>) -> Result<Vec<String>, Failure> {
         security.add.iter().find(|name| *name != ALL_CAPABILITIES && wanted(name) && !can(name))
     {
         let why = match of_node(name) {
-            true => "nothing restricts devices on cgroup v2 yet",
+            true => "this kernel cannot restrict devices on cgroup v2, for which it needs CONFIG_CGROUP_BPF",
             false => "this machine does not give it to the agent",
         };
         let message = format!("container {}: capability {name} cannot be had: {why}", inputs.container.name);

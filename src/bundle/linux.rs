@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CPU_PERIOD_US, Device, Inputs, cpu_quota_us, cpu_shares};
-use crate::spec::Millicores;
+use super::{CPU_PERIOD_US, Device, Inputs, MemoryQos, cpu_quota_us, cpu_shares, devices, page_name};
+use crate::spec::{Bytes, IdMapping, Millicores, Resources};
 use crate::status::{Failure, Reason};
 
 /// Hidden (kubelet's `defaultMaskedPaths`, reference D.5). Those that do not exist are skipped by the runtime.
@@ -25,31 +25,18 @@ const MASKED: [&str; 12] = [
 /// Read-only (kubelet's `defaultReadonlyPaths`).
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Character devices that may be opened, by number (containerd's `WithDefaultUnixDevices`): null, random, full, tty, zero,
-/// urandom, console, the terminals of `/dev/pts`, ptmx.
-const DEVICES: [(i64, Option<i64>); 9] = [
-    (1, Some(3)),
-    (1, Some(8)),
-    (1, Some(7)),
-    (5, Some(0)),
-    (1, Some(5)),
-    (1, Some(9)),
-    (5, Some(1)),
-    (136, None),
-    (5, Some(2)),
-];
-
 /// The OCI `linux` object.
 ///
 /// `rootfsPropagation` makes every mount of the container private, which is what Kubernetes means by the default
 /// `mountPropagation: None`. Where one of them is to see what the node mounts later it does not, and the worker makes the
 /// others private. Of devices the runtime makes null, zero, full, random, urandom, tty and ptmx itself. From a
-/// privileged container nothing is hidden.
+/// privileged container, and with `procMount: Unmasked`, nothing is hidden.
 pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
     let masked = MASKED.into_iter().chain(inputs.node.masked.iter().map(String::as_str));
-    let privileged = inputs.container.security.privileged;
+    let security = &inputs.container.security;
+    let (privileged, open) = (security.privileged, security.privileged || security.unmasked);
     let receives = inputs.container.receives_mounts();
-    let hidden = |paths: Vec<&str>| if privileged { json!([]) } else { json!(paths) };
+    let hidden = |paths: Vec<&str>| if open { json!([]) } else { json!(paths) };
     let mut linux = json!({
         "cgroupsPath": inputs.cgroup,
         "resources": resources(inputs),
@@ -58,6 +45,10 @@ pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         "maskedPaths": hidden(masked.collect()),
         "readonlyPaths": hidden(READ_ONLY.to_vec()),
     });
+    if let Some(users) = inputs.users {
+        linux["uidMappings"] = mappings(users);
+        linux["gidMappings"] = mappings(users);
+    }
     if inputs.seccomp {
         linux["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ERRNO" });
     }
@@ -65,6 +56,11 @@ pub fn linux(inputs: &Inputs<'_>) -> Result<Value, Failure> {
         linux["devices"] = inputs.devices.iter().map(device).collect();
     }
     Ok(linux)
+}
+
+/// The pod's IDs as OCI has them.
+pub fn mappings(ids: IdMapping) -> Value {
+    json!([{ "containerID": 0, "hostID": ids.host_id, "size": ids.length }])
 }
 
 fn device(device: &Device) -> Value {
@@ -96,6 +92,10 @@ fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
         }
         _ => namespaces.push(json!({ "type": "pid" })),
     }
+    if inputs.users.is_some() {
+        // The pod's: the worker says where it is.
+        namespaces.push(json!({ "type": "user" }));
+    }
     if inputs.node.cgroup.unified && !inputs.container.security.privileged {
         namespaces.push(json!({ "type": "cgroup" }));
     }
@@ -104,10 +104,8 @@ fn namespaces(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
 
 fn resources(inputs: &Inputs<'_>) -> Value {
     let mut resources = Map::new();
-    let privileged = inputs.container.security.privileged;
-    let rules = if privileged { json!([{ "allow": true, "access": "rwm" }]) } else { devices() };
-    resources.insert("devices".to_owned(), rules);
-    let wanted = &inputs.container.resources;
+    resources.insert("devices".to_owned(), devices::rules(inputs.container.security.privileged));
+    let wanted = inputs.pod.of_container(inputs.container);
     let able = &inputs.node.cgroup;
 
     let mut cpu = Map::new();
@@ -131,7 +129,18 @@ fn resources(inputs: &Inputs<'_>) -> Value {
         }
         resources.insert("memory".to_owned(), memory);
     }
-    let unified = unified(inputs);
+    let pages = inputs.node.huge_pages.iter();
+    // Whoever does not ask for any gets none.
+    let pages: Vec<Value> = pages
+        .map(|size| {
+            let limit = wanted.huge_pages.get(size).map_or(0, |bytes| bytes.0);
+            json!({ "pageSize": page_name(*size), "limit": i64::try_from(limit).unwrap_or(i64::MAX) })
+        })
+        .collect();
+    if !pages.is_empty() {
+        resources.insert("hugepageLimits".to_owned(), Value::Array(pages));
+    }
+    let unified = unified(inputs, &wanted);
     if !unified.is_empty() {
         resources.insert("unified".to_owned(), Value::Object(unified));
     }
@@ -139,8 +148,8 @@ fn resources(inputs: &Inputs<'_>) -> Value {
 }
 
 /// Files of cgroup v2 that the other fields cannot express: a container dies whole when it is out of memory, and does not
-/// swap. (libcontainer drops a swap limit of 0.)
-fn unified(inputs: &Inputs<'_>) -> Map<String, Value> {
+/// swap, as no static pod does. (libcontainer drops a swap limit of 0.)
+fn unified(inputs: &Inputs<'_>, wanted: &Resources) -> Map<String, Value> {
     let able = &inputs.node.cgroup;
     let mut files = Map::new();
     if able.unified && able.oom_group {
@@ -149,22 +158,12 @@ fn unified(inputs: &Inputs<'_>) -> Map<String, Value> {
     if able.unified && able.swap {
         files.insert("memory.swap.max".to_owned(), json!("0"));
     }
-    files
-}
-
-/// Nothing, then making any node (`mknod` is no access), then the harmless ones.
-fn devices() -> Value {
-    let mut rules = vec![
-        json!({ "allow": false, "access": "rwm" }),
-        json!({ "allow": true, "type": "c", "access": "m" }),
-        json!({ "allow": true, "type": "b", "access": "m" }),
-    ];
-    for (major, minor) in DEVICES {
-        let mut rule = json!({ "allow": true, "type": "c", "major": major, "access": "rwm" });
-        if let Some(minor) = minor {
-            rule["minor"] = json!(minor);
-        }
-        rules.push(rule);
+    if let Some(qos) = inputs.node.memory_qos.filter(|_| able.unified && able.memory) {
+        let request = wanted.memory_request.unwrap_or(Bytes(0)).0;
+        let kept = MemoryQos::keeps(inputs.pod.qos).filter(|_| qos.reserves && 0 < request);
+        files.extend(kept.map(|file| (file.to_owned(), json!(request.to_string()))));
+        let high = qos.high(request, wanted.memory_limit);
+        files.extend(high.map(|bytes| ("memory.high".to_owned(), json!(bytes.to_string()))));
     }
-    Value::Array(rules)
+    files
 }

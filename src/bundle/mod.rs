@@ -11,12 +11,14 @@
 //! Invariant: the network, IPC and UTS namespaces are inherited from the pod process, never made or joined here.
 
 mod capabilities;
+mod devices;
 mod env;
 mod env_file;
 mod etc;
 mod expansion;
 mod linux;
 mod mounts;
+mod names;
 mod process;
 mod resolv_conf;
 mod resources;
@@ -31,16 +33,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use capabilities::{DEFAULT as CAPABILITIES, capabilities};
+pub use devices::device_program;
 pub use env::{Surroundings, Variables, divided, own as own_variables};
 pub use etc::{hostname, hosts, kernel_hostname, node_hosts};
 pub use expansion::expand_static;
+pub use names::{Found, Names, names, with_names};
 pub use resolv_conf::{ASK_THE_NODE, Cluster, resolv_conf};
-pub use resources::{CPU_PERIOD_US, cpu_quota_us, cpu_shares, oom_score_adj};
+pub use resources::{CPU_PERIOD_US, MemoryQos, cpu_quota_us, cpu_shares, oom_score_adj, page_name};
 pub use signal::stop_signal;
 pub use sub_path::sub_path;
 pub use user::user;
 
-use crate::spec::{Bytes, Container, Pod};
+use crate::spec::{Bytes, Container, IdMapping, Pod};
 use crate::status::{Failure, Reason};
 
 /// What an image says about running it (OCI image config, `config` object).
@@ -88,6 +92,12 @@ pub struct Inputs<'a> {
     pub binds: Vec<Bind>,
     /// Whether a seccomp program lies beside the configuration, in [`SECCOMP`].
     pub seccomp: bool,
+    /// Whether the rules of its devices will be made to hold.
+    pub device_rules: bool,
+    /// The AppArmor profile that it is confined by, if it is.
+    pub apparmor: Option<String>,
+    /// The IDs of the pod's user namespace, where it has one of its own.
+    pub users: Option<IdMapping>,
     /// Devices of the node, for a privileged container only.
     pub devices: Vec<Device>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.
@@ -101,6 +111,10 @@ pub struct Node {
     pub memory: Bytes,
     /// What its cgroups can do.
     pub cgroup: Cgroup,
+    /// Sizes of huge pages that its cgroups can limit, in bytes.
+    pub huge_pages: Vec<u64>,
+    /// What is done for the memory that containers ask for, where anything is.
+    pub memory_qos: Option<MemoryQos>,
     /// Soft and hard limit of open files that containers get: what the agent was started with.
     pub nofile: (u64, u64),
     /// Highest limit of open files that may be set: `u64::MAX` with CAP_SYS_RESOURCE, else the hard limit in force.
@@ -129,6 +143,8 @@ pub struct Cgroup {
     pub swap: bool,
     /// `memory.oom.group`: v2 only.
     pub oom_group: bool,
+    /// Rules of devices; v2 needs CONFIG_CGROUP_BPF.
+    pub devices: bool,
 }
 
 /// Paths of the node that every container of a pod gets.
@@ -161,6 +177,8 @@ pub struct Bind {
     pub of_values: bool,
     /// Whether it is what is in an image, of which nothing can be executed.
     pub of_image: bool,
+    /// Whether its owners are those of the node, and not the pod's already, as of what was mounted for the pod.
+    pub of_node: bool,
 }
 
 /// A device of the node.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Bind, Inputs};
+use crate::spec::IdMapping;
 use crate::status::{Failure, Reason};
 
 /// The OCI `mounts`, in the order to make them: what is nearer to the root comes first.
@@ -16,7 +17,8 @@ pub fn mounts(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
             let message = format!("container {}: mountPath {:?}: {why}", inputs.container.name, bind.path);
             Failure::new(Reason::CreateContainerConfigError, message)
         })?;
-        volumes.push((path, volume(bind)));
+        let mount = volume(bind);
+        volumes.push((path, if bind.of_node { mapped(mount, inputs.users) } else { mount }));
     }
     let last_words = clean(&inputs.container.last_words.path);
     if !last_words.is_empty() {
@@ -26,7 +28,7 @@ pub fn mounts(inputs: &Inputs<'_>) -> Result<Vec<Value>, Failure> {
             Failure::new(Reason::CreateContainerConfigError, message)
         })?;
         if !volumes.iter().any(|(volume, _)| *volume == last_words) {
-            volumes.push((last_words, bind(&inputs.last_words, &["rw"])));
+            volumes.push((last_words, mapped(bind(&inputs.last_words, &["rw"]), inputs.users)));
         }
     }
     let covered = |path: &str| volumes.iter().any(|(volume, _)| volume == path);
@@ -79,9 +81,9 @@ fn defaults(inputs: &Inputs<'_>) -> Vec<(String, Value)> {
         ),
         ("/sys/fs/cgroup", cgroup(inputs.node.cgroup.unified, security.privileged)),
         ("/dev/shm", bind(&files.shm, &["nosuid", "noexec", "nodev", "rw"])),
-        ("/etc/hosts", bind(&files.hosts, &["rw"])),
-        ("/etc/hostname", bind(&files.hostname, &[as_root])),
-        ("/etc/resolv.conf", bind(&files.resolv_conf, &[as_root])),
+        ("/etc/hosts", mapped(bind(&files.hosts, &["rw"]), inputs.users)),
+        ("/etc/hostname", mapped(bind(&files.hostname, &[as_root]), inputs.users)),
+        ("/etc/resolv.conf", mapped(bind(&files.resolv_conf, &[as_root]), inputs.users)),
     ];
     list.into_iter().map(|(path, mount)| (path.to_owned(), mount)).collect()
 }
@@ -117,6 +119,16 @@ fn volume(volume: &Bind) -> Value {
 fn bind(source: &str, options: &[&str]) -> Value {
     let options = [&["rbind", "rprivate"], options].concat();
     json!({ "type": "bind", "source": source, "options": options })
+}
+
+/// The same with the owners of its files as the pod's users, where it has its own: ID for ID. The worker does that.
+fn mapped(mut mount: Value, users: Option<IdMapping>) -> Value {
+    if let Some(users) = users {
+        for field in ["uidMappings", "gidMappings"] {
+            mount[field] = super::linux::mappings(users);
+        }
+    }
+    mount
 }
 
 fn placed(path: String, mut mount: Value) -> Value {

@@ -53,6 +53,9 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
     if inputs.container.security.no_new_privileges {
         process["noNewPrivileges"] = json!(true);
     }
+    if let Some(profile) = &inputs.apparmor {
+        process["apparmorProfile"] = json!(profile);
+    }
     if let Some(floor) = inputs.node.oom_score_floor {
         let wanted = resources::oom_score_adj(inputs.pod, inputs.container, inputs.node.memory);
         process["oomScoreAdj"] = json!(wanted.max(floor));

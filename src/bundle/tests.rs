@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Amounts;
 use crate::spec::{
-    self, Address, Allocatable, DnsConfig, DnsPolicy, Document, Documents, EnvFrom, EnvVar, HostAlias, Kind,
-    Millicores, Qos, Resource, Resources, Security, Uid, ValueSource,
+    self, Address, Allocatable, DnsConfig, DnsPolicy, Document, Documents, EnvFrom, EnvVar, HostAlias,
+    IdMapping, Kind, Millicores, Qos, Resource, Resources, Role, Security, Uid, ValueSource,
 };
 
 mod security;
@@ -25,6 +25,9 @@ struct World {
     binds: Vec<Bind>,
     devices: Vec<Device>,
     seccomp: bool,
+    device_rules: bool,
+    apparmor: Option<String>,
+    users: Option<IdMapping>,
     pause_pid: Option<i32>,
     documents: Documents,
     files: BTreeMap<(String, String), Result<String, String>>,
@@ -58,7 +61,10 @@ fn world() -> World {
                 memory: true,
                 swap: false,
                 oom_group: false,
+                devices: true,
             },
+            huge_pages: Vec::new(),
+            memory_qos: None,
             nofile: (1024, 4096),
             nofile_max: u64::MAX,
             oom_score_floor: Some(-1000),
@@ -68,6 +74,9 @@ fn world() -> World {
         binds: Vec::new(),
         devices: Vec::new(),
         seccomp: false,
+        device_rules: true,
+        apparmor: None,
+        users: None,
         pause_pid: None,
         documents: Documents::default(),
         files: BTreeMap::new(),
@@ -102,6 +111,9 @@ impl World {
             last_words: "/data/last-words".into(),
             binds: self.binds.clone(),
             seccomp: self.seccomp,
+            device_rules: self.device_rules,
+            apparmor: self.apparmor.clone(),
+            users: self.users,
             devices: self.devices.clone(),
             pause_pid: self.pause_pid,
         })
@@ -145,6 +157,7 @@ impl World {
             recursive_read_only: false,
             of_values: false,
             of_image: false,
+            of_node: true,
         });
         self
     }
@@ -154,14 +167,14 @@ impl World {
 
 #[test]
 fn nobody_makes_device_nodes_where_no_rule_keeps_them_from_working() {
-    for unified in [false, true] {
+    for rules in [false, true] {
         let mut world = world();
-        world.node.cgroup.unified = unified;
+        world.device_rules = rules;
         let document = world.json();
         for set in ["bounding", "effective", "permitted"] {
             let names = document["process"]["capabilities"][set].as_array().unwrap();
-            assert_eq!(names.contains(&json!("CAP_MKNOD")), !unified, "{set}");
-            assert_eq!(names.len(), if unified { 13 } else { 14 }, "{set}");
+            assert_eq!(names.contains(&json!("CAP_MKNOD")), rules, "{set}");
+            assert_eq!(names.len(), if rules { 14 } else { 13 }, "{set}");
         }
     }
 }
@@ -233,14 +246,23 @@ fn nothing_is_lost_on_the_way_to_the_type() {
         }
     }
     let mut world = world();
-    world.node.cgroup =
-        Cgroup { unified: true, cpu: true, cpu_quota: true, memory: true, swap: true, oom_group: true };
+    world.node.cgroup = Cgroup {
+        unified: true,
+        cpu: true,
+        cpu_quota: true,
+        memory: true,
+        swap: true,
+        oom_group: true,
+        devices: true,
+    };
     world.container.resources.memory_limit = Some(Bytes(1 << 20));
     world.container.resources.cpu_limit = Some(Millicores(100));
     world.pod.share_process_namespace = true;
     world.pause_pid = Some(7);
     world.seccomp = true;
+    world.apparmor = Some("tight".into());
     world.container.security = Security { privileged: true, no_new_privileges: true, ..Security::default() };
+    world.users = Some(IdMapping { host_id: 65536, length: 65536 });
     let (path, owner) = ("/dev/x".into(), (0, 0));
     world.devices = vec![Device { path, block: true, number: (8, 0), mode: 0o600, owner }];
     let files =
@@ -257,6 +279,9 @@ fn nothing_is_lost_on_the_way_to_the_type() {
         last_words: String::new(),
         binds: Vec::new(),
         seccomp: true,
+        device_rules: true,
+        apparmor: world.apparmor.clone(),
+        users: world.users,
         devices: world.devices.clone(),
         pause_pid: world.pause_pid,
     };
@@ -489,6 +514,7 @@ fn limits_of_a_burstable_container() {
         cpu_limit: Some(Millicores(500)),
         memory_request: Some(Bytes(100 << 20)),
         memory_limit: Some(Bytes(200 << 20)),
+        ..Resources::default()
     };
     let resources = world.json()["linux"]["resources"].clone();
     assert_eq!(resources["cpu"], json!({ "shares": 256, "quota": 50_000, "period": 100_000 }));
@@ -506,6 +532,103 @@ fn limits_of_a_burstable_container() {
     let resources = world.json()["linux"]["resources"].clone();
     assert_eq!(resources["memory"], json!({ "limit": 200 << 20 }));
     assert_eq!(resources["unified"], json!({ "memory.oom.group": "1", "memory.swap.max": "0" }));
+}
+
+/// 12.08
+#[test]
+fn a_container_without_a_limit_has_its_pods() {
+    let mut world = world();
+    world.pod.qos = Qos::Burstable;
+    world.pod.resources = Some(Resources {
+        cpu_limit: Some(Millicores(500)),
+        memory_limit: Some(Bytes(200 << 20)),
+        ..Resources::default()
+    });
+    let resources = world.json()["linux"]["resources"].clone();
+    assert_eq!(resources["cpu"], json!({ "shares": 512, "quota": 50_000, "period": 100_000 }));
+    assert_eq!(resources["memory"], json!({ "limit": 200 << 20 }));
+    world.container.resources.memory_limit = Some(Bytes(100 << 20));
+    assert_eq!(world.json()["linux"]["resources"]["memory"], json!({ "limit": 100 << 20 }));
+}
+
+/// 12.06
+#[test]
+fn whoever_asks_for_no_huge_pages_gets_none() {
+    let mut world = world();
+    assert_eq!(world.json()["linux"]["resources"].get("hugepageLimits"), None, "where nothing limits them");
+    world.node.huge_pages = vec![2 << 20, 1 << 30];
+    let limits = |world: &World| world.json()["linux"]["resources"]["hugepageLimits"].clone();
+    let both = |two: u64| json!([{"pageSize": "2MB", "limit": two}, {"pageSize": "1GB", "limit": 0}]);
+    assert_eq!(limits(&world), both(0));
+    world.container.resources.huge_pages = [(2 << 20, Bytes(4 << 20))].into();
+    assert_eq!(limits(&world), both(4 << 20));
+    world.pod.resources =
+        Some(Resources { huge_pages: [(2 << 20, Bytes(8 << 20))].into(), ..Resources::default() });
+    assert_eq!(limits(&world), both(4 << 20), "its own comes before its pod's");
+    world.container.resources.huge_pages.clear();
+    assert_eq!(limits(&world), both(8 << 20));
+    assert_eq!([4 << 10, 2 << 20, 1 << 30].map(page_name), ["4KB", "2MB", "1GB"]);
+}
+
+/// 12.04, by the formula of kubelet's `memory.high`.
+#[test]
+fn a_container_is_slowed_down_before_its_limit_where_the_node_says_so() {
+    let mut world = world();
+    world.pod.qos = Qos::Burstable;
+    world.node.cgroup.unified = true;
+    world.node.memory_qos =
+        Some(MemoryQos { throttling: 900, reserves: false, allocatable: Bytes(1000 << 20), page: 4096 });
+    let unified = |world: &World| world.json()["linux"]["resources"]["unified"].clone();
+    for (request, limit, high) in [
+        (Some(128 << 20), Some(256 << 20), Some(255_012_864_u64)),
+        (Some(128 << 20), None, Some(957_136_896)),
+        (None, Some(256 << 20), Some(241_590_272)),
+        (Some(64 << 20), Some(64 << 20), None),
+        (None, None, None),
+    ] {
+        world.container.resources.memory_request = request.map(Bytes);
+        world.container.resources.memory_limit = limit.map(Bytes);
+        let told = unified(&world);
+        let expected = high.map_or(Value::Null, |bytes| json!(bytes.to_string()));
+        assert_eq!(told["memory.high"], expected, "{request:?} of {limit:?}");
+    }
+    world.container.resources.memory_request = Some(Bytes(64 << 20));
+    world.node.memory_qos = world.node.memory_qos.map(|qos| MemoryQos { reserves: true, ..qos });
+    for (qos, file) in [(Qos::Guaranteed, "memory.min"), (Qos::Burstable, "memory.low")] {
+        world.pod.qos = qos;
+        assert_eq!(unified(&world)[file], (64 << 20).to_string());
+    }
+    world.node.cgroup.unified = false;
+    assert_eq!(unified(&world), Value::Null, "v1 has none of it");
+}
+
+/// A sidecar is killed no sooner than those that it serves; what a pod asks for beyond its containers is all of theirs.
+#[test]
+fn oom_scores_of_a_pod_with_a_sidecar_and_resources_of_its_own() {
+    const MI: u64 = 1 << 20;
+    let container = |name: &str, role, request: u64| Container {
+        name: name.into(),
+        role,
+        resources: Resources { memory_request: Some(Bytes(request * MI)), ..Resources::default() },
+        ..Container::default()
+    };
+    let mut world = world();
+    world.pod.qos = Qos::Burstable;
+    world.pod.containers = vec![
+        container("sidecar", Role::Sidecar, 100),
+        container("large", Role::Regular, 400),
+        container("small", Role::Regular, 200),
+    ];
+    let scores = |pod: &Pod| {
+        let score = |container| oom_score_adj(pod, container, Bytes(1000 * MI));
+        pod.containers.iter().map(score).collect::<Vec<_>>()
+    };
+    assert_eq!(scores(&world.pod), [800, 600, 800]);
+    world.pod.containers[0] = container("sidecar", Role::Sidecar, 300);
+    assert_eq!(scores(&world.pod), [700, 600, 800]);
+    world.pod.containers[0] = container("sidecar", Role::Sidecar, 100);
+    world.pod.resources = Some(Resources { memory_request: Some(Bytes(1000 * MI)), ..Resources::default() });
+    assert_eq!(scores(&world.pod), [700, 500, 700], "300 MiB are beyond theirs");
 }
 
 #[test]
@@ -567,6 +690,32 @@ fn namespaces_are_the_containers_the_pods_or_the_nodes_11_12() {
         |world| world.node.cgroup.unified = true,
         json!([{ "type": "mount" }, { "type": "pid" }, { "type": "cgroup" }]),
     );
+    check(
+        |world| world.users = Some(IdMapping { host_id: 65536, length: 65536 }),
+        json!([{ "type": "mount" }, { "type": "pid" }, { "type": "user" }]),
+    );
+}
+
+#[test]
+fn files_of_the_node_have_owners_of_the_pods_own_users_11_08() {
+    let mut world = world().bind("/srv", "/of-node", false).bind("/run/tmpfs", "/of-pod", false);
+    world.binds[1].of_node = false;
+    world.container.last_words.path = "/last".into();
+    let mapped = |world: &World| -> Vec<String> {
+        let document = world.json();
+        let mounts = document["mounts"].as_array().unwrap().iter();
+        let mapped = mounts.filter(|mount| !mount["uidMappings"].is_null());
+        mapped.map(|mount| mount["destination"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(mapped(&world).is_empty());
+    world.users = Some(IdMapping { host_id: 131_072, length: 65536 });
+    assert_eq!(mapped(&world), ["/last", "/of-node", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"]);
+    let document = world.json();
+    let expected = json!([{ "containerID": 0, "hostID": 131_072, "size": 65536 }]);
+    for mappings in ["uidMappings", "gidMappings"] {
+        assert_eq!(document["linux"][mappings], expected);
+        assert_eq!(document["mounts"][1][mappings].is_null(), document["mounts"][1]["type"] != "bind");
+    }
 }
 
 #[test]

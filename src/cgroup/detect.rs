@@ -93,6 +93,7 @@ impl Hierarchy {
             memory: has("memory", memory),
             swap: has("memory", swap),
             oom_group: has("memory", "memory.oom.group"),
+            devices: self.restricts_devices(),
         }
     }
 

@@ -13,6 +13,7 @@
 //! Invariant: a limit that the kernel does not take is a warning, never a failed pod.
 
 mod detect;
+mod devices;
 mod kill;
 mod limits;
 mod remove;
@@ -27,13 +28,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-pub use limits::PodLimits;
+pub use devices::device_programs;
+pub use limits::{Asked, NodeLimits, PodLimits, Policy};
 pub use usage::Usage;
 
 use crate::spec::{Pod, Qos};
 
 /// Controllers that pods are given on cgroup v2.
-const WANTED: [&str; 3] = ["cpu", "memory", "pids"];
+const WANTED: [&str; 5] = ["cpu", "memory", "pids", "io", "hugetlb"];
 
 /// The group of a pod's own process, below the pod's.
 const LEAF: &str = "holdfast";

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::process::{Child, Command};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// A tree of its own on the real kernel, gone at the end whatever happened.
 struct World(Hierarchy);
+
+/// How many use the v2 hierarchy that is beside those of v1. The last one takes back what was handed down at its root: a
+/// controller that is given away there cannot be mounted.
+static BESIDE: Mutex<usize> = Mutex::new(0);
 
 impl World {
     /// What [`Hierarchy::detect`] finds.
@@ -26,6 +31,7 @@ impl World {
             .into_iter()
             .find(|path| path.join("cgroup.controllers").exists())
             .expect("a cgroup v2 mount");
+        *BESIDE.lock().unwrap() += usize::from(is_beside(&path));
         World(Hierarchy {
             root: World::root(),
             unified: true,
@@ -75,7 +81,21 @@ impl Drop for World {
         let cleaned = self.clean();
         assert!(cleaned.is_ok() || std::thread::panicking(), "{cleaned:?}");
         assert!(!self.exists(&self.0.root) || std::thread::panicking(), "{} is left", self.0.root);
+        let path = &self.0.mounts[0].path;
+        if is_beside(path) {
+            let mut using = BESIDE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *using -= 1;
+            let control = path.join("cgroup.subtree_control");
+            let given = fs::read_to_string(&control).unwrap_or_default();
+            for name in given.split_whitespace().filter(|_| *using == 0) {
+                let _ = fs::write(&control, format!("-{name}"));
+            }
+        }
     }
+}
+
+fn is_beside(path: &Path) -> bool {
+    path.ends_with("unified")
 }
 
 fn run(hierarchy: &Hierarchy, path: &str, script: &str) -> Child {
@@ -92,7 +112,7 @@ fn pod(qos: Qos, containers: &[Resources]) -> Pod {
     let container = |(index, resources): (usize, &Resources)| Container {
         name: format!("c{index}"),
         image: "x".into(),
-        resources: *resources,
+        resources: resources.clone(),
         ..Container::default()
     };
     Pod {
@@ -112,8 +132,12 @@ fn resources(cpu: (u64, u64), memory: (u64, u64)) -> Resources {
         cpu_limit: given(cpu.1).map(Millicores),
         memory_request: given(memory.0).map(Bytes),
         memory_limit: given(memory.1).map(Bytes),
+        ..Resources::default()
     }
 }
+
+/// What a node says that nobody told anything.
+const POLICY: Policy = Policy { pids: None, cpu_quota: true, reserves: false };
 
 // --- what is mounted ---------------------------------------------------------------------------------------------
 
@@ -183,23 +207,78 @@ fn weights_as_in_the_kubelet() {
 #[test]
 fn a_pod_is_limited_only_where_all_its_containers_are() {
     let pids = Some(1024);
-    let limits = |qos, containers: &[Resources]| PodLimits::of(&pod(qos, containers), pids);
+    let limits =
+        |qos, containers: &[Resources]| PodLimits::of(&pod(qos, containers), Policy { pids, ..POLICY });
     assert_eq!(
         limits(Qos::BestEffort, &[Resources::default()]),
-        PodLimits { shares: 2, quota_us: None, memory: None, pids }
+        PodLimits { shares: 2, quota_us: None, memory: None, pids, ..PodLimits::default() }
     );
     assert_eq!(
         limits(Qos::Guaranteed, &[resources((500, 500), (64, 64)), resources((250, 250), (36, 36))]),
-        PodLimits { shares: 768, quota_us: Some(75_000), memory: Some(Bytes(100)), pids }
+        PodLimits {
+            shares: 768,
+            quota_us: Some(75_000),
+            memory: Some(Bytes(100)),
+            pids,
+            ..PodLimits::default()
+        }
     );
     assert_eq!(
         limits(Qos::Burstable, &[resources((500, 500), (0, 64)), resources((250, 0), (0, 64))]),
-        PodLimits { shares: 768, quota_us: None, memory: Some(Bytes(128)), pids }
+        PodLimits { shares: 768, quota_us: None, memory: Some(Bytes(128)), pids, ..PodLimits::default() }
     );
     assert_eq!(
         limits(Qos::Burstable, &[resources((0, 500), (0, 64)), Resources::default()]),
-        PodLimits { shares: 512, quota_us: None, memory: None, pids }
+        PodLimits { shares: 512, quota_us: None, memory: None, pids, ..PodLimits::default() }
     );
+}
+
+/// 12.08
+#[test]
+fn a_pod_that_says_itself_what_it_may_use_is_limited_by_that() {
+    let mut whole = pod(Qos::Burstable, &[resources((500, 0), (0, 0)), Resources::default()]);
+    whole.resources = Some(resources((0, 2000), (32, 64)));
+    let own = PodLimits::of(&whole, POLICY);
+    // Of what it does not say its containers tell: here a request of CPU.
+    let expected =
+        PodLimits { shares: 512, quota_us: Some(200_000), memory: Some(Bytes(64)), ..PodLimits::default() };
+    assert_eq!(own, expected);
+    let without = PodLimits::of(&whole, Policy { cpu_quota: false, ..POLICY });
+    assert_eq!(without.quota_us, None, "cpuCFSQuota: false");
+    let mut huge = pod(Qos::Burstable, &[resources((1, 1), (1, 1)), Resources::default()]);
+    huge.containers[0].resources.huge_pages = BTreeMap::from([(2 << 20, Bytes(4 << 20))]);
+    huge.containers[1].resources.huge_pages =
+        BTreeMap::from([(2 << 20, Bytes(2 << 20)), (1 << 30, Bytes(0))]);
+    let pages = BTreeMap::from([(2 << 20, Bytes(6 << 20)), (1 << 30, Bytes(0))]);
+    assert_eq!(PodLimits::of(&huge, POLICY).huge_pages, pages);
+    huge.resources =
+        Some(Resources { huge_pages: BTreeMap::from([(2 << 20, Bytes(8 << 20))]), ..Resources::default() });
+    assert_eq!(PodLimits::of(&huge, POLICY).huge_pages[&(2 << 20)], Bytes(8 << 20));
+}
+
+/// 12.04
+#[test]
+fn memory_that_is_asked_for_is_kept_after_the_class_where_the_node_keeps_any() {
+    let keeping = Policy { reserves: true, ..POLICY };
+    let kept = |qos, policy| PodLimits::of(&pod(qos, &[resources((1, 1), (64, 64))]), policy).kept;
+    assert_eq!(kept(Qos::Guaranteed, keeping), Some(("memory.min", Bytes(64))));
+    assert_eq!(kept(Qos::Burstable, keeping), Some(("memory.low", Bytes(64))));
+    assert_eq!(kept(Qos::BestEffort, keeping), None);
+    assert_eq!(kept(Qos::Guaranteed, POLICY), None);
+}
+
+#[test]
+fn classes_weigh_what_their_pods_ask_for_together() {
+    let pods = [
+        pod(Qos::Guaranteed, &[resources((1000, 1000), (64, 64))]),
+        pod(Qos::Burstable, &[resources((250, 0), (32, 0))]),
+        pod(Qos::Burstable, &[resources((250, 500), (0, 0))]),
+        pod(Qos::BestEffort, &[Resources::default()]),
+    ];
+    let asked = Asked::by(pods.iter());
+    let (cpu, burstable, guaranteed) = (Millicores(500), Bytes(32), Bytes(64));
+    let expected = Asked { burstable_cpu: cpu, burstable_memory: burstable, guaranteed_memory: guaranteed };
+    assert_eq!(asked, expected);
 }
 
 // --- the tree ----------------------------------------------------------------------------------------------------
@@ -221,7 +300,7 @@ fn the_kubelets_tree_is_made_and_pods_are_in_their_class_12_01_12_02() {
         let pod = pod(qos, &[Resources::default()]);
         let path = world.0.pod_path(&pod);
         assert_eq!(path, format!("{}/{expected}", world.0.root));
-        assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod, None)).unwrap(), Vec::<String>::new());
+        assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod, POLICY)).unwrap(), Vec::<String>::new());
         assert!(world.0.dirs(&leaf(&path)).all(|dir| dir.is_dir()));
         assert_eq!(world.0.pods_present().unwrap(), BTreeMap::from([("0a1b".into(), path.clone())]));
         world.0.remove(&path, LIMIT).unwrap();
@@ -237,8 +316,12 @@ fn limits_are_in_the_kernel_as_they_were_meant() {
     assert_eq!(world.0.missing(), Vec::<String>::new(), "this machine has all controllers");
     let pod = pod(Qos::Burstable, &[resources((250, 500), (0, 64 << 20))]);
     let path = world.0.pod_path(&pod);
-    assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod, None)).unwrap(), Vec::<String>::new());
-    assert_eq!(world.0.weigh_burstable(Millicores(250)), Vec::<String>::new());
+    assert_eq!(world.0.create_pod(&path, &PodLimits::of(&pod, POLICY)).unwrap(), Vec::<String>::new());
+    let asked = Asked::by([&pod].into_iter());
+    assert_eq!(world.0.weigh(asked, POLICY), Vec::<String>::new());
+    let all = NodeLimits { cpu: Millicores(1500), memory: Some(Bytes(1 << 30)) };
+    assert_eq!(world.0.limit_all(all), Vec::<String>::new());
+    let kubepods = format!("{}/kubepods", world.0.root);
     let burstable = format!("{}/kubepods/burstable", world.0.root);
     let besteffort = format!("{}/kubepods/besteffort", world.0.root);
     if world.0.unified() {
@@ -246,6 +329,8 @@ fn limits_are_in_the_kernel_as_they_were_meant() {
         assert_eq!(world.read("cpu", &path, "cpu.max"), "50000 100000");
         assert_eq!(world.read("memory", &path, "memory.max"), (64 << 20).to_string());
         assert_eq!(world.read("cpu", &besteffort, "cpu.weight"), "1");
+        assert_eq!(world.read("cpu", &kubepods, "cpu.weight"), "59");
+        assert_eq!(world.read("memory", &kubepods, "memory.max"), (1 << 30).to_string());
     } else {
         assert_eq!(world.read("cpu", &path, "cpu.shares"), "256");
         assert_eq!(world.read("cpu", &path, "cpu.cfs_quota_us"), "50000");
@@ -253,6 +338,8 @@ fn limits_are_in_the_kernel_as_they_were_meant() {
         assert_eq!(world.read("memory", &path, "memory.limit_in_bytes"), (64 << 20).to_string());
         assert_eq!(world.read("cpu", &besteffort, "cpu.shares"), "2");
         assert_eq!(world.read("cpu", &burstable, "cpu.shares"), "256");
+        assert_eq!(world.read("cpu", &kubepods, "cpu.shares"), "1536");
+        assert_eq!(world.read("memory", &kubepods, "memory.limit_in_bytes"), (1 << 30).to_string());
         let cpus = fs::read_to_string("/sys/fs/cgroup/cpuset/cpuset.cpus").unwrap();
         assert_eq!(world.read("cpuset", &leaf(&path), "cpuset.cpus"), cpus.trim());
     }
@@ -264,8 +351,8 @@ fn a_limit_that_the_kernel_refuses_is_a_warning() {
     world.0.ensure_tree().unwrap();
     let path = world.0.tree("podaa");
     // A quota above the kernel's maximum.
-    let limits =
-        PodLimits { shares: 1024, quota_us: Some(u64::MAX / 2), memory: Some(Bytes(64 << 20)), pids: None };
+    let (quota_us, memory) = (Some(u64::MAX / 2), Some(Bytes(64 << 20)));
+    let limits = PodLimits { shares: 1024, quota_us, memory, ..PodLimits::default() };
     let warnings = world.0.create_pod(&path, &limits).unwrap();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("/podaa/cpu."), "{warnings:?}");
@@ -339,7 +426,7 @@ fn a_file_that_this_kernel_lacks_is_missing_rather_than_forbidden() {
 fn nested(world: &World) -> (String, String) {
     world.0.ensure_tree().unwrap();
     let pod = world.0.tree("besteffort/podaa");
-    world.0.create_pod(&pod, &PodLimits { shares: 2, quota_us: None, memory: None, pids: None }).unwrap();
+    world.0.create_pod(&pod, &PodLimits { shares: 2, ..PodLimits::default() }).unwrap();
     let deep = format!("{}/exec-1", container_path(&pod, "web", 0));
     world.0.create(&deep).unwrap();
     (pod, deep)
@@ -460,7 +547,7 @@ fn a_process_enters_and_does_not_kill_itself() {
     let world = World::real();
     world.0.ensure_tree().unwrap();
     let path = world.0.tree("podaa");
-    world.0.create_pod(&path, &PodLimits { shares: 2, quota_us: None, memory: None, pids: None }).unwrap();
+    world.0.create_pod(&path, &PodLimits { shares: 2, ..PodLimits::default() }).unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "cgroup::tests::entering", "--test-threads=1"])
         .env("HOLDFAST_TEST_ENTER", &world.0.root)

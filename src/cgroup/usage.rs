@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Hierarchy;
+use crate::host::machine;
 
 /// What a group and all below it use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,7 +19,9 @@ pub struct Usage {
     pub memory: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
-    /// Bytes read from and written to block devices since the group was made, as far as the kernel knows whose they are.
+    /// Bytes read from and written to block devices since the group was made, as far as the kernel knows whose they are. On v1 it
+    /// takes what is written back later for nobody's, so that there what processes read and made dirty counts: those that are
+    /// in the group, and those that ended and whose parents are.
     pub io: Option<(u64, u64)>,
 }
 
@@ -39,9 +42,21 @@ impl Hierarchy {
         let memory =
             number("memory", "memory.usage_in_bytes").map(|all| all.saturating_sub(cache.unwrap_or(0)));
         let cpu = number("cpuacct", "cpuacct.usage").map(Duration::from_nanos);
-        let recursive = || file("blkio", "blkio.throttle.io_service_bytes_recursive");
-        let io = recursive().or_else(|| file("blkio", "blkio.throttle.io_service_bytes"));
-        Usage { cpu, memory, pids, io: io.map(|stat| io_v1(&stat)) }
+        Usage { cpu, memory, pids, io: self.io_of_processes(path) }
+    }
+
+    /// How old the group's oldest process is: of a pod that is the pod's own. `None` where there is none.
+    pub fn age(&self, path: &str) -> Option<Duration> {
+        let pids = self.pids(path).ok()?;
+        pids.iter().filter_map(|pid| machine::age_of_process(u32::try_from(*pid).ok()?)).max()
+    }
+
+    /// A process tells what its children have read and written too, once it waited for them.
+    fn io_of_processes(&self, path: &str) -> Option<(u64, u64)> {
+        let told = |pid: &i32| machine::io_of_process(u32::try_from(*pid).ok()?);
+        let all = self.pids(path).ok()?.iter().filter_map(told).collect::<Vec<_>>();
+        let sum = |of: fn(&(u64, u64)) -> u64| all.iter().map(of).fold(0, u64::saturating_add);
+        (!all.is_empty()).then(|| (sum(|io| io.0), sum(|io| io.1)))
     }
 }
 
@@ -62,19 +77,6 @@ fn io_v2(stat: &str) -> (u64, u64) {
         words.filter_map(|number| number.parse::<u64>().ok()).fold(0, u64::saturating_add)
     };
     (sum("rbytes"), sum("wbytes"))
-}
-
-/// `8:0 Read 1`, a line for each device and direction.
-fn io_v1(stat: &str) -> (u64, u64) {
-    let sum = |direction: &str| {
-        let lines = stat.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let numbers = lines.filter_map(|words| match words.as_slice() {
-            [_, what, number] if *what == direction => number.parse::<u64>().ok(),
-            _ => None,
-        });
-        numbers.fold(0, u64::saturating_add)
-    };
-    (sum("Read"), sum("Write"))
 }
 
 #[cfg(test)]

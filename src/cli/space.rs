@@ -23,6 +23,12 @@ pub fn human(bytes: u64) -> String {
     }
 }
 
+/// So many bytes in that time, as bytes a day. Less than an hour counts as one: what a start writes says little of a day.
+pub fn per_day(bytes: u64, time: Duration) -> u64 {
+    let daily = u128::from(bytes) * 86_400 / u128::from(time.as_secs().max(3600));
+    u64::try_from(daily).unwrap_or(u64::MAX)
+}
+
 /// Bytes that the files below `path` take on its file system, and whether all of them were counted within `patience`: a
 /// slow card with many layers takes long.
 ///

@@ -90,7 +90,12 @@ pub fn effective(
 fn add(givens: &mut Vec<Given>, mut given: Given) {
     let before = givens.iter().rfind(|before| before.key == given.key && before.name == given.name);
     let is_file = matches!(given.origin, Origin::File { .. });
-    if let (true, Key::SystemReserved | Key::KubeReserved, Some(before)) = (is_file, given.key, before) {
+    if let (
+        true,
+        Key::SystemReserved | Key::KubeReserved | Key::EvictionHard | Key::FeatureGates,
+        Some(before),
+    ) = (is_file, given.key, before)
+    {
         let name = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
         let said: Vec<String> = given.values.iter().map(|pair| name(pair)).collect();
         let stays = before.values.iter().filter(|pair| !said.contains(&name(pair))).cloned();

@@ -32,11 +32,19 @@ pub enum Key {
     ImageMaxAge,
     MaxPods,
     PodPidsLimit,
+    IdsPerPod,
     SeccompDefault,
     SingleProcessOomKill,
     UnsafeSysctls,
     SystemReserved,
     KubeReserved,
+    EvictionHard,
+    EnforceAllocatable,
+    CpuCfsQuota,
+    FailSwapOn,
+    FeatureGates,
+    MemoryReservation,
+    MemoryThrottling,
     PrivateRegistry,
     OnlyMirrors,
     SerializePulls,
@@ -48,7 +56,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 34] = [
+    pub const ALL: [Key; 42] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -72,11 +80,19 @@ impl Key {
         Key::ImageMaxAge,
         Key::MaxPods,
         Key::PodPidsLimit,
+        Key::IdsPerPod,
         Key::SeccompDefault,
         Key::SingleProcessOomKill,
         Key::UnsafeSysctls,
         Key::SystemReserved,
         Key::KubeReserved,
+        Key::EvictionHard,
+        Key::EnforceAllocatable,
+        Key::CpuCfsQuota,
+        Key::FailSwapOn,
+        Key::FeatureGates,
+        Key::MemoryReservation,
+        Key::MemoryThrottling,
         Key::PrivateRegistry,
         Key::OnlyMirrors,
         Key::SerializePulls,
@@ -90,7 +106,8 @@ impl Key {
         self.row().0
     }
 
-    /// What it is where nobody says anything; kubelet's, but for the paths, `seccompDefault`, and pulls at the same time. Of these
+    /// What it is where nobody says anything; kubelet's, but for the paths, `seccompDefault`, `failSwapOn`, which is k3s',
+    /// `evictionHard`, since nothing is evicted, and pulls at the same time. Of these
     /// a kubelet has one or any number, and k3s any; here three, each with three connections and a card to write to: on a small
     /// box more would be no faster, and a slow registry still holds up nobody.
     pub fn default(self) -> &'static [&'static str] {
@@ -122,11 +139,19 @@ impl Key {
             Key::ImageMaxAge => ("imageMaximumGCAge", &["0s"]),
             Key::MaxPods => ("maxPods", &["110"]),
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
+            Key::IdsPerPod => ("userNamespaces.idsPerPod", &["65536"]),
             Key::SeccompDefault => ("seccompDefault", &["true"]),
             Key::SingleProcessOomKill => ("singleProcessOOMKill", &["false"]),
             Key::UnsafeSysctls => ("allowedUnsafeSysctls", &[]),
             Key::SystemReserved => ("systemReserved", &[]),
             Key::KubeReserved => ("kubeReserved", &[]),
+            Key::EvictionHard => ("evictionHard", &[]),
+            Key::EnforceAllocatable => ("enforceNodeAllocatable", &["pods"]),
+            Key::CpuCfsQuota => ("cpuCFSQuota", &["true"]),
+            Key::FailSwapOn => ("failSwapOn", &["false"]),
+            Key::FeatureGates => ("featureGates", &[]),
+            Key::MemoryReservation => ("memoryReservationPolicy", &["None"]),
+            Key::MemoryThrottling => ("memoryThrottlingFactor", &["0.9"]),
             Key::PrivateRegistry => ("private-registry", &[super::PRIVATE_REGISTRY]),
             Key::OnlyMirrors => ("disable-default-registry-endpoint", &["false"]),
             Key::SerializePulls => ("serializeImagePulls", &["false"]),

@@ -21,7 +21,6 @@ const SHUTDOWN: &str = "ending pods before the machine is switched off";
 const NET: &str = "no rules are made for packets";
 const ENDPOINT: &str = "there is no other container runtime";
 const STATS: &str = "nothing is measured until somebody asks";
-const SWAP: &str = "swap";
 
 /// Every field, those within others by the whole way to them. A field that is not here but begins others is a mapping.
 pub(super) const FIELDS: &[(&str, Means)] = &[
@@ -41,7 +40,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("containerLogMonitorInterval", Nothing("logs are rotated as they are written")),
     ("containerRuntimeEndpoint", Nothing(ENDPOINT)),
     ("contentType", Nothing(CLUSTER)),
-    ("cpuCFSQuota", NotYet("running without CPU limits")),
+    ("cpuCFSQuota", Is(Key::CpuCfsQuota)),
     ("cpuCFSQuotaPeriod", NotYet("another period than 100ms")),
     ("cpuManagerPolicy", NotYet(MANAGERS)),
     ("cpuManagerPolicyOptions", NotYet(MANAGERS)),
@@ -56,18 +55,18 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("enableServer", Nothing(SERVER)),
     ("enableSystemLogHandler", Nothing(SERVER)),
     ("enableSystemLogQuery", Nothing(SERVER)),
-    ("enforceNodeAllocatable", NotYet("a limit for all pods together")),
+    ("enforceNodeAllocatable", Is(Key::EnforceAllocatable)),
     ("eventBurst", Nothing("events are kept here, a bounded number of them")),
     ("eventRecordQPS", Nothing("events are kept here, a bounded number of them")),
-    ("evictionHard", NotYet(EVICTION)),
+    ("evictionHard", Is(Key::EvictionHard)),
     ("evictionMaxPodGracePeriod", NotYet(EVICTION)),
     ("evictionMinimumReclaim", NotYet(EVICTION)),
     ("evictionPressureTransitionPeriod", Is(Key::PressureTransition)),
     ("evictionSoft", NotYet(EVICTION)),
     ("evictionSoftGracePeriod", NotYet(EVICTION)),
     ("failCgroupV1", Nothing("both versions of cgroups will do")),
-    ("failSwapOn", NotYet(SWAP)),
-    ("featureGates", Nothing("what is built is on")),
+    ("failSwapOn", Is(Key::FailSwapOn)),
+    ("featureGates", Is(Key::FeatureGates)),
     ("fileCheckFrequency", Is(Key::FileCheckFrequency)),
     ("hairpinMode", Nothing(NET)),
     ("healthzBindAddress", Nothing(SERVER)),
@@ -98,9 +97,9 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("maxParallelImagePulls", Is(Key::MaxParallelPulls)),
     ("maxPods", Is(Key::MaxPods)),
     ("memoryManagerPolicy", NotYet(MANAGERS)),
-    ("memoryReservationPolicy", NotYet("memory.min and memory.high")),
-    ("memorySwap", NotYet(SWAP)),
-    ("memoryThrottlingFactor", NotYet("memory.min and memory.high")),
+    ("memoryReservationPolicy", Is(Key::MemoryReservation)),
+    ("memorySwap.swapBehavior", Nothing("no static pod swaps, whatever it says")),
+    ("memoryThrottlingFactor", Is(Key::MemoryThrottling)),
     ("mergeDefaultEvictionSettings", NotYet(EVICTION)),
     ("nodeLeaseDurationSeconds", Nothing(CLUSTER)),
     ("nodeStatusMaxImages", Nothing("`holdfast get images` lists them all")),
@@ -152,7 +151,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("topologyManagerPolicyOptions", NotYet(MANAGERS)),
     ("topologyManagerScope", NotYet(MANAGERS)),
     ("tracing", Nothing(SERVER)),
-    ("userNamespaces", NotYet("user namespaces")),
+    ("userNamespaces.idsPerPod", Is(Key::IdsPerPod)),
     ("volumePluginDir", Nothing("there are no plugins")),
     ("volumeStatsAggPeriod", Nothing(STATS)),
 ];

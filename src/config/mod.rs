@@ -23,11 +23,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::api::Amounts;
+use crate::api::{Amounts, Machine};
 pub use crate::host::RUNTIME_DIR;
 use crate::spec::Range;
 pub use given::{Given, Key, Origin, Problem};
 pub use text::{cgroup, directory, node_name};
+pub use values::{Threshold, Thresholds};
 
 /// Where k3s keeps its things, and so do we.
 pub const DATA_DIR: &str = "/var/lib/rancher/k3s";
@@ -88,6 +89,8 @@ pub struct Agent {
     pub max_pods: u64,
     /// Most processes and threads of a pod.
     pub pod_pids_limit: Option<u64>,
+    /// How many IDs of users and groups a pod with a user namespace of its own has: a multiple of 65536.
+    pub ids_per_pod: u32,
     /// Whether containers that say nothing of it have the profile `RuntimeDefault`.
     pub seccomp_default: bool,
     /// Whether a container that is out of memory loses one process only; otherwise all of them, where cgroup v2 can do that.
@@ -98,6 +101,20 @@ pub struct Agent {
     pub system_reserved: Amounts,
     /// Kept back for the agent and pod processes.
     pub kube_reserved: Amounts,
+    /// Below what a kubelet would evict.
+    pub eviction_hard: Thresholds,
+    /// Whether all pods together get no more memory than the node has for them.
+    pub enforce_allocatable: bool,
+    /// Whether CPU limits hold.
+    pub cpu_cfs_quota: bool,
+    /// Whether the agent refuses a node that swaps.
+    pub fail_swap_on: bool,
+    /// Whether containers are slowed down before they reach their limit of memory; cgroup v2 alone.
+    pub memory_qos: bool,
+    /// Whether, with that, memory that pods ask for is kept for them.
+    pub memory_reserves: bool,
+    /// Where between request and limit they are slowed down, in thousandths.
+    pub memory_throttling: u64,
     /// What is to be known of registries: k3s' `registries.yaml`.
     pub private_registry: PathBuf,
     /// Registries that this file names mirrors for are not asked themselves.
@@ -142,11 +159,19 @@ impl Agent {
             image_max_age: Duration::ZERO,
             max_pods: 0,
             pod_pids_limit: None,
+            ids_per_pod: 0,
             seccomp_default: false,
             single_process_oom_kill: false,
             unsafe_sysctls: Vec::new(),
             system_reserved: Amounts::default(),
             kube_reserved: Amounts::default(),
+            eviction_hard: Thresholds::default(),
+            enforce_allocatable: false,
+            cpu_cfs_quota: false,
+            fail_swap_on: false,
+            memory_qos: false,
+            memory_reserves: false,
+            memory_throttling: 0,
             private_registry: PathBuf::new(),
             only_mirrors: false,
             serialize_pulls: false,
@@ -167,8 +192,18 @@ impl Agent {
         if self.serialize_pulls { 1 } else { self.max_parallel_pulls.try_into().unwrap_or(usize::MAX) }
     }
 
-    /// What of the node is not for pods.
-    pub fn reserved(&self) -> Amounts {
-        self.system_reserved.plus(self.kube_reserved)
+    /// What of the node is not for pods: what is kept back, and what a kubelet would evict before it lets pods have it.
+    pub fn reserved(&self, machine: &Machine) -> Amounts {
+        let thresholds = Amounts {
+            cpu_milli: 0,
+            memory: self.eviction_hard.memory.map_or(0, |threshold| threshold.of(machine.memory)),
+            storage: self.eviction_hard.storage.map_or(0, |threshold| threshold.of(machine.storage)),
+        };
+        self.system_reserved.plus(self.kube_reserved).plus(thresholds)
+    }
+
+    /// What the node has for pods.
+    pub fn allocatable(&self, machine: &Machine) -> Amounts {
+        machine.allocatable(self.reserved(machine))
     }
 }

@@ -20,10 +20,11 @@ const LEAST_LOG: u64 = 1024;
 
 /// Whether these values are the same as none: what kubelet writes for what nobody set.
 pub fn is_unset(key: Key, values: &[String]) -> bool {
-    let [value] = values else { return values.is_empty() };
+    let [value] = values else { return values.is_empty() && key != Key::EnforceAllocatable };
     match key {
         // An empty one is another order: to ask the node itself.
-        Key::ResolvConf => false,
+        // Nor is none of these.
+        Key::ResolvConf | Key::EnforceAllocatable => false,
         Key::FileCheckFrequency
         | Key::MaxRestartPeriod
         | Key::PressureTransition
@@ -46,6 +47,12 @@ pub fn set(agent: &mut Agent, key: Key, values: &[String]) -> Result<(), Wrong> 
         Key::UnsafeSysctls => agent.unsafe_sysctls = sysctls(values)?,
         Key::SystemReserved => agent.system_reserved = values::reserved(values)?,
         Key::KubeReserved => agent.kube_reserved = values::reserved(values)?,
+        Key::EvictionHard => agent.eviction_hard = values::thresholds(values)?,
+        Key::FeatureGates => agent.memory_qos = values::pairs(values)?.get("MemoryQoS") == Some(&"true"),
+        Key::EnforceAllocatable => {
+            agent.enforce_allocatable =
+                values.iter().flat_map(|value| value.split(',')).any(|it| it.trim() == "pods");
+        }
         _ => {
             let [value] = values else {
                 return Err(Wrong::new("several values where there can be one", "leave one of them"));
@@ -55,6 +62,19 @@ pub fn set(agent: &mut Agent, key: Key, values: &[String]) -> Result<(), Wrong> 
     }
     Ok(())
 }
+
+/// A whole number of what an ordinary system has. Those of one pod do not leave room for none (kubelet's `validation.go`).
+fn ids(value: &str) -> Result<u32, Wrong> {
+    let number = values::number(value, IDS_OF_A_SYSTEM)?;
+    u32::try_from(number).ok().filter(|_| number % IDS_OF_A_SYSTEM == 0).ok_or_else(|| {
+        Wrong::new(
+            format!("{value:?} is no multiple of {IDS_OF_A_SYSTEM}, or too much"),
+            "write 65536, or 131072",
+        )
+    })
+}
+
+const IDS_OF_A_SYSTEM: i64 = 65536;
 
 fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
     let path = || text::directory(value).map_err(|what| Wrong::new(what, "write the whole path"));
@@ -111,14 +131,33 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
             let limit = values::number(value, -1)?;
             agent.pod_pids_limit = u64::try_from(limit).ok().filter(|limit| *limit != 0);
         }
+        Key::IdsPerPod => agent.ids_per_pod = ids(value)?,
         Key::SingleProcessOomKill => agent.single_process_oom_kill = truth(value)?,
+        Key::CpuCfsQuota => agent.cpu_cfs_quota = truth(value)?,
+        Key::FailSwapOn => agent.fail_swap_on = truth(value)?,
+        Key::MemoryReservation => {
+            agent.memory_reserves = match value {
+                "None" => false,
+                "TieredReservation" => true,
+                _ => {
+                    return Err(Wrong::new(
+                        format!("{value:?} is no policy"),
+                        "write None or TieredReservation",
+                    ));
+                }
+            };
+        }
+        Key::MemoryThrottling => agent.memory_throttling = values::factor(value)?,
         Key::SeccompDefault => agent.seccomp_default = truth(value)?,
         Key::NodeLabel
         | Key::ClusterDns
         | Key::PodCidr
         | Key::UnsafeSysctls
         | Key::SystemReserved
-        | Key::KubeReserved => {}
+        | Key::KubeReserved
+        | Key::EvictionHard
+        | Key::FeatureGates
+        | Key::EnforceAllocatable => {}
     }
     Ok(())
 }

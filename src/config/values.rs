@@ -109,6 +109,85 @@ pub fn reserved(values: &[String]) -> Result<Amounts, Wrong> {
     Ok(reserved)
 }
 
+/// So much of what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threshold {
+    /// So many bytes.
+    Bytes(u64),
+    /// So many thousandths of all.
+    Part(u64),
+}
+
+impl Threshold {
+    /// In bytes, where there are `all`.
+    pub fn of(self, all: u64) -> u64 {
+        match self {
+            Threshold::Bytes(bytes) => bytes,
+            Threshold::Part(part) => {
+                u64::try_from(u128::from(all) * u128::from(part) / 1000).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+/// Below what of its memory and of its file system a kubelet would evict: what no pod may count on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Thresholds {
+    /// `memory.available`.
+    pub memory: Option<Threshold>,
+    /// `nodefs.available`.
+    pub storage: Option<Threshold>,
+}
+
+/// Signals of which a kubelet evicts, besides those that are counted here.
+const SIGNALS: [&str; 7] = [
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "containerfs.available",
+    "containerfs.inodesFree",
+    "pid.available",
+    "allocatableMemory.available",
+];
+
+/// Thresholds from `memory.available=100Mi`, `nodefs.available<10%`.
+pub fn thresholds(values: &[String]) -> Result<Thresholds, Wrong> {
+    let mut found = Thresholds::default();
+    for text in values.iter().flat_map(|value| value.split(',')).filter(|text| !text.is_empty()) {
+        let wrong = |what: &str| {
+            Err(Wrong::new(
+                format!("{text:?} {what}"),
+                "write SIGNAL: AMOUNT, such as memory.available: 100Mi or 5%",
+            ))
+        };
+        let Some((signal, amount)) = text.split_once(['=', '<']) else { return wrong("is no threshold") };
+        let percent = amount.trim().strip_suffix('%').map(Quantity::parse);
+        let threshold = match (percent, Quantity::parse(amount.trim())) {
+            (Some(Some(percent)), _) if (0..=100_000).contains(&percent.milli()) => {
+                Threshold::Part(u64::try_from(percent.milli() / 100).unwrap_or(0))
+            }
+            (None, Some(amount)) if 0 <= amount.milli() => Threshold::Bytes(amount.bytes().0),
+            _ => return wrong("names no amount"),
+        };
+        match signal.trim() {
+            "memory.available" => found.memory = Some(threshold),
+            "nodefs.available" => found.storage = Some(threshold),
+            signal if SIGNALS.contains(&signal) => {}
+            _ => return wrong("names no signal"),
+        }
+    }
+    Ok(found)
+}
+
+/// A number from 0 to 1, in thousandths; not 0.
+pub fn factor(text: &str) -> Result<u64, Wrong> {
+    let found = Quantity::parse(text).map(Quantity::milli).filter(|milli| (1..=1000).contains(milli));
+    let found = found.and_then(|milli| u64::try_from(milli).ok());
+    found.ok_or_else(|| {
+        Wrong::new(format!("{text:?} is no part of 1"), "write a number above 0, such as 0.9 or 1")
+    })
+}
+
 /// Labels of the node.
 pub fn labels(values: &[String]) -> Result<BTreeMap<String, String>, Wrong> {
     let found = pairs(values)?;

@@ -4,11 +4,14 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
 
 use crate::api::{Machine, Pressure};
+use crate::sys::clock;
 
 /// Below this much memory that is available a node is short of it: kubelet's `memory.available<100Mi`.
 const LEAST_MEMORY: u64 = 100 << 20;
@@ -135,6 +138,64 @@ pub fn kib(meminfo: &str, name: &str) -> u64 {
     number.unwrap_or(0).saturating_mul(1024)
 }
 
+/// For how long a process has been there, by the clock that is never set; `None` where it is not.
+pub fn age_of_process(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // What stands before may hold blanks and brackets: the name.
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    // USER_HZ is 100 on every architecture that there are binaries for.
+    Some(clock::boottime().saturating_sub(Duration::from_millis(ticks.saturating_mul(10))))
+}
+
+/// Bytes that a process has had read from and written to block devices, with its children that ended and that it waited for.
+/// What it made dirty counts as written at once. `None` where the kernel does not count.
+pub fn io_of_process(pid: u32) -> Option<(u64, u64)> {
+    let told = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let of = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    let (read, written) = (of("read_bytes:")?, of("write_bytes:")?);
+    // What was removed before it reached the disk.
+    Some((read, written.saturating_sub(of("cancelled_write_bytes:").unwrap_or(0))))
+}
+
+/// The disk that `path` is on: its name, and the bytes that were written to it since it is there, which is since the boot but for
+/// what is plugged in later. `None` where it is on none that the kernel knows of, such as a network's.
+pub fn written(path: &Path) -> Option<(String, u64)> {
+    let there = path.ancestors().find(|path| path.exists())?;
+    let mut device = block_device(fs::metadata(there).ok()?.dev())?;
+    // From partitions and mapped devices to what wears out. There is no way on where several are mapped together.
+    for _ in 0..8 {
+        let slaves = fs::read_dir(device.join("slaves")).into_iter().flatten().flatten().collect::<Vec<_>>();
+        device = match (device.join("partition").exists(), slaves.as_slice()) {
+            (true, _) => device.parent()?.to_owned(),
+            (false, [below]) => below.path().canonicalize().ok()?,
+            (false, _) => break,
+        };
+    }
+    let stat = fs::read_to_string(device.join("stat")).ok()?;
+    Some((device.file_name()?.to_str()?.to_owned(), bytes_written(&stat)?))
+}
+
+/// Sectors, which are of 512 bytes whatever the disk has, of the kernel's `Documentation/block/stat.rst`.
+fn bytes_written(stat: &str) -> Option<u64> {
+    stat.split_whitespace().nth(6)?.parse::<u64>().ok()?.checked_mul(512)
+}
+
+/// The folder of a block device. File systems of several devices have a number of their own, and the mount names one of them.
+fn block_device(number: u64) -> Option<PathBuf> {
+    let of = |number: u64| {
+        let (major, minor) = (nix::sys::stat::major(number), nix::sys::stat::minor(number));
+        Path::new("/sys/dev/block").join(format!("{major}:{minor}")).canonicalize().ok()
+    };
+    of(number).or_else(|| {
+        let (major, minor) = (nix::sys::stat::major(number), nix::sys::stat::minor(number));
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let own = format!("{major}:{minor}");
+        let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(own.as_str()))?;
+        let source = line.split_once(" - ")?.1.split(' ').nth(1)?;
+        of(fs::metadata(source).ok().filter(|found| found.file_type().is_block_device())?.rdev())
+    })
+}
+
 /// The content of a small file without blanks around it and the NUL that ends what firmware says; `None` where it is empty
 /// or not to be read.
 pub fn text(path: &str) -> Option<String> {
@@ -188,8 +249,8 @@ fn parallelism() -> u64 {
     std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64)
 }
 
-/// Each size in bytes, and how many bytes there are of it.
-fn huge_pages() -> Vec<(u64, u64)> {
+/// Huge pages that the machine keeps: each size in bytes, and how many bytes there are of it.
+pub fn huge_pages() -> Vec<(u64, u64)> {
     let entries = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
     let size = |entry: &fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;

@@ -175,9 +175,14 @@ impl PodDir {
         self.0.join("shm")
     }
 
-    /// The volume `name`, where it is made of values.
+    /// Its volumes that are in memory.
+    pub fn volumes(&self) -> PathBuf {
+        self.0.join("volumes")
+    }
+
+    /// The volume `name`, where it is in memory.
     pub fn volume(&self, name: &str) -> PathBuf {
-        self.0.join("volumes").join(name)
+        self.volumes().join(name)
     }
 
     /// Where libcontainer keeps its state.
@@ -246,9 +251,14 @@ impl Data {
         self.own().join("pods")
     }
 
+    /// The disk volumes of a pod.
+    pub fn volumes(&self, uid: &str) -> PathBuf {
+        self.pods().join(uid).join("volumes")
+    }
+
     /// A disk volume of a pod.
     pub fn volume(&self, uid: &str, name: &str) -> PathBuf {
-        self.pods().join(uid).join("volumes").join(name)
+        self.volumes(uid).join(name)
     }
 
     /// The pod's `hosts`, `resolv.conf` and `hostname`, which containers may write and must therefore not be on tmpfs.
@@ -256,9 +266,14 @@ impl Data {
         self.pods().join(uid).join("etc")
     }
 
+    /// What the runs of a pod's containers write: `<container>-<n>` in here.
+    pub fn containers(&self, uid: &str) -> PathBuf {
+        self.pods().join(uid).join("containers")
+    }
+
     /// What one run writes: `upper` and `work` in here.
     pub fn writable(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
-        self.pods().join(uid).join("containers").join(format!("{container}-{attempt}"))
+        self.containers(uid).join(format!("{container}-{attempt}"))
     }
 
     /// What one run says at its end, in its directory of [`Data::writable`]: it may write as much there as it likes.

@@ -25,6 +25,8 @@ pub enum Action {
     Hook { uid: Uid, sandbox: u32, container: String, attempt: u32, kind: HookKind },
     /// Kill and remove what a lost sandbox left; keep the pod's volumes.
     CleanPod { uid: Uid, sandbox: u32 },
+    /// Kill and remove what a pod that is over still has: its sandbox, and its volumes; keep its logs.
+    ReleasePod { uid: Uid, sandbox: u32 },
     /// Remove everything of the pod.
     RemovePod { uid: Uid, sandbox: u32, keep_logs: bool },
 }
@@ -40,6 +42,7 @@ impl Action {
             | Action::Probe { uid, .. }
             | Action::Hook { uid, .. }
             | Action::CleanPod { uid, .. }
+            | Action::ReleasePod { uid, .. }
             | Action::RemovePod { uid, .. } => uid,
         }
     }
@@ -47,6 +50,11 @@ impl Action {
     /// Whether the end of a pod waits for its end. What belongs to a run goes with it.
     pub(super) fn is_waited_for(&self) -> bool {
         !matches!(self, Action::Probe { .. } | Action::Hook { .. })
+    }
+
+    /// Whether its pod's process is to end by it.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Action::ReleasePod { .. } | Action::RemovePod { .. })
     }
 
     /// Whether it belongs to starting a pod.

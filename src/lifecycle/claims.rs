@@ -33,11 +33,11 @@ impl Facts {
         self.sandbox.failure.as_ref().is_some_and(|failure| failure.reason == Reason::NodePorts)
     }
 
-    /// The ports that are its own: all that it takes, from when it begins until its policy wants no further run; before that
-    /// those that it inherits. What ends has them until it is gone.
+    /// The ports that are its own: all that it takes, from when it begins until it is over and has given them back; before
+    /// that those that it inherits. What ends has them until it is gone.
     pub(super) fn claims(&self) -> &[HostPort] {
         match self.start {
-            Some(_) if self.wanted && self.ended => &[],
+            Some(_) if self.wanted && self.released => &[],
             // What never got them may be ended too.
             Some(_) if !self.waits_for_port() => &self.pod.host_ports,
             _ => &self.claimed.inherits,
@@ -142,9 +142,12 @@ impl Node {
     }
 }
 
-/// What a pod asks for, at the dearest moment of its life.
+/// What a pod asks for.
 fn requests(pod: &Pod) -> Amounts {
-    let cpu = pod.dearest(|resources| Some(resources.cpu_request.map_or(0, |cpu| cpu.0)));
-    let memory = pod.dearest(|resources| Some(resources.memory_request.map_or(0, |memory| memory.0)));
-    Amounts { cpu_milli: cpu.unwrap_or_default(), memory: memory.unwrap_or_default(), storage: 0 }
+    let asked = pod.together();
+    Amounts {
+        cpu_milli: asked.cpu_request.map_or(0, |cpu| cpu.0),
+        memory: asked.memory_request.map_or(0, |memory| memory.0),
+        storage: 0,
+    }
 }

@@ -31,10 +31,18 @@ impl Node {
                 let back_off = self.back_off;
                 self.of(&uid, |facts| facts.cleaned(now, &back_off));
             }
+            (Action::ReleasePod { uid, .. }, Ok(_)) => {
+                let back_off = self.back_off;
+                self.of(&uid, |facts| {
+                    facts.cleaned(now, &back_off);
+                    facts.released = true;
+                });
+            }
             (Action::RemovePod { uid, .. }, Ok(_)) => self.removed(now, &uid),
             (
                 Action::StopContainer { uid, .. }
                 | Action::CleanPod { uid, .. }
+                | Action::ReleasePod { uid, .. }
                 | Action::RemovePod { uid, .. },
                 Err(failure),
             ) => self.hold(now, &uid, Reason::FailedKillPod, failure),
@@ -61,16 +69,18 @@ impl Node {
                 }
             }),
             Ok(_) => (),
-            // The kubelet sees to the volumes before it makes a sandbox, and says so.
-            Err(failure) if failure.reason == Reason::FailedMount => {
-                self.hold(now, uid, Reason::FailedMount, failure);
+            // The kubelet sees to huge pages and to the volumes before it makes a sandbox, and says so.
+            Err(failure) if matches!(failure.reason, Reason::OutOfhugepages | Reason::FailedMount) => {
+                self.hold(now, uid, failure.reason, failure);
             }
-            Err(failure) if failure.reason == Reason::SysctlForbidden => self.of(uid, |facts| {
-                let (reason, message) = (failure.reason, failure.message.clone());
-                facts.history.note(now.wall, EventKind::Warning, reason, None, message);
-                facts.over = Some((Over::Rejected, now.stamp()));
-                facts.sandbox.failure = Some(failure);
-            }),
+            Err(failure) if matches!(failure.reason, Reason::SysctlForbidden | Reason::AppArmor) => {
+                self.of(uid, |facts| {
+                    let (reason, message) = (failure.reason, failure.message.clone());
+                    facts.history.note(now.wall, EventKind::Warning, reason, None, message);
+                    facts.over = Some((Over::Rejected, now.stamp()));
+                    facts.sandbox.failure = Some(failure);
+                })
+            }
             Err(failure) => self.hold(now, uid, Reason::FailedCreatePodSandBox, failure),
         }
     }

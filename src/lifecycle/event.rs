@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, Facts, Learnt, RunEnd, Time};
+use super::{Action, Facts, Learnt, RunEnd, Time, Usage};
 use crate::api::Amounts;
 use crate::spec::{Pod, Uid};
 use crate::status::{Failure, Wall};
@@ -40,6 +40,15 @@ pub enum Event {
         sandbox: u32,
         /// How.
         end: RunEnd,
+    },
+    /// What a pod has on the disk was measured.
+    Used {
+        /// The pod.
+        uid: Uid,
+        /// Number of the sandbox that was up when that began.
+        sandbox: u32,
+        /// How much it is.
+        usage: Usage,
     },
     /// What the node has for pods.
     Allocatable(Amounts),

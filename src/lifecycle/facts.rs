@@ -41,6 +41,12 @@ pub struct Facts {
     /// That came about: nothing of it runs or is being started, and its phase is final.
     #[serde(default)]
     pub ended: bool,
+    /// Why it was evicted, if it was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub evicted: String,
+    /// It ended, and holds neither sandbox nor volumes any more.
+    #[serde(default)]
+    pub released: bool,
     /// All containers are being killed, to begin anew.
     #[serde(default)]
     pub restarting_all: bool,
@@ -126,6 +132,8 @@ impl Facts {
             began: None,
             over: None,
             ended: false,
+            evicted: String::new(),
+            released: false,
             restarting_all: false,
             sandbox: Sandbox::new(0),
             containers,
@@ -184,7 +192,8 @@ impl Facts {
 
     /// What was lost is cleaned up: the next sandbox may come, or the pod be removed.
     pub fn cleaned(&mut self, now: Now, back_off: &BackOff) {
-        if self.wants_any() {
+        let goes_on = self.wants_any();
+        if goes_on {
             self.begin_with_inits();
         }
         let streak = self.sandbox.streak;
@@ -192,7 +201,7 @@ impl Facts {
         let rejected = matches!(self.over, Some((Over::Rejected, _)));
         let failure = self.sandbox.failure.take().filter(|_| rejected);
         self.sandbox = Sandbox { streak, failure, ..Sandbox::new(self.sandbox.number + 1) };
-        if self.wanted {
+        if self.wanted && goes_on {
             self.sandbox.due = now.boot + back_off.delay(streak);
         }
     }

@@ -14,6 +14,7 @@ mod claims;
 mod container;
 mod done;
 mod event;
+mod eviction;
 mod facts;
 mod history;
 mod hooks;
@@ -38,6 +39,7 @@ use crate::status::{EventKind, Reason, Wall};
 pub use action::{Action, Learnt, Outcome};
 pub use container::RunEnd;
 pub use event::{Event, Found, Running};
+pub use eviction::{Usage, storage_limit, volume_limit};
 pub use facts::{Facts, Stamp};
 pub use next::{Next, next};
 pub use report::{container_id, status};
@@ -250,6 +252,7 @@ impl Node {
             Event::ManifestGone(uid) => self.manifest_gone(now, &uid),
             Event::PodLost { uid, sandbox } => self.pod_lost(now, &uid, sandbox),
             Event::Exited { uid, sandbox, end } => self.exited(now, &uid, sandbox, &end),
+            Event::Used { uid, sandbox, usage } => self.used(now, &uid, sandbox, &usage),
             Event::Allocatable(amounts) => self.allocatable = Some(amounts),
             Event::ImagesChanged => self.look_now_after(&[
                 Reason::ContainerCreating,
@@ -291,7 +294,7 @@ impl Node {
         let untouched = facts.start.is_none() && facts.waits_for_port() && found.alive.is_none();
         match alive {
             true => facts.resume_probes(found.jitter, now),
-            false if untouched => (),
+            false if untouched || facts.released => (),
             false => facts.lost(now, &back_off),
         }
         facts.again = facts.deletion.is_some() && found.wanted;
@@ -332,7 +335,7 @@ impl Node {
 
     fn pod_lost(&mut self, now: Now, uid: &Uid, sandbox: u32) {
         // Whoever is being removed is expected to go.
-        let leaving = |action: &Action| matches!(action, Action::RemovePod { uid: of, .. } if of == uid);
+        let leaving = |action: &Action| action.is_end() && action.uid() == uid;
         if self.under_way.iter().any(leaving) {
             return;
         }

@@ -17,10 +17,12 @@ pub struct Next {
 
 /// What the pod waits for: of what is due, the earliest; else what holds back the first of its containers that is not ready.
 pub fn next(facts: &Facts) -> Option<Next> {
-    let pod = &facts.pod;
     let runs = facts.containers.iter().any(Container::is_running);
     if let Some(ending) = facts.ending().filter(|_| facts.deletion.is_some() || runs) {
-        return at(ending.boot + pod.grace, "whatever still runs is killed".to_owned());
+        return at(ending.boot + facts.grace(), "whatever still runs is killed".to_owned());
+    }
+    if facts.over.is_some() {
+        return None;
     }
     if facts.waits_for_port() {
         return some_time("the pod is started once a port that it wants is free".to_owned());

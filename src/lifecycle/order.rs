@@ -24,6 +24,8 @@ pub enum Over {
     Deadline,
     /// It asks for what this node gives to nobody.
     Rejected,
+    /// It takes more of the disk than it may.
+    Evicted,
 }
 
 impl Facts {

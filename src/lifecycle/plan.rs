@@ -47,7 +47,11 @@ impl Circumstances {
 pub fn plan(facts: &Facts, circumstances: Circumstances, now: Time) -> Plan {
     let mut plan = Plan::default();
     let (uid, sandbox) = (facts.pod.uid.clone(), facts.sandbox.number);
-    if facts.sandbox.state == SandboxState::Lost {
+    if facts.wanted && facts.ended && !facts.released {
+        if !circumstances.busy {
+            plan.at(facts.sandbox.due, now, Action::ReleasePod { uid, sandbox });
+        }
+    } else if facts.sandbox.state == SandboxState::Lost {
         if !circumstances.busy {
             plan.at(facts.sandbox.due, now, Action::CleanPod { uid, sandbox });
         }
@@ -99,7 +103,7 @@ impl Plan {
     /// Stops whatever still runs, sidecars behind those they serve, since the pod's end `begun`. Whether that is to be
     /// waited for.
     fn stop(&mut self, facts: &Facts, begun: Time, now: Time) -> bool {
-        let ends = begun + facts.pod.grace;
+        let ends = begun + facts.grace();
         let given_up = ends + PATIENCE;
         let mut waiting = false;
         for known in facts.containers.iter().filter(|known| known.is_running()) {

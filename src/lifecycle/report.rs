@@ -14,7 +14,7 @@ use super::order::Over;
 use super::restart::BackOff;
 use crate::spec::{Pod, Role};
 use crate::status::{
-    Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus, Reason, Wall,
+    Condition, ConditionKind, ContainerState, ContainerStatus, Failure, Phase, PodStatus, Reason, Wall,
 };
 
 /// The kubelet's sentence (reference B.9).
@@ -36,9 +36,12 @@ pub fn status(facts: &Facts, back_off: &BackOff, host_ip: Option<&str>) -> PodSt
     let host_ip = host_ip.map(str::to_owned);
     let late = matches!(facts.over, Some((Over::Deadline, _))) && phase == Phase::Failed;
     let late = late.then(|| (Reason::DeadlineExceeded, LATE.to_owned()));
+    let evicted = !facts.evicted.is_empty() && phase == Phase::Failed;
+    let evicted = evicted.then(|| (Reason::Evicted, facts.evicted.clone()));
     let is_rejected = matches!(facts.over, Some((Over::Rejected, _)));
-    let rejected = facts.sandbox.failure.as_ref().filter(|_| is_rejected || facts.waits_for_port());
-    let why = late.or(rejected.map(|failure| (failure.reason, failure.message.clone()))).unzip();
+    let waits = |failure: &Failure| facts.waits_for_port() || failure.reason == Reason::OutOfhugepages;
+    let rejected = facts.sandbox.failure.as_ref().filter(|failure| is_rejected || waits(failure));
+    let why = late.or(evicted).or(rejected.map(|failure| (failure.reason, failure.message.clone()))).unzip();
     let containers = |inits: bool| {
         let known =
             facts.containers.iter().filter(move |known| (facts.role(known) != Role::Regular) == inits);
@@ -69,7 +72,7 @@ fn phase(facts: &Facts) -> Phase {
     let failed = |known: &Container| matches!(&known.state, State::Terminated { exit, .. } if exit.code != 0);
     let runs = facts.containers.iter().any(Container::is_running);
     let over = facts.over.map(|(over, _)| over);
-    let cut_off = matches!(over, Some(Over::Deadline | Over::Rejected));
+    let cut_off = matches!(over, Some(Over::Deadline | Over::Rejected | Over::Evicted));
     if facts.ended && (cut_off || facts.has_failed_init()) {
         Phase::Failed
     } else if !facts.is_initialized() || regular().any(waits) {

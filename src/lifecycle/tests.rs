@@ -3,6 +3,7 @@
 
 mod claims;
 mod every_kind;
+mod eviction;
 mod failures;
 mod hooks;
 mod order;
@@ -191,6 +192,7 @@ fn show(action: &Action) -> String {
             format!("{kind:?} {}{container}#{attempt}", of(uid, *sandbox))
         }
         Action::CleanPod { uid, sandbox } => format!("clean pod {}", of(uid, *sandbox)),
+        Action::ReleasePod { uid, sandbox } => format!("release pod {}", of(uid, *sandbox)),
         Action::RemovePod { uid, sandbox, keep_logs } => {
             format!("remove pod {}{}", of(uid, *sandbox), if *keep_logs { "but logs" } else { "" })
         }
@@ -351,7 +353,7 @@ fn acceptance_3_02_on_failure_leaves_a_success_alone() {
         vec![(0, Happens(web(RestartPolicy::OnFailure))), exited(5, 0, 1), exited(6, 1, 0), (7, Shown)],
         "0s: start pod, pull, start c#0
          5s: pull, start c#1
-         6s:
+         6s: release pod
          7s: Succeeded: c terminated Completed 0 after Error 1 restarts 1",
     );
 }
@@ -361,7 +363,7 @@ fn acceptance_3_03_never_runs_once() {
     check(
         vec![(0, Happens(web(RestartPolicy::Never))), exited(5, 0, 1), (6, Shown)],
         "0s: start pod, pull, start c#0
-         5s:
+         5s: release pod
          6s: Failed: c terminated Error 1 restarts 0",
     );
 }
@@ -911,25 +913,32 @@ fn a_pod_that_cannot_be_made_is_tried_again_and_waits_longer_each_time() {
     );
 }
 
-/// 11.11
+/// 11.11, 14.21
 #[test]
 fn a_pod_that_asks_for_what_nobody_gets_fails_for_good() {
-    check(
-        vec![
-            (0, Fails(web(ALWAYS), &[("start pod", Reason::SysctlForbidden)])),
-            (0, Shown),
-            (60, Happens(Event::Tick)),
-            (70, Dies(|_| {})),
-            (70, Shown),
-            (80, Happens(gone("web"))),
-        ],
-        "0s: start pod
-         0s: Failed (SysctlForbidden): c waiting ContainerCreating restarts 0
-         60s:
-         70s: clean pod
-         70s: Failed (SysctlForbidden): c waiting ContainerCreating restarts 0
-         80s: remove pod '",
-    );
+    const REFUSED: [&[(&str, Reason)]; 2] =
+        [&[("start pod", Reason::SysctlForbidden)], &[("start pod", Reason::AppArmor)]];
+    for refused in REFUSED {
+        let reason = refused[0].1;
+        check(
+            vec![
+                (0, Fails(web(ALWAYS), refused)),
+                (0, Shown),
+                (60, Happens(Event::Tick)),
+                (70, Dies(|_| {})),
+                (70, Shown),
+                (80, Happens(gone("web"))),
+            ],
+            &format!(
+                "0s: start pod, release pod
+                 0s: Failed ({reason}): c waiting ContainerCreating restarts 0
+                 60s:
+                 70s:
+                 70s: Failed ({reason}): c waiting ContainerCreating restarts 0
+                 80s: remove pod '"
+            ),
+        );
+    }
 }
 
 #[test]
@@ -1111,7 +1120,7 @@ fn a_pod_process_that_died_with_the_agent_is_cleaned_up_and_started_anew() {
 fn a_finished_pod_is_not_run_again_by_the_next_agent() {
     check(
         vec![(100, Happens(found(RestartPolicy::Never, Some(0), &[], &[(0, 0)], true))), (101, Shown)],
-        "100s:
+        "100s: release pod
          101s: Succeeded: c terminated Completed 0 restarts 0",
     );
 }

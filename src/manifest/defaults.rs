@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Written;
 
 use super::image_name;
 use super::quantity::Quantity;
+use super::totals::{Amounts, HUGE_PAGES, is_of_pods, page_size, totals};
 
 /// Fills in what `pod` leaves out.
 pub fn apply(pod: &mut core::Pod) {
@@ -19,6 +20,7 @@ pub fn apply(pod: &mut core::Pod) {
     for container in spec.init_containers.iter_mut().flatten().chain(&mut spec.containers) {
         apply_to_container(container, host_network);
     }
+    apply_to_resources(spec);
     for volume in spec.volumes.iter_mut().flatten() {
         apply_to_projected(volume);
         // Every other kind has been refused.
@@ -62,14 +64,44 @@ fn apply_to_container(container: &mut core::Container, host_network: bool) {
         }
     }
     let resources = container.resources.get_or_insert_default();
-    for amounts in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
-        amounts.values_mut().for_each(canonicalize);
-    }
+    canonicalize_all(resources);
     if let Some(limits) = resources.limits.clone() {
         let requests = resources.requests.get_or_insert_default();
         for (resource, limit) in limits {
             requests.entry(resource).or_insert(limit);
         }
+    }
+}
+
+/// A pod that says something of its resources asks for what its containers do together, and else for what it may use. Of huge
+/// pages it may use what they may.
+fn apply_to_resources(spec: &mut core::PodSpec) {
+    let Some(mut resources) = spec.resources.take() else { return };
+    canonicalize_all(&mut resources);
+    let says = |amounts: &Option<Amounts>| amounts.as_ref().is_some_and(|amounts| !amounts.is_empty());
+    let written = |amount: Quantity| Written(amount.to_string());
+    if says(&resources.limits) || says(&resources.requests) {
+        let limits = totals(spec, |of| of.limits.as_ref());
+        for (name, limit) in limits.into_iter().filter(|(name, _)| page_size(name).is_some()) {
+            resources.limits.get_or_insert_default().entry(name).or_insert_with(|| written(limit));
+        }
+    }
+    if says(&resources.limits) {
+        let overcommitted = |name: &str| is_of_pods(name) && !name.starts_with(HUGE_PAGES);
+        let asked = totals(spec, |of| of.requests.as_ref()).into_iter();
+        let asked = asked.filter(|(name, _)| overcommitted(name)).map(|(name, sum)| (name, written(sum)));
+        let limits = resources.limits.clone().unwrap_or_default();
+        let requests = resources.requests.get_or_insert_default();
+        for (name, amount) in asked.chain(limits.into_iter().filter(|(name, _)| is_of_pods(name))) {
+            requests.entry(name).or_insert(amount);
+        }
+    }
+    spec.resources = Some(resources);
+}
+
+fn canonicalize_all(resources: &mut core::ResourceRequirements) {
+    for amounts in [&mut resources.limits, &mut resources.requests].into_iter().flatten() {
+        amounts.values_mut().for_each(canonicalize);
     }
 }
 

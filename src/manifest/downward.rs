@@ -152,10 +152,15 @@ pub fn amount(
         return None;
     };
     let (is_limit, resource) = known?;
-    let amounts = container.resources.as_ref();
-    let amounts = amounts.and_then(|all| if is_limit { all.limits.as_ref() } else { all.requests.as_ref() });
-    let written = amounts.and_then(|amounts| amounts.get(selector.resource.split_once('.')?.1));
-    let written = written.and_then(|written| Quantity::parse(&written.0)).unwrap_or(Quantity::ZERO);
+    let name = selector.resource.split_once('.')?.1;
+    let of = |resources: Option<&core::ResourceRequirements>| {
+        let all = resources?;
+        let amounts = if is_limit { all.limits.as_ref() } else { all.requests.as_ref() };
+        Quantity::parse(&amounts?.get(name)?.0).filter(|amount| amount.milli() != 0)
+    };
+    // What binds a container without a limit is its pod's.
+    let own = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()).filter(|_| is_limit);
+    let written = of(container.resources.as_ref()).or_else(|| of(own)).unwrap_or(Quantity::ZERO);
     let divisor = in_units(resource, divisor?).max(1);
     Some(match (resource, in_units(resource, written)) {
         (Some(resource), 0) if is_limit => ValueSource::Allocatable(Allocatable { resource, divisor }),

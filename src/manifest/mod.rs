@@ -29,6 +29,7 @@ mod security;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod tracked;
 mod uses;
 mod validate;

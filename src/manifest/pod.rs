@@ -15,7 +15,7 @@ use super::problems::Problems;
 use super::quantity::Quantity;
 use super::{
     Context, decode, defaults, fields, identity, lifecycle, probe, projected, restart, security, sources,
-    validate,
+    totals, validate,
 };
 use crate::spec;
 use crate::yaml::tree::Path;
@@ -116,6 +116,7 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
     let host_ports = host_ports(&spec);
     let fs_group = security::fs_group(&spec);
     let sysctls = security::sysctls(&spec);
+    let own = spec.resources.as_ref().filter(|own| says_something(own)).map(resources);
     let subdomain = spec.subdomain.clone().filter(|_| has_domain(&spec)).unwrap_or_default();
     spec::Pod {
         uid: made.uid,
@@ -149,8 +150,13 @@ fn wanted(pod: core::Pod, made: Made, problems: &mut Problems<'_>) -> spec::Pod 
         host_aliases: spec.host_aliases.into_iter().flatten().map(host_alias).collect(),
         host_pid: spec.host_pid.unwrap_or_default(),
         host_ipc: spec.host_ipc.unwrap_or_default(),
+        user_namespace: spec.host_users == Some(false),
         share_process_namespace: spec.share_process_namespace.unwrap_or_default(),
-        qos: qos(&containers),
+        qos: match &own {
+            Some(own) => qos(std::slice::from_ref(own)),
+            None => qos(&containers.iter().map(|it| it.resources.clone()).collect::<Vec<_>>()),
+        },
+        resources: own,
         fs_group,
         sysctls,
         containers,
@@ -208,6 +214,7 @@ fn container(
 ) -> spec::Container {
     let env = sources::env(pod, &container, &path.key("env"), problems);
     let env_from = sources::env_from(&container, &path.key("envFrom"), problems);
+    let security = security::of_container(pod, &container);
     let probes = probe::all(&mut container);
     let hooks = lifecycle::hooks(&mut container);
     let last_words = lifecycle::last_words(&mut container);
@@ -246,12 +253,18 @@ fn container(
         probes,
         hooks,
         last_words,
-        security: security::of_container(pod.spec.as_ref(), container.security_context.as_ref()),
+        security,
         stop_signal: container.lifecycle.and_then(|lifecycle| lifecycle.stop_signal),
     }
 }
 
-/// A limit of zero is none, for the kubelet and so here; a request of zero is one.
+/// Whether a pod's own resources name any, be it with nothing of it (`IsPodLevelResourcesSet`).
+fn says_something(own: &core::ResourceRequirements) -> bool {
+    let names = [&own.limits, &own.requests].into_iter().flatten().flat_map(BTreeMap::keys);
+    names.into_iter().any(|name| totals::is_of_pods(name))
+}
+
+/// A limit of zero is none, for the kubelet and so here; a request of zero is one, and so is a limit of no huge pages.
 fn resources(resources: &core::ResourceRequirements) -> spec::Resources {
     let amount = |amounts: &Option<BTreeMap<String, Amount>>, resource: &str| {
         amounts
@@ -266,29 +279,37 @@ fn resources(resources: &core::ResourceRequirements) -> spec::Resources {
         cpu_limit: limit("cpu").map(Quantity::millicores),
         memory_request: request("memory").map(Quantity::bytes),
         memory_limit: limit("memory").map(Quantity::bytes),
+        storage_limit: limit("ephemeral-storage").map(Quantity::bytes),
+        huge_pages: resources
+            .limits
+            .iter()
+            .flatten()
+            .filter_map(|(name, written)| {
+                Some((totals::page_size(name)?, Quantity::parse(&written.0)?.bytes()))
+            })
+            .collect(),
     }
 }
 
 /// The class (reference D.3). Amounts of zero do not count.
-fn qos(containers: &[spec::Container]) -> spec::Qos {
-    let all = || containers.iter().map(|container| container.resources);
+fn qos(all: &[spec::Resources]) -> spec::Qos {
     let some_cpu = |cpu: Option<spec::Millicores>| cpu.is_some_and(|cpu| cpu.0 > 0);
     let some_memory = |memory: Option<spec::Bytes>| memory.is_some_and(|memory| memory.0 > 0);
-    let any = |of: spec::Resources| {
+    let any = |of: &spec::Resources| {
         some_cpu(of.cpu_request)
             || some_cpu(of.cpu_limit)
             || some_memory(of.memory_request)
             || some_memory(of.memory_limit)
     };
-    let full = |of: spec::Resources| {
+    let full = |of: &spec::Resources| {
         some_cpu(of.cpu_limit)
             && some_memory(of.memory_limit)
             && of.cpu_request == of.cpu_limit
             && of.memory_request == of.memory_limit
     };
     match () {
-        () if !all().any(any) => spec::Qos::BestEffort,
-        () if all().all(full) => spec::Qos::Guaranteed,
+        () if !all.iter().any(any) => spec::Qos::BestEffort,
+        () if all.iter().all(full) => spec::Qos::Guaranteed,
         () => spec::Qos::Burstable,
     }
 }
@@ -322,8 +343,13 @@ fn volume(pod: &core::Pod, volume: &core::Volume, path: &Path, problems: &mut Pr
         policy: pull_policy(image.pull_policy.as_deref()),
     });
     let empty_dir = volume.empty_dir.clone().unwrap_or_default();
-    let in_memory = empty_dir.medium.is_some_and(|medium| medium == "Memory");
-    let empty = if in_memory { spec::VolumeSource::Memory } else { spec::VolumeSource::EmptyDir };
+    let empty = match empty_dir.medium.as_deref() {
+        Some("Memory") => spec::VolumeSource::Memory,
+        Some(medium) if medium.starts_with(totals::MEDIUM) => {
+            spec::VolumeSource::HugePages { page: totals::page_of(medium, pod.spec.as_ref()).unwrap_or(0) }
+        }
+        _ => spec::VolumeSource::EmptyDir,
+    };
     let limit = empty_dir.size_limit.and_then(|limit| Quantity::parse(&limit.0));
     spec::Volume {
         name: volume.name.clone(),

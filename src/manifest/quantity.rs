@@ -53,6 +53,11 @@ impl Quantity {
         Quantity { milli: self.milli.saturating_add(other.milli), format }
     }
 
+    /// The larger of both.
+    pub fn at_least(self, other: Quantity) -> Quantity {
+        if self.milli < other.milli { other } else { self }
+    }
+
     /// Thousandths of one.
     pub fn milli(self) -> i128 {
         self.milli

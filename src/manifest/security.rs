@@ -2,13 +2,14 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::spec::{Seccomp, Security, Sysctl, sysctl_name};
+use crate::spec::{AppArmor, Seccomp, Security, Sysctl, sysctl_name};
 
-/// What counts for a container that says `own`, in a pod that was validated.
-pub fn of_container(pod: Option<&core::PodSpec>, own: Option<&core::SecurityContext>) -> Security {
+/// What counts for `container` of `pod`, which was validated.
+pub fn of_container(pod: &core::Pod, container: &core::Container) -> Security {
     let nothing = (core::PodSecurityContext::default(), core::SecurityContext::default());
-    let of_pod = pod.and_then(|pod| pod.security_context.as_ref()).unwrap_or(&nothing.0);
-    let own = own.unwrap_or(&nothing.1);
+    let spec = pod.spec.as_ref();
+    let of_pod = spec.and_then(|spec| spec.security_context.as_ref()).unwrap_or(&nothing.0);
+    let own = container.security_context.as_ref().unwrap_or(&nothing.1);
     let groups = of_pod.fs_group.iter().chain(of_pod.supplemental_groups.iter().flatten());
     let capabilities = own.capabilities.clone().unwrap_or_default();
     Security {
@@ -20,11 +21,20 @@ pub fn of_container(pod: Option<&core::PodSpec>, own: Option<&core::SecurityCont
         read_only_root: own.read_only_root_filesystem.unwrap_or_default(),
         no_new_privileges: own.allow_privilege_escalation == Some(false),
         privileged: own.privileged.unwrap_or_default(),
+        unmasked: own.proc_mount.as_deref() == Some("Unmasked"),
         seccomp: own
             .seccomp_profile
             .as_ref()
             .or(of_pod.seccomp_profile.as_ref())
             .map(seccomp)
+            .unwrap_or_default(),
+        // An annotation is of the container, and beats what its pod says.
+        apparmor: own
+            .app_armor_profile
+            .as_ref()
+            .map(apparmor)
+            .or_else(|| apparmor_annotation(apparmor_written(pod, &container.name)?))
+            .or_else(|| of_pod.app_armor_profile.as_ref().map(apparmor))
             .unwrap_or_default(),
         add: names(capabilities.add),
         drop: names(capabilities.drop),
@@ -36,6 +46,33 @@ fn seccomp(profile: &core::SeccompProfile) -> Seccomp {
         ("Unconfined", _) => Seccomp::Unconfined,
         ("Localhost", Some(path)) => Seccomp::Localhost(path.clone()),
         _ => Seccomp::RuntimeDefault,
+    }
+}
+
+/// What the field means.
+pub fn apparmor(profile: &core::AppArmorProfile) -> AppArmor {
+    match (profile.type_.as_str(), &profile.localhost_profile) {
+        ("Unconfined", _) => AppArmor::Unconfined,
+        ("Localhost", Some(name)) => AppArmor::Localhost(name.clone()),
+        _ => AppArmor::RuntimeDefault,
+    }
+}
+
+/// Before there was a field for it, an annotation said the AppArmor profile of the container whose name it ends with.
+pub const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// What the annotation of `container` says.
+pub fn apparmor_written<'p>(pod: &'p core::Pod, container: &str) -> Option<&'p str> {
+    let annotations = pod.metadata.annotations.as_ref()?;
+    annotations.get(&format!("{APPARMOR}{container}")).map(String::as_str)
+}
+
+/// What such an annotation means; nothing where it says nothing, or nothing known.
+pub fn apparmor_annotation(written: &str) -> Option<AppArmor> {
+    match written {
+        "runtime/default" => Some(AppArmor::RuntimeDefault),
+        "unconfined" => Some(AppArmor::Unconfined),
+        _ => written.strip_prefix("localhost/").map(|name| AppArmor::Localhost(name.to_owned())),
     }
 }
 

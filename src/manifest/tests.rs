@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::spec::Pod;
+use crate::spec::{AppArmor, Pod};
 
 fn context() -> Context {
     Context { node_name: "Edge-1".to_owned(), directory: "/manifests".to_owned() }
@@ -52,6 +52,37 @@ fn a_uid_outlives_upgrades_of_the_agent() {
     let document =
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "n": [1, 1.5, "é\n", true]});
     assert_eq!(identity::uid("a.yaml", "edge-1", &document, None).0, "c52282dfd0a377160d784b5e85569a04");
+}
+
+/// 11.15: a container's own field, then its annotation, then its pod's field (kubelet's `GetProfile`).
+#[test]
+fn the_apparmor_profile_is_the_containers_the_annotations_or_the_pods() {
+    let local = |name: &str| json!({"type": "Localhost", "localhostProfile": name});
+    let check = |own: Value, annotation: Option<&str>, of_pod: Value, expected: AppArmor| {
+        let context = |profile: &Value| match profile {
+            Value::Null => json!({}),
+            profile => json!({"appArmorProfile": profile}),
+        };
+        let containers = json!([{"name": "c", "image": "a:1", "securityContext": context(&own)}]);
+        let key = "container.apparmor.security.beta.kubernetes.io/c";
+        let annotations = annotation.map(|value| json!({key: value})).unwrap_or_default();
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": annotations},
+            "spec": {"containers": containers, "securityContext": context(&of_pod)},
+        });
+        let reading = read("x.json", manifest.to_string().as_bytes(), &self::context());
+        assert_eq!(reading.problems, []);
+        assert_eq!(reading.pods[0].containers[0].security.apparmor, expected, "{manifest}");
+    };
+    let named = |name: &str| AppArmor::Localhost(name.to_owned());
+    check(Value::Null, None, Value::Null, AppArmor::Unsaid);
+    check(Value::Null, Some(""), Value::Null, AppArmor::Unsaid);
+    check(Value::Null, None, json!({"type": "RuntimeDefault"}), AppArmor::RuntimeDefault);
+    check(local("own"), None, json!({"type": "Unconfined"}), named("own"));
+    check(local("own"), Some("localhost/own"), json!({"type": "Unconfined"}), named("own"));
+    check(Value::Null, Some("localhost/a/b"), json!({"type": "Unconfined"}), named("a/b"));
+    check(Value::Null, Some("unconfined"), local("pods"), AppArmor::Unconfined);
+    check(Value::Null, Some("runtime/default"), local("pods"), AppArmor::RuntimeDefault);
 }
 
 /// Reference D.6.
@@ -185,6 +216,49 @@ fn the_class_follows_from_requests_and_limits() {
         let reading = read("x", manifest.to_string().as_bytes(), &context());
         assert_eq!(reading.pods[0].qos, *qos, "{resources:?}");
     }
+}
+
+/// 12.08: once a pod says something itself, nobody looks at its containers.
+#[test]
+fn the_class_of_a_pod_with_resources_of_its_own_follows_from_those_alone() {
+    use crate::spec::Qos::{BestEffort, Burstable, Guaranteed};
+    for (own, qos) in [
+        (json!({"limits": {"cpu": 1, "memory": "1Gi"}}), Guaranteed),
+        (json!({"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": 1, "memory": "64Mi"}}), Burstable),
+        (json!({"requests": {"cpu": "100m"}}), Burstable),
+        (json!({"limits": {"cpu": 0}}), BestEffort),
+        (json!({}), Guaranteed),
+    ] {
+        let container =
+            json!({"name": "c", "image": "a:1", "resources": {"limits": {"cpu": 1, "memory": 1}}});
+        let containers =
+            if own == json!({}) { json!([container]) } else { json!([{"name": "c", "image": "a:1"}]) };
+        let pod = pod("a", json!({"resources": own, "containers": containers}));
+        assert_eq!(pod.qos, qos, "{own}");
+        assert_eq!(pod.resources.is_some(), own != json!({}), "{own}");
+    }
+}
+
+/// `defaultPodRequests` and `defaultHugePagePodLimits` of the API server.
+#[test]
+fn a_pod_that_says_what_it_may_use_asks_for_what_its_containers_do() {
+    let amounts = |cpu: &str, memory: &str| json!({"requests": {"cpu": cpu, "memory": memory}});
+    let huge = json!({"limits": {"cpu": 1, "hugepages-2Mi": "4Mi"}});
+    let spec = json!({
+        "resources": {"limits": {"cpu": 4, "memory": "1024Mi", "hugepages-1Gi": "1Gi"}},
+        "initContainers": [
+            {"name": "i", "image": "a:1", "resources": {"requests": {"memory": "512Mi"}}},
+            {"name": "s", "image": "a:1", "restartPolicy": "Always", "resources": amounts("100m", "10Mi")},
+        ],
+        "containers": [
+            {"name": "c", "image": "a:1", "resources": amounts("200m", "20Mi")},
+            {"name": "d", "image": "a:1", "resources": huge},
+        ],
+    });
+    let object: Value = serde_json::from_str(&pod("a", spec).object).unwrap();
+    let limits = json!({"cpu": "4", "memory": "1Gi", "hugepages-1Gi": "1Gi", "hugepages-2Mi": "4Mi"});
+    let requests = json!({"cpu": "1300m", "memory": "512Mi", "hugepages-1Gi": "1Gi", "hugepages-2Mi": "4Mi"});
+    assert_eq!(object["spec"]["resources"], json!({"limits": limits, "requests": requests}));
 }
 
 /// What a real kubelet 1.36.2 published of a pod, but for what the API server's admission added

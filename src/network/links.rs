@@ -78,19 +78,34 @@ pub fn ports(socket: &Socket, bridge: u32) -> Result<Vec<Link>, Refused> {
 
 /// The ranges that this machine knows a way to, but by `except`.
 pub fn known(socket: &Socket, except: Option<u32>) -> Result<Vec<Range>, Refused> {
-    let mut found = Vec::new();
+    let routes = routes(socket)?.into_iter().filter(|way| way.through.is_none() || way.through != except);
+    Ok(routes.map(|way| way.to).collect())
+}
+
+/// The addresses that are this machine's own.
+pub fn own(socket: &Socket) -> Result<Vec<Range>, Refused> {
+    Ok(routes(socket)?.into_iter().filter(|way| way.kind == libc::RTN_LOCAL).map(|way| way.to).collect())
+}
+
+/// A way that packets take.
+struct Way {
+    to: Range,
+    /// `rtm_type`.
+    kind: u8,
+    through: Option<u32>,
+}
+
+fn routes(socket: &Socket) -> Result<Vec<Way>, Refused> {
     let mut batch = Batch::new();
     batch.message(libc::RTM_GETROUTE, NLM_F_DUMP, &[0; ROUTE_HEAD]);
-    for Answer { kind, body } in socket.ask(batch)? {
-        let Some(rest) = body.get(ROUTE_HEAD..).filter(|_| kind == libc::RTM_NEWROUTE) else { continue };
+    let way = |answer: &Answer| {
+        let (head, rest) = answer.body.split_at_checked(ROUTE_HEAD)?;
         let of = |wanted: u16| attributes(rest).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-        let through = of(libc::RTA_OIF).and_then(number);
-        let to = of(libc::RTA_DST).and_then(address).and_then(|to| Range::around(to, body[1]));
-        if through.is_none() || through != except {
-            found.extend(to);
-        }
-    }
-    Ok(found)
+        let to = Range::around(of(libc::RTA_DST).and_then(address)?, head[1])?;
+        let way = Way { to, kind: head[7], through: of(libc::RTA_OIF).and_then(number) };
+        (answer.kind == libc::RTM_NEWROUTE).then_some(way)
+    };
+    Ok(socket.ask(batch)?.iter().filter_map(way).collect())
 }
 
 /// Makes a bridge, which stays down. Its hardware address is given: else it would be that of any of its ports.
@@ -238,7 +253,8 @@ fn number(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_ne_bytes)
 }
 
-fn family(address: IpAddr) -> u8 {
+/// `AF_INET` or `AF_INET6`.
+pub fn family(address: IpAddr) -> u8 {
     (if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }) as u8
 }
 
@@ -250,7 +266,8 @@ pub fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+/// The address in so many bytes in the order of the network.
+pub fn address(bytes: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }

@@ -10,10 +10,14 @@
 
 mod bridge;
 mod choice;
+mod family;
+mod flows;
+mod inability;
 mod leases;
 mod links;
 mod nftables;
 mod rules;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,13 +28,16 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
+use log::warn;
 use nix::sched::{CloneFlags, setns};
 
 use crate::host::Runtime;
 use crate::spec::{HostPort, Pod, Range, Uid};
 use crate::sys::netlink::{Family, Refused, Socket};
+use inability::{errno, is_inability, lacks_rules};
 use leases::Leases;
 use rules::Rules;
+pub use trial::{in_the_way, try_out};
 
 /// What a pod's link is called in the pod, as under any other runtime.
 const IN_POD: &str = "eth0";
@@ -53,6 +60,8 @@ struct State {
     bridge: Option<u32>,
     /// Ports of the node that pods with an address have, by UID.
     ports: BTreeMap<Uid, Vec<HostPort>>,
+    /// To nf_tables, once it was needed.
+    filter: Option<Socket>,
     /// The rules are in place.
     ruled: bool,
     /// What a person should know, not told yet.
@@ -103,6 +112,16 @@ impl Network {
         if state.leases.pods.is_empty() { Ok(()) } else { rule(&mut state) }
     }
 
+    /// Makes the rules anew where somebody cleared them away.
+    pub fn heal(&self) -> Result<()> {
+        let mut state = self.state();
+        if !state.ruled || state.rules(Vec::new()).and_then(|rules| rules.is_there()).unwrap_or(true) {
+            return Ok(());
+        }
+        warn!("somebody removed table {} of rules: it is made anew", state.leases.name);
+        rule(&mut state)
+    }
+
     /// Connects `pod`, whose network namespace is `namespace`, and leads its ports of the node to it. Its addresses: none where
     /// pods are to have none, and where this machine cannot, of which a warning tells.
     pub fn attach(&self, pod: &Pod, namespace: &File) -> Result<Vec<IpAddr>> {
@@ -113,8 +132,11 @@ impl Network {
             Ok(addresses) => {
                 let mut state = self.state();
                 state.ports.insert(pod.uid.clone(), pod.host_ports.clone());
-                if !state.ruled || !pod.host_ports.is_empty() {
+                let ports = lead(&pod.host_ports, &addresses);
+                if !state.ruled || state.rules(ports.clone()).and_then(|rules| rules.lead()).is_err() {
                     rule(&mut state)?;
+                } else {
+                    state.forget(&ports);
                 }
                 return Ok(addresses);
             }
@@ -134,17 +156,26 @@ impl Network {
     /// Gives the addresses of pod `uid` back, whose processes are dead, and its ports of the node.
     pub fn detach(&self, uid: &Uid) -> Result<()> {
         let mut state = self.state();
-        // In vain it is tried again: the ports are given back when the rules say so.
-        if let Some(ports) = state.ports.remove(uid).filter(|ports| state.ruled && !ports.is_empty())
-            && let Err(error) = rule(&mut state)
-        {
-            state.ports.insert(uid.clone(), ports);
-            return Err(error);
+        if let Some(ports) = state.ports.remove(uid).filter(|ports| state.ruled && !ports.is_empty()) {
+            let led = lead(&ports, &state.leases.addresses(&uid.0));
+            if state.rules(led).and_then(|rules| rules.leave()).is_err()
+                && let Err(error) = rule(&mut state)
+            {
+                // In vain it is tried again: the ports are given back when the rules say so.
+                state.ports.insert(uid.clone(), ports);
+                return Err(error);
+            }
+            state.forget(&lead(&ports, &[]));
         }
         if state.leases.pods.remove(&uid.0).is_none() {
             return Ok(());
         }
         state.leases.write(&self.path).with_context(|| format!("write {}", self.path.display()))
+    }
+
+    /// The node's own addresses among the pods'; none while there are no pods.
+    pub fn of_node(&self) -> Vec<IpAddr> {
+        self.state().leases.numbered(leases::NODE)
     }
 
     /// The addresses of pod `uid`, of IPv4 first.
@@ -266,18 +297,42 @@ fn open() -> Result<Socket> {
     Socket::open(Family::Route).context("speak to the kernel of links and addresses")
 }
 
+/// Each of `ports`, and where it is to lead.
+fn lead(ports: &[HostPort], addresses: &[IpAddr]) -> Vec<(HostPort, Vec<IpAddr>)> {
+    ports.iter().map(|port| (*port, addresses.to_vec())).collect()
+}
+
+impl State {
+    /// The rules for `ports`.
+    fn rules(&mut self, ports: Vec<(HostPort, Vec<IpAddr>)>) -> Result<Rules<'_>, Refused> {
+        let socket = match self.filter {
+            Some(ref socket) => socket,
+            None => self.filter.insert(Socket::open(Family::Filter)?),
+        };
+        Ok(Rules { name: &self.leases.name, ranges: &self.leases.ranges, ports, socket })
+    }
+
+    /// Has whoever speaks to `ports` by UDP meet the pod that has them now.
+    fn forget(&mut self, ports: &[(HostPort, Vec<IpAddr>)]) {
+        if let Err(refused) = flows::forget(ports, &self.leases.ranges) {
+            self.warning = Some(format!(
+                "this machine does not forget flows of packets ({refused}), so that who speaks to a hostPort by UDP all the \
+                 while may miss its next pod: load the module nf_conntrack_netlink"
+            ));
+        }
+    }
+}
+
 /// Makes the rules anew. A machine that has none for packets connects its pods all the same.
 fn rule(state: &mut State) -> Result<()> {
     let leases = &state.leases;
-    let of_pod = |(uid, ports): (&Uid, &Vec<HostPort>)| {
-        let addresses = leases.addresses(&uid.0);
-        ports.iter().map(|port| (*port, addresses.clone())).collect::<Vec<_>>()
-    };
-    let ports = state.ports.iter().flat_map(of_pod).collect();
-    match (Rules { name: &leases.name, ranges: &leases.ranges, ports }).install() {
+    let of_pod = |(uid, ports): (&Uid, &Vec<HostPort>)| lead(ports, &leases.addresses(&uid.0));
+    let ports: Vec<_> = state.ports.iter().flat_map(of_pod).collect();
+    match state.rules(ports.clone()).and_then(|rules| rules.install()) {
         Ok(()) => {
-            bridge::pass_on(&leases.name, &leases.ranges)?;
+            bridge::pass_on(&state.leases.name, &state.leases.ranges)?;
             state.ruled = true;
+            state.forget(&ports);
             Ok(())
         }
         Err(refused) if lacks_rules(&refused.cause) => {
@@ -288,13 +343,8 @@ fn rule(state: &mut State) -> Result<()> {
             ));
             Ok(())
         }
-        Err(refused) => Err(refused).with_context(|| format!("make table {} of rules", leases.name)),
+        Err(refused) => Err(refused).with_context(|| format!("make table {} of rules", state.leases.name)),
     }
-}
-
-/// Whether the kernel has no nf_tables, or lacks a part of it, which it does not find.
-fn lacks_rules(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ENOENT) || cannot(error)
 }
 
 /// Removes links of ours that are no pod's: of one that is dead, and whose network somebody holds open.
@@ -330,23 +380,4 @@ fn in_thread(inside: impl FnOnce() -> Result<()> + Send) -> Result<()> {
 
 fn listed(ranges: &[Range]) -> String {
     ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-}
-
-/// The system's number for what went wrong.
-fn errno(error: &anyhow::Error) -> Option<i32> {
-    error.chain().find_map(|cause| match cause.downcast_ref::<Refused>() {
-        Some(refused) => refused.cause.raw_os_error(),
-        None => cause.downcast_ref::<io::Error>()?.raw_os_error(),
-    })
-}
-
-/// Whether this machine cannot do it at all: a module is missing, or a right.
-fn is_inability(error: &anyhow::Error) -> bool {
-    errno(error).is_some_and(|errno| cannot(&io::Error::from_raw_os_error(errno)))
-}
-
-fn cannot(error: &io::Error) -> bool {
-    use libc::{EACCES, EAFNOSUPPORT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, EROFS};
-    let known = [EACCES, EAFNOSUPPORT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, EROFS];
-    error.raw_os_error().is_some_and(|errno| known.contains(&errno))
 }

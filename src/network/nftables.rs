@@ -2,24 +2,25 @@
 //!
 //! Numbers are those of `linux/netfilter/nf_tables.h`.
 
-use std::net::IpAddr;
-
 use libc::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 
+use super::family::Of;
 use super::links::octets;
 use crate::spec::Range;
 use crate::sys::netlink::{Batch, Refused, Socket};
 
 /// The subsystem that a message is for, and what begins and ends a batch.
-const SUBSYSTEM: u16 = 10;
+pub const SUBSYSTEM: u16 = 10;
 const BEGIN: u16 = 16;
 const END: u16 = 17;
 const NEW_TABLE: u16 = 0;
+const GET_TABLE: u16 = 1;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
 const NEW_RULE: u16 = 6;
 const NEW_SET: u16 = 9;
 const NEW_ELEMENTS: u16 = 12;
+const DELETE_ELEMENTS: u16 = 14;
 /// `NFPROTO_INET`: both families.
 const INET: u8 = 1;
 /// A set that is a map.
@@ -28,8 +29,6 @@ const MAP: u32 = 8;
 const AT_ONCE: usize = 256;
 /// Types of data, for whoever lists a map: bits, and numbers as `nft` has them.
 const TYPE_BITS: u32 = 6;
-const TYPE_IPV4: u32 = 7;
-const TYPE_IPV6: u32 = 8;
 const TYPE_PROTOCOL: u32 = 12;
 const TYPE_PORT: u32 = 13;
 /// `ct status`: its destination was rewritten.
@@ -51,53 +50,10 @@ pub enum Hook {
     Postrouting = 4,
 }
 
-/// A family of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// IPv4.
-    Four,
-    /// IPv6.
-    Six,
-}
+/// Key and value of a map.
+pub type Element = (Vec<u8>, Vec<u8>);
 
-impl Of {
-    /// Whose `address` is.
-    pub fn address(address: IpAddr) -> Of {
-        if address.is_ipv4() { Of::Four } else { Of::Six }
-    }
-
-    fn number(self) -> u8 {
-        (match self {
-            Of::Four => libc::AF_INET,
-            Of::Six => libc::AF_INET6,
-        }) as u8
-    }
-
-    /// Registers that an address takes.
-    pub fn registers(self) -> u32 {
-        match self {
-            Of::Four => 1,
-            Of::Six => 4,
-        }
-    }
-
-    fn kind(self) -> u32 {
-        match self {
-            Of::Four => TYPE_IPV4,
-            Of::Six => TYPE_IPV6,
-        }
-    }
-
-    /// Where source and destination are in the packet's head.
-    fn offsets(self) -> (u32, u32) {
-        match self {
-            Of::Four => (12, 16),
-            Of::Six => (8, 24),
-        }
-    }
-}
-
-/// One table, replaced as a whole.
+/// What changes in one table, all at once.
 pub struct Table<'a> {
     name: &'a str,
     batch: Batch,
@@ -109,11 +65,16 @@ pub struct Table<'a> {
 pub struct Rule<'a>(&'a mut Batch);
 
 impl<'a> Table<'a> {
-    /// Takes away the table called `name`, if it is there.
-    pub fn without(name: &'a str) -> Table<'a> {
+    /// The table called `name`, which is there, as it is.
+    pub fn as_it_is(name: &'a str) -> Table<'a> {
         let mut batch = Batch::new();
         batch.message(BEGIN, 0, &head(0));
-        let mut table = Table { name, batch, sets: 0 };
+        Table { name, batch, sets: 0 }
+    }
+
+    /// Takes away the table called `name`, if it is there.
+    pub fn without(name: &'a str) -> Table<'a> {
+        let mut table = Table::as_it_is(name);
         // Deleting what is not there would be an error.
         table.message(NEW_TABLE, NLM_F_CREATE).text(1, name);
         table.message(DELETE_TABLE, 0).text(1, name);
@@ -140,7 +101,7 @@ impl<'a> Table<'a> {
     }
 
     /// A map from protocol and port, with an address of the node between where it is `narrow`, to address and port.
-    pub fn map(&mut self, name: &str, of: Of, narrow: bool, elements: &[(Vec<u8>, Vec<u8>)]) {
+    pub fn map(&mut self, name: &str, of: Of, narrow: bool) {
         let (key, length) = match narrow {
             true => (
                 (TYPE_PROTOCOL << (2 * TYPE_BITS)) | (of.kind() << TYPE_BITS) | TYPE_PORT,
@@ -160,22 +121,35 @@ impl<'a> Table<'a> {
             .network_number(6, (of.kind() << TYPE_BITS) | TYPE_PORT)
             .network_number(7, 4 * of.registers() + 4)
             .network_number(10, number);
+    }
+
+    /// Adds `elements` to `map`; one that is there and says something else is in the way.
+    pub fn add(&mut self, map: &str, elements: &[Element]) {
+        self.elements((NEW_ELEMENTS, NLM_F_CREATE), map, elements, |it, (key, value)| {
+            part(it, 1, key);
+            part(it, 2, value);
+        });
+    }
+
+    /// Takes the elements with the keys of `elements` from `map`; each must be there.
+    pub fn take(&mut self, map: &str, elements: &[Element]) {
+        self.elements((DELETE_ELEMENTS, 0), map, elements, |it, (key, _)| part(it, 1, key));
+    }
+
+    fn elements(
+        &mut self,
+        (kind, flags): (u16, i32),
+        map: &str,
+        elements: &[Element],
+        say: fn(&mut Batch, &Element),
+    ) {
+        let table = self.name;
         for some in elements.chunks(AT_ONCE) {
-            self.message(NEW_ELEMENTS, NLM_F_CREATE | NLM_F_EXCL).text(1, table).text(2, name).nested(
-                3,
-                |list| {
-                    for (key, value) in some {
-                        list.nested(1, |element| {
-                            element.nested(1, |it| {
-                                it.bytes(1, key);
-                            });
-                            element.nested(2, |it| {
-                                it.bytes(1, value);
-                            });
-                        });
-                    }
-                },
-            );
+            self.message(kind, flags).text(1, table).text(2, map).nested(3, |list| {
+                for element in some {
+                    list.nested(1, |it| say(it, element));
+                }
+            });
         }
     }
 
@@ -188,6 +162,16 @@ impl<'a> Table<'a> {
             .nested(4, |expressions| make(Rule(expressions)));
     }
 
+    /// Whether there is a table called `name`.
+    pub fn is_there(name: &str, socket: &Socket) -> Result<bool, Refused> {
+        let mut batch = Batch::new();
+        batch.message((SUBSYSTEM << 8) | GET_TABLE, NLM_F_ACK, &head(INET)).text(1, name);
+        match socket.ask(batch) {
+            Err(refused) if refused.cause.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            other => other.map(|_| true),
+        }
+    }
+
     /// Has the kernel take all of it, or nothing.
     pub fn send(mut self, socket: &Socket) -> Result<(), Refused> {
         self.batch.message(END, 0, &head(0));
@@ -197,6 +181,13 @@ impl<'a> Table<'a> {
     fn message(&mut self, kind: u16, flags: i32) -> &mut Batch {
         self.batch.message((SUBSYSTEM << 8) | kind, flags | NLM_F_ACK, &head(INET))
     }
+}
+
+/// Key or value of an element.
+fn part(element: &mut Batch, kind: u16, bytes: &[u8]) {
+    element.nested(kind, |it| {
+        it.bytes(1, bytes);
+    });
 }
 
 /// `nfgenmsg`: family, version, and, of a batch, the subsystem.

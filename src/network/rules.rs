@@ -1,4 +1,5 @@
-//! What is done to packets, in one table of nf_tables that bears the instance's name and is replaced as a whole.
+//! What is done to packets, in one table of nf_tables that bears the instance's name: made as a whole, in place of what was there.
+//! Ports of the node are in maps of it, which one pod's come into and go from in some ten microseconds.
 //!
 //! Ports of the node lead to pods for packets to an address of this machine alone: what is only passed on is nobody's to take
 //! (CVE-2025-67499). What pods send out bears the node's address.
@@ -10,8 +11,9 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::family::Of;
 use super::links::octets;
-use super::nftables::{Hook, Of, Table};
+use super::nftables::{Element, Hook, Table};
 use crate::spec::{HostPort, Protocol, Range};
 use crate::sys::netlink::{Family, Refused, Socket};
 
@@ -28,10 +30,9 @@ pub struct Rules<'a> {
     pub ranges: &'a [Range],
     /// Ports of the node, and the addresses of the pods that have them.
     pub ports: Vec<(HostPort, Vec<IpAddr>)>,
+    /// To nf_tables. One that is closed after something was taken away waits for it to be gone, some ten milliseconds.
+    pub socket: &'a Socket,
 }
-
-/// Elements of a map.
-type Elements = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl Rules<'_> {
     /// Puts them in place of those that were there, at one instant.
@@ -58,18 +59,44 @@ impl Rules<'_> {
         table.rule("postrouting", |rule| {
             rule.of(Of::Four).from(true, &loopback).by_link(true, self.name).masqueraded();
         });
-        table.send(&Socket::open(Family::Filter)?)
+        table.send(self.socket)
+    }
+
+    /// Whether the table is there: whoever reloads rules of their own may clear all others away.
+    pub fn is_there(&self) -> Result<bool, Refused> {
+        Table::is_there(self.name, self.socket)
+    }
+
+    /// Adds these ports to the rules that are there.
+    ///
+    /// Fails, and changes nothing, where the table is not there or leads one of the ports elsewhere.
+    pub fn lead(&self) -> Result<(), Refused> {
+        self.change(Table::add)
+    }
+
+    /// Takes these ports from the rules that are there. Fails, and changes nothing, where one of them leads nowhere.
+    pub fn leave(&self) -> Result<(), Refused> {
+        self.change(Table::take)
+    }
+
+    fn change<'a>(&'a self, change: fn(&mut Table<'a>, &str, &[Element])) -> Result<(), Refused> {
+        let mut table = Table::as_it_is(self.name);
+        for range in self.ranges {
+            let of = Of::address(range.first());
+            let ([narrow, wide], (ones, all)) = (maps(of), self.elements(of));
+            change(&mut table, narrow, &ones);
+            change(&mut table, wide, &all);
+        }
+        table.send(self.socket)
     }
 
     /// Maps of one family, and the rules that look into them: one's own address counts before all addresses.
     fn redirect(&self, table: &mut Table<'_>, of: Of) {
-        let [narrow, wide] = match of {
-            Of::Four => ["one4", "all4"],
-            Of::Six => ["one6", "all6"],
-        };
-        let (ones, all) = self.elements(of);
-        table.map(narrow, of, true, &ones);
-        table.map(wide, of, false, &all);
+        let ([narrow, wide], (ones, all)) = (maps(of), self.elements(of));
+        table.map(narrow, of, true);
+        table.map(wide, of, false);
+        table.add(narrow, &ones);
+        table.add(wide, &all);
         for chain in ["prerouting", "output"] {
             for (map, is_narrow) in [(narrow, true), (wide, false)] {
                 table.rule(chain, |rule| {
@@ -86,7 +113,7 @@ impl Rules<'_> {
     }
 
     /// Ports of one address of the node, and of all.
-    fn elements(&self, of: Of) -> (Elements, Elements) {
+    fn elements(&self, of: Of) -> (Vec<Element>, Vec<Element>) {
         let (mut ones, mut all) = (BTreeMap::new(), BTreeMap::new());
         for (port, addresses) in &self.ports {
             let Some(address) = addresses.iter().find(|address| Of::address(**address) == of) else {
@@ -104,6 +131,14 @@ impl Rules<'_> {
             }
         }
         (ones.into_iter().collect(), all.into_iter().collect())
+    }
+}
+
+/// The maps of one family: ports of one address of the node, and of all.
+fn maps(of: Of) -> [&'static str; 2] {
+    match of {
+        Of::Four => ["one4", "all4"],
+        Of::Six => ["one6", "all6"],
     }
 }
 
@@ -146,7 +181,8 @@ mod tests {
         let addresses = vec![IpAddr::from([10, 42, 0, 2])];
         let ports = [port(None, 5353), port(None, 5353), port(Some("192.0.2.1"), 1), port(Some("::1"), 2)];
         let ports = ports.into_iter().map(|port| (port, addresses.clone())).collect();
-        let rules = Rules { name: "hf", ranges: &[], ports };
+        let socket = Socket::open(Family::Filter).expect("a socket");
+        let rules = Rules { name: "hf", ranges: &[], ports, socket: &socket };
         let (ones, all) = rules.elements(Of::Four);
         let value = vec![10, 42, 0, 2, 0, 53, 0, 0];
         assert_eq!(all, [(vec![17, 0, 0, 0, 0x14, 0xe9, 0, 0], value.clone())]);

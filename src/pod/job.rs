@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::StartContainer;
+use crate::spec::IdMapping;
 use crate::status::Failure;
 
 /// Descriptor over which a worker is told its [`Job`] and gives its [`Answer`].
@@ -20,8 +21,19 @@ pub struct Job {
     pub runtime: String,
     /// Soft and hard limit of open files that what it starts inherits.
     pub nofile: (u64, u64),
+    /// The pod's users, where it has its own.
+    pub users: Option<Users>,
     /// The task.
     pub task: Task,
+}
+
+/// The users of a pod with a user namespace of its own.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Users {
+    /// The worker's descriptor of the user namespace.
+    pub descriptor: i32,
+    /// Whom the node knows them as.
+    pub ids: IdMapping,
 }
 
 /// The task of a worker.

@@ -35,6 +35,7 @@ mod requests;
 mod run;
 mod sandbox;
 mod spawn;
+mod user_namespace;
 mod worker;
 
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use super::command::{Command, Stage};
 use super::connections::{Connections, Heard, Id};
 use super::lines::Scratch;
 use super::run::{Phase, Run};
-use super::sandbox::Parts;
+use super::sandbox::{Parts, Users};
 use super::spawn;
 use crate::cgroup::Hierarchy;
 use crate::protocol::Sandbox;
@@ -38,6 +38,8 @@ pub struct Process {
     pub(super) scratch: Scratch,
     /// Children that ended before their worker said who they are.
     pub(super) unclaimed: Vec<Ended>,
+    /// The pod's user namespace, where it has one of its own.
+    pub(super) users: Option<Users>,
     /// The process that holds a shared PID namespace.
     pub(super) pause: Option<i32>,
     pub(super) leaving: Option<Leaving>,
@@ -81,6 +83,7 @@ impl Process {
             last_key: 0,
             scratch: Scratch::new(),
             unclaimed: Vec::new(),
+            users: parts.users,
             pause: parts.pause,
             leaving: None,
             signals: parts.signals,

@@ -12,7 +12,7 @@ use nix::unistd::pipe2;
 use super::command::{Command, START, Stage};
 use super::connections::Id;
 use super::exec::{self, Entry};
-use super::job::{Job, Task, container_id};
+use super::job::{self, Job, MORE, Task, container_id};
 use super::lines::{STDERR, STDOUT, Stream};
 use super::log_file::Log;
 use super::process::{Leaving, Process};
@@ -135,15 +135,19 @@ impl Process {
                 theirs.push(reader);
             }
         }
-        let theirs: Vec<_> = theirs.iter().map(AsFd::as_fd).collect();
-        let job = self.job(Task::Start(Box::new(request)));
+        let mut theirs: Vec<_> = theirs.iter().map(AsFd::as_fd).collect();
+        let job = self.job(Task::Start(Box::new(request)), theirs.len());
+        theirs.extend(self.users.iter().map(|users| users.namespace.as_fd()));
         let worker = spawn::worker(&title, &job, &self.directory, &theirs)?;
         Ok((worker, output, input))
     }
 
-    fn job(&self, task: Task) -> Job {
+    /// The worker has the pod's user namespace behind its `descriptors`.
+    fn job(&self, task: Task, descriptors: usize) -> Job {
         let runtime = self.runtime().to_string_lossy().into_owned();
-        Job { runtime, nofile: self.sandbox.nofile, task }
+        let descriptor = MORE.saturating_add(i32::try_from(descriptors).unwrap_or_default());
+        let users = self.users.as_ref().map(|users| job::Users { descriptor, ids: users.ids });
+        Job { runtime, nofile: self.sandbox.nofile, users, task }
     }
 
     /// Where libcontainer keeps its state.
@@ -220,6 +224,7 @@ impl Process {
                 name: &name,
                 nofile: self.sandbox.nofile,
                 cgroups: &self.cgroups,
+                users: self.users.as_ref().map(|users| users.ids),
             },
             &descriptors,
         );

@@ -14,11 +14,12 @@ use nix::sys::prctl;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::{Mode, umask};
 
-use super::job::{Answer, Job, PauseTask, Task};
+use super::job::{self, Answer, Job, MORE, PauseTask, Task};
 use super::spawn::{self, Heard};
+use super::user_namespace;
 use crate::cgroup::{Hierarchy, leaf};
 use crate::protocol::{Sandbox, Tmpfs};
-use crate::spec::Sysctl;
+use crate::spec::{IdMapping, Sysctl};
 use crate::sys::{clock, loopback, process, seqpacket, signal};
 
 /// What a pod process works with.
@@ -29,8 +30,18 @@ pub struct Parts {
     pub listener: OwnedFd,
     /// Where cgroups are.
     pub cgroups: Hierarchy,
+    /// The pod's user namespace, where it has one of its own.
+    pub users: Option<Users>,
     /// The process that holds a shared PID namespace.
     pub pause: Option<i32>,
+}
+
+/// The user namespace of a pod.
+pub struct Users {
+    /// It itself, held.
+    pub namespace: OwnedFd,
+    /// Its IDs.
+    pub ids: IdMapping,
 }
 
 /// libcontainer's name for the process that holds a shared PID namespace; also of its cgroup and directory. No container
@@ -64,17 +75,20 @@ pub fn make(sandbox: &Sandbox, directory: &Path) -> Result<Parts> {
     set_oom_score(sandbox.oom_score_adj)?;
     prctl::set_name(c"holdfast-pod").context("set the name")?;
     prctl::set_dumpable(false).context("set not dumpable")?;
-    enter_namespaces(sandbox)?;
+    let users = enter_namespaces(sandbox)?;
     set_sysctls(sandbox)?;
     for tmpfs in &sandbox.tmpfs {
         mount_tmpfs(tmpfs)?;
     }
     let runtime = directory.join("runtime");
     fs::create_dir_all(&runtime).with_context(|| format!("make {}", runtime.display()))?;
-    let pause = sandbox.share_process_namespace.then(|| start_pause(sandbox, directory)).transpose()?;
+    let pause = sandbox
+        .share_process_namespace
+        .then(|| start_pause(sandbox, directory, users.as_ref()))
+        .transpose()?;
     let socket = directory.join("sock");
     let listener = seqpacket::listen(&socket).with_context(|| format!("listen at {}", socket.display()))?;
-    Ok(Parts { signals, listener, cgroups, pause })
+    Ok(Parts { signals, listener, cgroups, users, pause })
 }
 
 /// A node without CAP_SYS_RESOURCE may not lower the score; pods run there, too.
@@ -88,12 +102,17 @@ fn set_oom_score(score: i32) -> Result<()> {
     }
 }
 
-fn enter_namespaces(sandbox: &Sandbox) -> Result<()> {
+/// Its user namespace, where it has one: that is not entered.
+fn enter_namespaces(sandbox: &Sandbox) -> Result<Option<Users>> {
     let mut wanted = CloneFlags::CLONE_NEWNS;
-    if !sandbox.host_network {
+    let users = sandbox
+        .user_namespace
+        .map(|ids| user_namespace::enter(ids).map(|namespace| Users { namespace, ids }));
+    let users = users.transpose()?;
+    if !sandbox.host_network && users.is_none() {
         wanted |= CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS;
     }
-    if !sandbox.host_ipc {
+    if !sandbox.host_ipc && users.is_none() {
         wanted |= CloneFlags::CLONE_NEWIPC;
     }
     unshare(wanted).context("make the pod's namespaces")?;
@@ -105,7 +124,7 @@ fn enter_namespaces(sandbox: &Sandbox) -> Result<()> {
         nix::unistd::sethostname(&sandbox.hostname)
             .with_context(|| format!("set the host name {:?}", sandbox.hostname))?;
     }
-    Ok(())
+    Ok(users)
 }
 
 /// Of the namespaces that the calling process is in. Some kernels lack one that is only a default, and some nodes let nobody
@@ -134,9 +153,9 @@ fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<()> {
         _ => true,
     });
     let options: Vec<_> = options.collect();
-    let mount = |options: &[&str]| {
-        mount(Some("tmpfs"), &*tmpfs.path, Some("tmpfs"), flags, Some(&*options.join(",")))
-    };
+    let kind = if tmpfs.huge { "hugetlbfs" } else { "tmpfs" };
+    let mount =
+        |options: &[&str]| mount(Some(kind), &*tmpfs.path, Some(kind), flags, Some(&*options.join(",")));
     let mounted = match mount(&options) {
         // Since Linux 6.4.
         Err(Errno::EINVAL) if options.contains(&"noswap") => {
@@ -144,11 +163,11 @@ fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<()> {
         }
         other => other,
     };
-    mounted.with_context(|| format!("mount a tmpfs at {}", tmpfs.path))
+    mounted.with_context(|| format!("mount a {kind} at {}", tmpfs.path))
 }
 
 /// Starts the process that holds the shared PID namespace, and waits for it: nothing else goes on yet.
-fn start_pause(sandbox: &Sandbox, directory: &Path) -> Result<i32> {
+fn start_pause(sandbox: &Sandbox, directory: &Path, users: Option<&Users>) -> Result<i32> {
     let bundle = directory.join(PAUSE);
     let runtime = directory.join("runtime");
     let task = PauseTask {
@@ -159,10 +178,12 @@ fn start_pause(sandbox: &Sandbox, directory: &Path) -> Result<i32> {
     let job = Job {
         runtime: runtime.to_string_lossy().into_owned(),
         nofile: sandbox.nofile,
+        users: users.map(|users| job::Users { descriptor: MORE, ids: users.ids }),
         task: Task::Pause(task),
     };
+    let more: Vec<_> = users.iter().map(|users| users.namespace.as_fd()).collect();
     let mut worker =
-        spawn::worker(PAUSE, &job, directory, &[]).context("start the PID namespace's process")?;
+        spawn::worker(PAUSE, &job, directory, &more).context("start the PID namespace's process")?;
     let until = clock::boottime() + PAUSE_DEADLINE;
     loop {
         let left = until.saturating_sub(clock::boottime());

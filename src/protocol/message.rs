@@ -50,6 +50,9 @@ pub struct StartContainer {
     /// Whether it has the groups of the bundle and its primary group alone, and not those that the image says. Since version 4.
     #[serde(default)]
     pub strict_groups: bool,
+    /// Whether the rules of devices that the bundle has are made to hold on cgroup v2 too. Since version 6.
+    #[serde(default)]
+    pub device_rules: bool,
     /// The container's cgroup, relative to each hierarchy's root: `/kubepods/…/pod<uid>/<name>-<attempt>`.
     pub cgroup: String,
     /// Where its output goes.

@@ -28,7 +28,9 @@ pub use sandbox::{Sandbox, Tmpfs};
 /// 3: [`SubPath`].
 /// 4: security contexts.
 /// 5: [`SubPath::image`].
-pub const VERSION: u32 = 5;
+/// 6: [`StartContainer::device_rules`], and AppArmor profiles of commands.
+/// 7: [`Sandbox::user_namespace`].
+pub const VERSION: u32 = 7;
 
 /// The first version whose pod processes know terminals, stdin and [`Request::Attach`].
 pub const TERMINALS: u32 = 2;
@@ -41,6 +43,13 @@ pub const SECURITY: u32 = 4;
 
 /// The first version whose pod processes mount images as volumes.
 pub const IMAGES: u32 = 5;
+
+/// The first version whose pod processes make device rules hold on cgroup v2, and give commands the AppArmor profile of their
+/// container.
+pub const CONFINEMENT: u32 = 6;
+
+/// The first version whose pod processes make user namespaces.
+pub const USERS: u32 = 7;
 
 /// Longest packet, in bytes: far above any message, far below the default socket buffer (212,992).
 pub const MAX_PACKET: usize = 128 * 1024;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Sysctl;
+use crate::spec::{IdMapping, Sysctl};
 
 /// The sandbox to make.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Sandbox {
     pub host_ipc: bool,
     /// Keep one process in a PID namespace that all containers join.
     pub share_process_namespace: bool,
+    /// The IDs of its user namespace, where it has one of its own. Since version 7.
+    #[serde(default)]
+    pub user_namespace: Option<IdMapping>,
     /// Settings of the kernel for the pod's namespaces. Since version 4.
     #[serde(default)]
     pub sysctls: Vec<Sysctl>,
@@ -39,11 +42,14 @@ pub struct Sandbox {
     pub nofile: (u64, u64),
 }
 
-/// A tmpfs of the pod: `/dev/shm`, and each emptyDir in memory.
+/// A tmpfs of the pod: `/dev/shm`, and each emptyDir in memory; or a hugetlbfs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tmpfs {
     /// Where; an existing directory.
     pub path: String,
     /// Mount options: `mode=1777,size=67108864`. `noswap` is left out where the kernel does not know it.
     pub options: String,
+    /// Whether it is a hugetlbfs.
+    #[serde(default)]
+    pub huge: bool,
 }

@@ -17,6 +17,7 @@ mod restart;
 mod security;
 mod source;
 mod sysctl;
+mod users;
 mod volume;
 
 pub use document::{Document, DocumentName, Documents, Kind, Value};
@@ -27,7 +28,8 @@ pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes, Scheme};
 pub use range::Range;
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use restart::{RestartAction, RestartPolicy, RestartRule};
-pub use security::{ALL_CAPABILITIES, CAPABILITIES, Seccomp, Security};
+pub use security::{ALL_CAPABILITIES, AppArmor, CAPABILITIES, Seccomp, Security};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};
 pub use sysctl::{Sysctl, SysctlNamespace, sysctl_name};
+pub use users::IdMapping;
 pub use volume::{HostPathType, Volume, VolumeSource};

@@ -69,10 +69,16 @@ pub struct Pod {
     pub host_pid: bool,
     /// `spec.hostIPC`.
     pub host_ipc: bool,
+    /// `spec.hostUsers: false`: a user namespace of its own.
+    #[serde(default)]
+    pub user_namespace: bool,
     /// `spec.shareProcessNamespace`: one PID namespace for all containers.
     pub share_process_namespace: bool,
-    /// Quality of service class, from the containers' resources.
+    /// Quality of service class, from its own resources, else from the containers'.
     pub qos: Qos,
+    /// `spec.resources`, where it says anything.
+    #[serde(default)]
+    pub resources: Option<Resources>,
     /// `spec.initContainers` and then `spec.containers`, each in order.
     pub containers: Vec<Container>,
     /// `spec.activeDeadlineSeconds`: how long it may take, from its start.

@@ -22,8 +22,12 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// `privileged`.
     pub privileged: bool,
+    /// `procMount: Unmasked`: nothing of `/proc` is hidden or read-only.
+    pub unmasked: bool,
     /// `seccompProfile`.
     pub seccomp: Seccomp,
+    /// `appArmorProfile`.
+    pub apparmor: AppArmor,
     /// `capabilities.add`: names as [`CAPABILITIES`] has them, or `ALL`.
     pub add: Vec<String>,
     /// `capabilities.drop`: likewise.
@@ -41,6 +45,20 @@ pub enum Seccomp {
     /// What is harmless.
     RuntimeDefault,
     /// What a profile of the node says: its path below the directory of profiles.
+    Localhost(String),
+}
+
+/// By which AppArmor profile programs are confined.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub enum AppArmor {
+    /// As the node has it for those who say nothing.
+    #[default]
+    Unsaid,
+    /// By none.
+    Unconfined,
+    /// By the one for containers.
+    RuntimeDefault,
+    /// By the one of this name, which is loaded on the node.
     Localhost(String),
 }
 

@@ -23,6 +23,11 @@ pub enum VolumeSource {
     EmptyDir,
     /// An emptyDir with the medium Memory: a tmpfs that lives as long as the pod's process.
     Memory,
+    /// An emptyDir with a medium of huge pages: a hugetlbfs that lives as long as the pod's process.
+    HugePages {
+        /// The size of a page, in bytes.
+        page: u64,
+    },
     /// Files out of ConfigMaps, Secrets and what the pod tells of itself; in memory, and never written to by containers.
     Projected(Vec<Projection>),
     /// What is in an image; never written to, and nothing of it can be executed.

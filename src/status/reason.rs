@@ -25,6 +25,8 @@ pub enum Reason {
     FailedMount,
     NodePorts,
     SysctlForbidden,
+    OutOfhugepages,
+    AppArmor,
     // Terminated
     Completed,
     Error,
@@ -33,6 +35,7 @@ pub enum Reason {
     ContainerStatusUnknown,
     // Pods
     DeadlineExceeded,
+    Evicted,
     // Conditions
     ContainersNotInitialized,
     ContainersNotReady,

@@ -6,11 +6,14 @@
 //! Invariant: every descriptor made here is close-on-exec from birth.
 #![allow(unsafe_code, reason = "every block says why it holds")]
 
+pub mod apparmor;
 pub mod atomic;
 pub mod beneath;
 pub mod clock;
+pub mod device_program;
 pub mod lock;
 pub mod loopback;
+pub mod mount_tree;
 pub mod netlink;
 pub mod privileges;
 pub mod process;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid, setgroups, setresgid, setresuid};
 
 use crate::spec::CAPABILITIES;
 
@@ -140,6 +140,31 @@ fn set_ambient(wanted: Set) -> io::Result<()> {
         call(libc::PR_CAP_AMBIENT_RAISE, number);
     }
     Ok(())
+}
+
+/// Does something as somebody whose new files are user `id`'s and group `id`'s, and who may do all the same what the caller may.
+///
+/// For a process with one thread.
+pub fn as_owner<T>(id: u32, what: impl FnOnce() -> T) -> io::Result<T> {
+    // Else the kernel takes away what root may do with files.
+    secure_bits(NO_SETUID_FIXUP)?;
+    let (user, group) = (setfsuid(Uid::from_raw(id)), setfsgid(Gid::from_raw(id)));
+    // These tell no errors, but who one was.
+    let became = setfsuid(Uid::from_raw(id)).as_raw() == id && setfsgid(Gid::from_raw(id)).as_raw() == id;
+    let done = became.then(what);
+    setfsuid(user);
+    setfsgid(group);
+    secure_bits(0)?;
+    done.ok_or_else(|| io::Error::from(io::ErrorKind::PermissionDenied))
+}
+
+/// `SECBIT_NO_SETUID_FIXUP` of `linux/securebits.h`.
+const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+
+fn secure_bits(bits: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    let result = unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]

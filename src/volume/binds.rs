@@ -36,9 +36,9 @@ impl Volumes {
                 place.map_err(|place| config(format!("{} is not UTF-8", place.display())))
             };
             let image = self.images.get(&mount.volume);
-            let (mut source, writable) = match (image, self.places.get(&mount.volume)) {
-                (Some(_), _) => (place(".image")?, false),
-                (None, Some((root, writable))) => (root.clone(), *writable),
+            let (mut source, writable, of_node) = match (image, self.places.get(&mount.volume)) {
+                (Some(_), _) => (place(".image")?, false, false),
+                (None, Some(found)) => (found.path.clone(), found.writable, !found.in_memory),
                 (None, None) => {
                     let (name, volume) = (&container.name, &mount.volume);
                     return Err(config(format!(
@@ -73,6 +73,7 @@ impl Volumes {
                 recursive_read_only: mount.recursive_read_only,
                 of_values: !writable && image.is_none(),
                 of_image: image.is_some(),
+                of_node,
             });
         }
         Ok(all)

@@ -15,19 +15,22 @@ mod projected;
 mod remove;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::ResolveFlags;
 
 pub use binds::Binds;
 pub use memory::memory;
 pub use payload::Contents;
 pub use remove::{remove, remove_tree};
+pub use usage::{cut, disk_usage};
 
 use crate::bundle::Files;
 use crate::host::{Data, PodDir};
@@ -35,13 +38,29 @@ use crate::protocol::Layers;
 use crate::spec::{Pod, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
 
+/// Neither through a symbolic link nor into what is mounted.
+const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
+/// What is cut from a file in one go at most without anybody seeing a part of a line: a container may have made it long.
+const MOST_PADDING: u64 = 64 << 10;
+
 /// The volumes of a pod, by their names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volumes {
-    /// Where each is on the node, and whether containers may write to it.
-    places: BTreeMap<String, (String, bool)>,
+    /// Where each is on the node.
+    places: BTreeMap<String, Place>,
     /// Those that are images, which each container mounts for itself.
     images: BTreeMap<String, Layers>,
+}
+
+/// Where a volume is on the node.
+#[derive(Debug, Clone, PartialEq)]
+struct Place {
+    path: String,
+    /// Whether containers may write to it.
+    writable: bool,
+    /// Whether it is mounted for the pod alone, for its own users.
+    in_memory: bool,
 }
 
 impl Volumes {
@@ -54,7 +73,7 @@ impl Volumes {
                 VolumeSource::EmptyDir => {
                     data.volume(&pod.uid.0, &volume.name).into_os_string().into_string()
                 }
-                VolumeSource::Projected(_) | VolumeSource::Memory => {
+                VolumeSource::Projected(_) | VolumeSource::Memory | VolumeSource::HugePages { .. } => {
                     directory.volume(&volume.name).into_os_string().into_string()
                 }
                 VolumeSource::HostPath { path, .. } => Ok(path.clone()),
@@ -62,8 +81,12 @@ impl Volumes {
             };
             let path =
                 path.map_err(|path| failure(&volume.name, &format!("{} is not UTF-8", path.display())))?;
-            let writable = !matches!(volume.source, VolumeSource::Projected(_));
-            found.insert(volume.name.clone(), (path, writable));
+            let place = Place {
+                path,
+                writable: !matches!(volume.source, VolumeSource::Projected(_)),
+                in_memory: matches!(volume.source, VolumeSource::Memory | VolumeSource::HugePages { .. }),
+            };
+            found.insert(volume.name.clone(), place);
         }
         Ok(Volumes { places: found, images: BTreeMap::new() })
     }
@@ -79,7 +102,10 @@ impl Volumes {
             let done = match &volume.source {
                 VolumeSource::EmptyDir => empty_dir(data, &pod.uid.0, &volume.name, pod.fs_group),
                 VolumeSource::HostPath { path, kind } => host_path::prepare(Path::new(path), *kind),
-                VolumeSource::Projected(_) | VolumeSource::Memory | VolumeSource::Image { .. } => Ok(()),
+                VolumeSource::Projected(_)
+                | VolumeSource::Memory
+                | VolumeSource::HugePages { .. }
+                | VolumeSource::Image { .. } => Ok(()),
             };
             done.map_err(|cause| failure(&volume.name, &format!("{cause:#}")))?;
         }
@@ -168,29 +194,50 @@ pub fn write_etc(data: &Data, uid: &str, etc: &Etc, shm: &str) -> Result<Files> 
     })
 }
 
-/// Overwrites first and cuts then: on a full disk the old text's blocks are there for the new one.
-fn rewrite(path: &Path, text: &str) -> Result<()> {
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o644)
-        .custom_flags(nix::libc::O_NOFOLLOW);
-    let mut file = options.open(path)?;
+/// Brings the pod's `/etc/hosts` up to date, where it has one.
+pub fn renew_hosts(data: &Data, uid: &str, text: &str) -> Result<()> {
+    check_name(uid)?;
+    let path = data.etc(uid).join("hosts");
+    let renewed = match opened().open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+        Ok(mut file) => overwrite(&mut file, text),
+    };
+    renewed.with_context(|| format!("write {}", path.display()))
+}
+
+fn rewrite(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = opened().create(true).truncate(false).mode(0o644).open(path)?;
     if file.metadata()?.permissions().mode() & 0o7777 != 0o644 {
         file.set_permissions(Permissions::from_mode(0o644))?;
     }
+    overwrite(&mut file, text)
+}
+
+/// How files are opened that containers hold: no link is followed, and a lease that one of them took (`F_SETLEASE`) makes it
+/// fail at once, not wait for 45 seconds.
+fn opened() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+/// Writes what differs, in one go, and cuts what is too much: whoever reads meanwhile sees the new text, with empty lines
+/// behind it at most, and a full disk has the old text's blocks for it.
+fn overwrite(file: &mut File, text: &str) -> io::Result<()> {
     let mut old = Vec::new();
     // One byte more than wanted tells that it differs; a container may have made it endless.
-    Read::by_ref(&mut file).take(text.len() as u64 + 1).read_to_end(&mut old)?;
-    if old != text.as_bytes() {
-        file.rewind()?;
-        file.write_all(text.as_bytes())?;
-        file.set_len(text.len() as u64)?;
+    Read::by_ref(file).take(text.len() as u64 + 1).read_to_end(&mut old)?;
+    if old == text.as_bytes() {
+        return Ok(());
     }
-    Ok(())
+    let same = old.iter().zip(text.as_bytes()).take_while(|(old, new)| old == new).count();
+    let length = text.len() as u64;
+    let too_much = file.metadata()?.len().saturating_sub(length).min(MOST_PADDING);
+    let padding = std::iter::repeat_n(b'\n', usize::try_from(too_much).unwrap_or_default());
+    let rest: Vec<u8> = text.bytes().skip(same).chain(padding).collect();
+    file.write_all_at(&rest, same as u64)?;
+    file.set_len(length)
 }
 
 /// A directory for everybody, 0777 whatever the umask: made beside and renamed, so that it is never there half.

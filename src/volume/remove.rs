@@ -10,22 +10,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, Dir, FileType, IFlags, Mode, OFlags, ResolveFlags, open, openat2, renameat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, open, openat2, renameat, statat, unlinkat};
 use rustix::io::{Errno, Result as OsResult};
 
-use super::check_name;
+use super::{BENEATH, check_name};
 use crate::host::Data;
 
 /// Directories held open at once.
 const DEPTH: usize = 32;
 /// Errors told; the others are counted.
 const TOLD: usize = 5;
-
-/// Neither through a symbolic link nor into what is mounted.
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 
 /// Removes everything of the pod `uid` from the data disk. A pod that has nothing there is removed already.
 ///

@@ -227,6 +227,7 @@ fn containers_get_the_volumes_they_name() {
         recursive_read_only: false,
         of_values: false,
         of_image: false,
+        of_node: true,
     };
     let expected = vec![bind("/etc", "/h", true), bind(&data, "/d", false), bind(&data, "/again", true)];
     let variables = Variables::default();
@@ -322,11 +323,29 @@ fn a_volume_in_memory_is_a_tmpfs_of_the_pod() {
     let expected = [("none", 1 << 20), ("less", 4096), ("more", 1 << 20)].map(|(name, size)| Tmpfs {
         path: directory.volume(name).to_str().unwrap().into(),
         options: format!("mode=0777,size={size},noswap"),
+        huge: false,
     });
-    assert_eq!(memory(&directory, &pod, 1 << 20).unwrap(), expected);
+    let none = BTreeMap::new();
+    assert_eq!(memory(&directory, &pod, 1 << 20, &none).unwrap(), expected);
     assert!(directory.volume("more").is_dir() && !directory.volume("disk").exists());
     pod.volumes[0].name = "../up".into();
-    assert!(memory(&directory, &pod, 1 << 20).is_err());
+    assert!(memory(&directory, &pod, 1 << 20, &none).is_err());
+}
+
+/// As large as its limit, and no larger than what the pod may use of pages of that size.
+#[test]
+fn a_volume_in_huge_pages_is_a_hugetlbfs_of_the_pod() {
+    let world = world();
+    let mut pod = pod(&[("a", VolumeSource::HugePages { page: 2 << 20 })]);
+    let pages = BTreeMap::from([(2 << 20, Bytes(4 << 20)), (1 << 30, Bytes(1 << 30))]);
+    for (limit, size) in [(None, 4 << 20), (Some(Bytes(2 << 20)), 2 << 20), (Some(Bytes(1 << 30)), 4 << 20)] {
+        pod.volumes[0].size_limit = limit;
+        let made = memory(&world.directory(), &pod, 1 << 20, &pages).unwrap();
+        assert_eq!(
+            (made[0].options.as_str(), made[0].huge),
+            (&*format!("mode=0777,pagesize=2097152,size={size}"), true)
+        );
+    }
 }
 
 #[test]

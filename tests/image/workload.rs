@@ -19,11 +19,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{getegid, geteuid, getgid, getgroups, gethostname, getuid};
 
@@ -50,9 +55,16 @@ const USAGE: &str = "usage: workload COMMAND
   status-to FILE stay         the same, then as trap-term
   cat FILE…                   print files
   write FILE TEXT             write TEXT to FILE, then as trap-term
+  write-mib FILE MIB          write so much to FILE, see it on the disk, say so, then as trap-term
+  map FILE BYTES              map so much of FILE and touch it, say so, then as trap-term
+  map huge BYTES              the same with huge pages that are no file's
+  lease FILE                  take a lease on it, which whoever opens it waits for, then as trap-term
+  advertise                   say all the while to everybody on the link that this is a router of IPv6
   until FILE                  say FILE.begun, wait for FILE
   mute PORT                   take every TCP connection and never answer; SIGTERM ends it
   say CODE FILE TEXT          write TEXT to FILE, exit with CODE
+  device KIND MAJOR MINOR FILE    make the node FILE of a device (KIND is b or c), and say what came of that and of opening it
+  open FILE…                  say what comes of opening each for reading and writing
   say-much FILE               try to put another file in FILE's place, grow it to 1 GiB and a word, exit with 3
   first-instruction FILE      append the clocks (boottime, monotonic, in ns) to FILE, then as trap-term";
 
@@ -109,6 +121,22 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
             fs::write(file, text).unwrap();
             trap_term(0);
         }
+        ["write-mib", file, mib] => {
+            term_signals().thread_block().unwrap();
+            let mut out = fs::File::create(file).unwrap();
+            (0..mib.parse().unwrap()).for_each(|_: u32| out.write_all(&[7; 1 << 20]).unwrap());
+            out.sync_all().unwrap();
+            println!("written");
+            trap_term(0);
+        }
+        ["map", file, bytes] => {
+            term_signals().thread_block().unwrap();
+            map(file, bytes.parse().unwrap());
+            println!("mapped");
+            trap_term(0);
+        }
+        ["lease", file] => lease(file),
+        ["advertise"] => advertise(),
         ["until", file] => {
             fs::write(format!("{file}.begun"), "").unwrap();
             while !fs::exists(file).unwrap() {
@@ -125,6 +153,17 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
             fs::write(file, text).unwrap();
             exit(code.parse().unwrap());
         }
+        ["device", kind, major, minor, file] => {
+            let number = makedev(major.parse().unwrap(), minor.parse().unwrap());
+            let kind = if kind == &"b" { SFlag::S_IFBLK } else { SFlag::S_IFCHR };
+            let made = mknod(*file, kind, Mode::S_IRUSR | Mode::S_IWUSR, number);
+            println!(
+                "{} {}",
+                made.map_or_else(|error| format!("{error:?}"), |()| "made".to_owned()),
+                opened(file, false)
+            );
+        }
+        ["open", files @ ..] => files.iter().for_each(|file| println!("{file} {}", opened(file, true))),
         ["say-much", file] => {
             let moved = fs::rename("/etc/passwd", file);
             println!("{:?} {:?}", fs::remove_file(file).map_err(|e| e.kind()), moved.map_err(|e| e.kind()));
@@ -144,6 +183,15 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
     }
     // Rust's own `main` would have done so: write out what is buffered.
     exit(0)
+}
+
+/// What opening a file comes to: nothing is read or written.
+fn opened(file: &str, writing: bool) -> String {
+    let opened = fs::OpenOptions::new().read(true).write(writing).custom_flags(libc::O_NONBLOCK).open(file);
+    match opened {
+        Ok(_) => "opened".to_owned(),
+        Err(error) => format!("{:?}", Errno::from_raw(error.raw_os_error().unwrap())),
+    }
 }
 
 /// The clock, in nanoseconds.
@@ -203,6 +251,43 @@ fn crash(signal: i32) {
     // PID 1 ignores what it raises itself.
     eprintln!("{signal} did not end this process");
     exit(65);
+}
+
+fn lease(file: &str) -> ! {
+    let mut signals = term_signals();
+    // By it the kernel asks for the lease back.
+    signals.add(Signal::SIGIO);
+    signals.thread_block().unwrap();
+    let file = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+    // SAFETY: the descriptor is open, and the command takes a number.
+    let taken = unsafe { nix::libc::fcntl(file.as_raw_fd(), nix::libc::F_SETLEASE, nix::libc::F_WRLCK) };
+    println!("{}", if taken == 0 { "taken".to_owned() } else { std::io::Error::last_os_error().to_string() });
+    trap_term(0)
+}
+
+fn advertise() -> ! {
+    use nix::libc::{
+        self, AF_INET6, IPPROTO_ICMPV6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, SOCK_RAW, sockaddr_in6,
+    };
+    // A router for half an hour.
+    let advertisement = [134u8, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    // What comes from farther away than the link is nobody's word.
+    let hops: c_int = 255;
+    // SAFETY: all zeros are an address, of no family.
+    let mut everybody: sockaddr_in6 = unsafe { std::mem::zeroed() };
+    everybody.sin6_family = AF_INET6 as libc::sa_family_t;
+    everybody.sin6_addr.s6_addr = std::net::Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1).octets();
+    // SAFETY: numbers alone.
+    let socket = unsafe { libc::socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6) };
+    let length = size_of_val(&hops) as libc::socklen_t;
+    // SAFETY: the option is read from `hops`, whose length is given.
+    unsafe { libc::setsockopt(socket, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, (&raw const hops).cast(), length) };
+    let (bytes, length) = (advertisement.as_ptr(), size_of_val(&everybody) as libc::socklen_t);
+    loop {
+        // SAFETY: packet and address are read, both as long as is said. It fails as long as there is no address to send from.
+        unsafe { libc::sendto(socket, bytes.cast(), 16, 0, (&raw const everybody).cast(), length) };
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn append(file: &str, bytes: &[u8]) {
@@ -320,6 +405,9 @@ fn status(args: &[&str]) -> String {
             writeln!(told, "status.{}", field.replace(":\t", ": ").trim_end()).unwrap();
         }
     }
+    if let Ok(profile) = fs::read_to_string("/proc/self/attr/apparmor/current") {
+        writeln!(told, "apparmor: {}", profile.trim()).unwrap();
+    }
     writeln!(told, "oom_score_adj: {}", fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim())
         .unwrap();
     for limit in fs::read_to_string("/proc/self/limits").unwrap().lines().skip(1) {
@@ -363,4 +451,28 @@ fn descriptors() -> Vec<String> {
     let names: Vec<String> =
         folder.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.into_iter().filter(|name| fs::read_link(format!("/proc/self/fd/{name}")).is_ok()).collect()
+}
+
+/// Exits with 1 and the reason where it cannot have the memory.
+fn map(file: &str, bytes: usize) {
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+    let length = std::num::NonZeroUsize::new(bytes).unwrap();
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let mapped = if file == "huge" {
+        // SAFETY: a new mapping, wherever the kernel puts it.
+        unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB) }
+    } else {
+        let file =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file).unwrap();
+        // SAFETY: a new mapping, wherever the kernel puts it; nobody else has one of this file.
+        unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) }
+    };
+    let mapped = mapped.unwrap_or_else(|error| {
+        println!("mmap: {error}");
+        exit(1);
+    });
+    for at in (0..bytes).step_by(4096) {
+        // SAFETY: `at` is within the mapping, which is writable.
+        unsafe { mapped.cast::<u8>().add(at).write(1) };
+    }
 }

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use holdfast::host::Runtime;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::image::{copy_program, workload};
+use crate::harness::image::{copy_program, tool, workload};
 use crate::harness::kernel::signal;
 use crate::harness::pod::pod;
-use crate::harness::{SOON, World, eventually};
+use crate::harness::{Machine, SOON, World, eventually};
 
 /// The command line that looks at this world, whether an agent has run in it or not.
 fn doctor(world: &World) -> Command {
@@ -58,7 +59,8 @@ fn finds(world: &World, begins: &str, words: &[&str]) {
 
 /// What is the matter, but for what is the matter with the machine itself.
 fn matters(world: &World) -> Vec<String> {
-    let areas = ["clock: ", "limits: ", "disk: ", "agent: it says: this machine does not let"];
+    let areas =
+        ["clock: ", "limits: ", "disk: ", "network: chain ", "agent: it says: this machine does not let"];
     let of_machine = |line: &String| areas.iter().any(|area| line.contains(&format!(" {area}")));
     let (found, _) = look(world);
     found.into_iter().filter(|line| !line.starts_with("ok ") && !of_machine(line)).collect()
@@ -330,4 +332,36 @@ fn a_clock_that_is_behind_is_told_and_what_to_do_is_told_to_people() {
     assert!(page.contains("ok       kernel       Linux "), "{page}");
     assert_eq!(output.status.code(), Some(1), "{page}");
     assert_eq!(said(&doctor(&world).output().unwrap())["version"], json!(1));
+}
+
+/// As Docker leaves it, whose own packets alone get through.
+#[test]
+fn a_chain_that_drops_what_is_passed_on_is_named_until_a_rule_knows_of_pods() {
+    let world = World::without_agent();
+    let machine = Machine::new();
+    let nft = |words: &str| machine.run(tool("nft").arg(words));
+    let told = || {
+        let (found, _) = machine.inside(|| look(&world));
+        found.into_iter().filter(|line| line.contains(" network: ")).collect::<Vec<_>>()
+    };
+    let fine = "ok network: pods can have links, addresses and rules for packets";
+    assert_eq!(told(), [fine]);
+    nft("add table ip filter");
+    nft("add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }");
+    nft("add chain ip filter INPUT { type filter hook input priority 0; policy drop; }");
+    nft("add table ip6 filter");
+    let what = "warning network: chain FORWARD of table ip filter drops what it has no rule for";
+    let found = told();
+    assert!(found.len() == 2 && found[0] == fine && found[1].starts_with(what), "{found:?}");
+    let bridge = Runtime::new(&world.runtime).instance();
+    nft("add chain ip6 filter FORWARD");
+    nft(&format!("add rule ip6 filter FORWARD iifname {bridge} accept"));
+    assert_eq!(told().len(), 2, "that is another table");
+    nft(&format!("insert rule ip filter FORWARD iifname {bridge} accept"));
+    assert_eq!(told(), [fine]);
+    assert_eq!(machine.links(), ["lo"]);
+    assert!(
+        !machine.run(tool("nft").args(["list", "ruleset"])).contains("inet"),
+        "nothing of the trial is left"
+    );
 }

@@ -1,6 +1,7 @@
 //! What a container can see of the outside, told from inside: by its first process and by an exec'ed one.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde_json::{Value, json};
@@ -210,35 +211,98 @@ fn etc_hosts_is_managed_unless_the_pod_brings_its_own() {
     assert_eq!(own, "# of the pod\n");
 }
 
-/// A hostile working directory: descriptors of ours must lead nowhere (CVE-2024-21626's class).
+/// Threat 6, CVE-2024-21626: a hostile working directory. Descriptors of ours lead nowhere, whatever their numbers.
 #[test]
 fn no_descriptor_of_ours_is_a_working_directory() {
     let world = World::new();
-    for number in [3, 4, 7, 8, 9, 12] {
-        let name = format!("fd{number}");
-        let fields = json!({"workingDir": format!("/proc/self/fd/{number}")});
-        let once = with(pod(&name, &["status"]), json!({"restartPolicy": "Never"}));
-        world.write(&format!("{name}.yaml"), &with_main(once, fields));
-        let seen = world.once(&name, "has ended or cannot start", |pod| {
-            !pod.reason().is_empty() && pod.reason() != "ContainerCreating"
+    for first in (3..=64).step_by(16) {
+        let numbers = first..(first + 16).min(65);
+        let of = |number: i32| {
+            let mut container = container(&format!("fd{number}"), &["status"]);
+            container["workingDir"] = json!(format!("/proc/self/fd/{number}"));
+            container
+        };
+        let name = format!("fds{first}");
+        let spec =
+            json!({"containers": numbers.clone().map(of).collect::<Vec<_>>(), "restartPolicy": "Never"});
+        world.write(&format!("{name}.yaml"), &with(pod(&name, &[]), spec));
+        // Each is tried again and again, so that they need not all be judged at one moment.
+        let judged = RefCell::new(BTreeSet::new());
+        let seen = world.once(&name, "each is judged", |pod| {
+            for number in numbers.clone() {
+                let state = &pod.container(&format!("fd{number}"))["state"];
+                assert!(state["terminated"].is_null(), "{number} ran: {state}");
+                if state["waiting"]["reason"].as_str().is_some_and(|reason| reason.ends_with("Error")) {
+                    judged.borrow_mut().insert(number);
+                }
+            }
+            judged.borrow().len() == numbers.len()
         });
-        if seen.exit_code() == Some(0) {
-            let cwd = parse(&world.log(&name))["cwd"].clone();
-            assert!(!fs::exists(format!("{cwd}/holdfast")).unwrap_or(true), "{name} runs in {cwd}");
-        }
+        assert_eq!(seen.phase(), "Pending");
         world.remove(&format!("{name}.yaml"));
     }
 }
 
-/// An image whose entry point is `/proc/self/exe` may do what it likes to what it finds there.
+/// Threat 1, CVE-2025-31133 and CVE-2025-62161: a volume stands nowhere where the runtime makes devices, masks files by them or
+/// writes before the program runs, in whichever words; the volume has nothing in it afterwards.
 #[test]
-fn a_container_cannot_change_the_agents_binary() {
-    let before = fs::read(crate::harness::binary()).unwrap();
+fn no_volume_is_where_the_runtime_has_its_hands() {
     let world = World::new();
-    let command = json!({"command": ["/proc/self/exe"], "args": ["--version"]});
-    world.write("exe.yaml", &with_main(with(pod("exe", &[]), json!({"restartPolicy": "Never"})), command));
-    world.once("exe", "has ended", |pod| !pod.reason().is_empty() && pod.reason() != "ContainerCreating");
-    assert!(fs::read(crate::harness::binary()).unwrap() == before, "the binary is as before");
+    let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
+    let places =
+        ["/", "/dev", "/dev/", "//dev", "/./dev", "/proc", "/proc/sys", "/proc/self/attr", "/dev/../dev"];
+    for (index, place) in places.into_iter().enumerate() {
+        let name = format!("at{index}");
+        let mounts = json!([{"name": "shared", "mountPath": place}]);
+        let spec = with(pod(&name, &["trap-term"]), json!({"volumes": volumes}));
+        world.write(&format!("{name}.yaml"), &with_main(spec, json!({"volumeMounts": mounts})));
+    }
+    for (index, place) in places.into_iter().enumerate() {
+        let name = format!("at{index}");
+        let refused = |pod: &crate::harness::Seen| pod.reason() == "CreateContainerConfigError";
+        // What is wrong by itself is told with its manifest, which may not have been read yet.
+        let told = || {
+            let said = world.cli(&["get", "manifests"]);
+            let said = [said.stdout, said.stderr].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            said.lines().any(|line| line.contains(&format!("{name}.yaml")) && line.contains("mountPath"))
+        };
+        eventually(SOON, &format!("a volume at {place} is refused"), || {
+            (world.pod(&name).is_some_and(|pod| refused(&pod)) || told()).then_some(())
+        });
+    }
+    assert_eq!(fs::read_dir(world.shared()).unwrap().count(), 0);
+}
+
+/// Threat 17: whatever other runtimes read of annotations, none of it reaches ours.
+#[test]
+fn annotations_change_nothing_of_a_container() {
+    let world = World::new();
+    let mut manifest = pod("noted", &["trap-term"]);
+    manifest["metadata"]["annotations"] = json!({
+        "cdi.k8s.io/x": "vendor.com/device=all",
+        "io.kubernetes.cri-o.Devices": "/dev/kmsg",
+        "io.kubernetes.cri-o.UnifiedCgroup.main": "memory.max=max",
+        "io.kubernetes.cri.untrusted-workload": "true",
+        "org.systemd.property.DeviceAllow": "'/dev/kmsg rwm'",
+        "run.oci.keep_original_groups": "1",
+        "run.oci.seccomp_fail_unknown_syscall": "0",
+    });
+    world.write("noted.yaml", &manifest);
+    let uid = world.running("noted").uid();
+    let bundle = world.runtime.join("pods").join(uid).join("containers/main-0/config.json");
+    let config: Value = serde_json::from_slice(&fs::read(bundle).unwrap()).unwrap();
+    let annotations = config["annotations"].as_object().unwrap();
+    let mut names: Vec<&str> = annotations.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let ours = ["container.name", "pod.name", "pod.namespace", "pod.uid"]
+        .map(|name| format!("io.kubernetes.{name}"));
+    assert_eq!(names, ours);
+    let seen = parse(&String::from_utf8_lossy(&world.exec("noted", &["status"]).stdout));
+    assert_eq!(
+        (&*seen["groups"], &*seen["status.CapEff"], &*seen["status.Seccomp"]),
+        ("0", CAPABILITIES, "2")
+    );
 }
 
 /// Only root of the host reaches the sockets and the state.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::pod::{pod, with};
+use crate::harness::image::{busybox, copy_program};
+use crate::harness::pod::{pod, with, with_main};
 use crate::harness::{SOON, World, binary, eventually, stays_true_for};
 
 /// 9.18
@@ -146,4 +147,53 @@ fn logs_are_there_after_a_reboot_before_an_agent_runs() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && output.stdout == b"hello\n", "{stderr}");
     assert!(stderr.starts_with(&format!("pod {name:?} is gone; it wrote this until ")), "{stderr}");
+}
+
+/// Threat 22: a pod that mounts the directory of all logs puts links in the place of its own log, then of its folder. Whoever
+/// reads them is root; neither `logs` nor the last words of the container follow.
+#[test]
+fn a_link_in_the_place_of_a_log_shows_nothing_of_the_node() {
+    let world = World::new();
+    copy_program(&busybox(), &world.shared().join("busybox"));
+    let secrets = world.dir.join("secrets");
+    fs::create_dir(&secrets).unwrap();
+    fs::write(secrets.join("0.log"), "2026-01-01T00:00:00.000000000Z stdout F precious\n").unwrap();
+    let volumes = json!([
+        {"name": "logs", "hostPath": {"path": world.logs()}},
+        {"name": "shared", "hostPath": {"path": world.shared()}},
+    ]);
+    let script = "echo mine; until [ -e /shared/end ]; do /shared/busybox sleep 0.1; done; exit 3";
+    let fields = json!({
+        "command": ["/shared/busybox", "sh", "-c", script],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "logs", "mountPath": "/logs"}, {"name": "shared", "mountPath": "/shared"},
+        ],
+    });
+    let spec = json!({"volumes": volumes, "restartPolicy": "Never"});
+    world.write("evil.yaml", &with_main(with(pod("evil", &[]), spec), fields));
+    world.running("evil");
+    let name = world.pod_name("evil");
+    eventually(SOON, "it says something", || world.log("evil").contains("mine").then_some(()));
+    let evil = |script: &str| {
+        let script = format!("cd /logs/default_{name}_* && {script}");
+        world.says(&["exec", &name, "--", "/shared/busybox", "sh", "-c", &script]);
+    };
+    let refused = || {
+        let output = world.cli(&["logs", &name]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        assert!(told.contains("symbolic link") || told.contains("Not a directory"), "{told}");
+    };
+    let (ln, mv) = ("/shared/busybox ln -s", "/shared/busybox mv");
+    evil(&format!("{mv} main/0.log main/kept && {ln} {}/0.log main/0.log", secrets.display()));
+    refused();
+    fs::write(world.shared().join("end"), "").unwrap();
+    let seen = world.once("evil", "has ended", |pod| pod.exit_code() == Some(3));
+    assert!(!seen.0.to_string().contains("precious"), "{}", seen.0);
+    refused();
+    let folder = world.logs().join(format!("default_{name}_{}", seen.uid()));
+    fs::rename(folder.join("main"), folder.join("away")).unwrap();
+    std::os::unix::fs::symlink(&secrets, folder.join("main")).unwrap();
+    refused();
 }

@@ -175,11 +175,17 @@ fn a_probe_that_floods_is_read_and_forgotten() {
     let flood = json!({"exec": {"command": ["/workload", "flood"]}, "timeoutSeconds": 2, "periodSeconds": 1});
     world.write("calm.yaml", &pod("calm", &["trap-term"]));
     world.running("calm");
-    let before = kernel::of_smaps(world.agent(), "Pss");
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", world.agent())).unwrap().count();
+    // The most that it ever had, since what is read is forgotten when the probe is over.
+    let most = || kernel::figure(&format!("/proc/{}/status", world.agent()), "VmHWM");
+    let (before, open) = (most(), descriptors());
     world.write("flood.yaml", &with_main(pod("flood", &["trap-term"]), json!({"readinessProbe": flood})));
     told(&world, "Unhealthy", "timed out after 2s");
-    let after = kernel::of_smaps(world.agent(), "Pss");
+    let after = most();
     assert!(after < before + 8 * 1024, "the agent has {before} kB, then {after} kB");
+    world.remove("flood.yaml");
+    world.gone("flood");
+    eventually(SOON, "no descriptor of it is left", || (descriptors() <= open).then_some(()));
 }
 
 /// 7.05, 7.06, 7.10, 7.11, and the pod's own network: nothing listens there on the node.

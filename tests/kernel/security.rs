@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use serde_json::{Value, json};
 
+use crate::harness::image::{busybox, copy_program};
 use crate::harness::pod::{container, pod, with, with_main};
 use crate::harness::{SOON, World, eventually};
 use crate::isolation::{CAPABILITIES, parse};
@@ -66,6 +67,13 @@ fn cases() -> Vec<Case> {
             json!({"capabilities": {"drop": ["CHOWN"], "add": ["SYS_PTRACE"]}}),
             ["0 0", "0 0", "0 2000 4000"],
             ["00000000a80c25fa"; 2],
+            "0",
+        ),
+        case(
+            "linked",
+            json!({"runAsUser": 1000, "capabilities": {"add": ["NET_ADMIN"]}, "allowPrivilegeEscalation": true}),
+            ["1000 1000", "0 0", "0 2000 4000"],
+            [NONE, "00000000a80435fb"],
             "0",
         ),
         // 11.05
@@ -254,7 +262,7 @@ fn profiles_of_the_node_count_and_what_cannot_be_enforced_does_not_start() {
     assert!(waits("empty").contains("it is not JSON"), "{}", waits("empty"));
     assert!(waits("out").contains("link.json"), "{}", waits("out"));
     let pod = world.pod_name("local");
-    for name in ["loose", "tight"] {
+    for (name, no_new_privs) in [("loose", "0"), ("tight", "1")] {
         world.once("local", "runs", |pod| pod.container(name)["ready"] == true);
         let exec =
             |args: &[&str]| world.cli(&[&["exec", &pod, "-c", name, "--", "/workload"], args].concat());
@@ -263,8 +271,50 @@ fn profiles_of_the_node_count_and_what_cannot_be_enforced_does_not_start() {
         assert!(!renames.status.success() && said.contains("code: 95"), "{name}: {said}");
         assert!(exec(&["say", "0", "/shared/said", "x"]).status.success(), "{name}");
         let seen = parse(&String::from_utf8_lossy(&exec(&["status"]).stdout));
-        assert_eq!(seen["status.Seccomp"], "2", "{name}");
+        assert_eq!((&*seen["status.Seccomp"], &*seen["status.NoNewPrivs"]), ("2", no_new_privs), "{name}");
     }
+}
+
+/// 11.15, 14.21 on a kernel without AppArmor: a pod that asks for it never begins, in the kubelet's words, by whichever of its
+/// containers and in whichever form; one that asks for none runs.
+#[test]
+fn a_pod_that_asks_for_apparmor_never_begins_on_a_kernel_without_it() {
+    let mut world = World::without_agent();
+    // Where this kernel has it, the agent does not see that.
+    let hide = "[ ! -d /sys/module/apparmor ] || mount -t tmpfs none /sys/module/apparmor; exec \"$@\"";
+    world.through = vec!["unshare", "--mount", "sh", "-c", hide, "sh"];
+    world.start_agent();
+    let beta = "container.apparmor.security.beta.kubernetes.io/main";
+    let annotated = |name: &str, value: &str| {
+        let mut pod = pod(name, &["trap-term"]);
+        pod["metadata"]["annotations"] = json!({beta: value});
+        pod
+    };
+    let default = json!({"appArmorProfile": {"type": "RuntimeDefault"}});
+    let local = json!({"appArmorProfile": {"type": "Localhost", "localhostProfile": "tight"}});
+    let mut first = container("first", &["exit", "0"]);
+    first["securityContext"] = local;
+    world.write("default.yaml", &with(pod("default", &["trap-term"]), json!({"securityContext": default})));
+    world.write("local.yaml", &with(pod("local", &["trap-term"]), json!({"initContainers": [first]})));
+    world.write("old.yaml", &annotated("old", "localhost/tight"));
+    for name in ["default", "local", "old"] {
+        let refused = world.once(name, "has failed", |pod| pod.phase() == "Failed");
+        let status = &refused.0["status"];
+        assert_eq!(status["reason"], "AppArmor", "{name}");
+        assert_eq!(
+            status["message"], "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+            "{name}"
+        );
+        assert!(refused.main()["containerID"].is_null(), "{name}: {}", refused.main());
+    }
+    world.write("none.yaml", &annotated("none", "unconfined"));
+    let none = json!({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}});
+    world.write(
+        "field.yaml",
+        &with_main(with(pod("field", &["trap-term"]), json!({"securityContext": default})), none),
+    );
+    world.running("none");
+    world.running("field");
 }
 
 /// 11.09–11.11, 14.12, threat 16: what is safe is set inside and nowhere else, anything else ends the pod before it begins, and
@@ -306,4 +356,56 @@ fn sysctls_are_set_inside_refused_or_forbidden() {
     let tricky = world.once("tricky", "cannot start", |pod| failed(pod).contains("shm_rmid_forced"));
     assert_eq!(tricky.phase(), "Pending");
     assert_eq!(of_node(), before);
+}
+
+/// Threat 16: what would be the node's own. The values are those that it has, so that nothing comes of it in any case.
+#[test]
+fn sysctls_of_namespaces_that_are_the_nodes_are_refused() {
+    let world = World::new();
+    for (name, field, sysctl) in [
+        ("net", "hostNetwork", "net.ipv4.tcp_fin_timeout"),
+        ("slashes", "hostNetwork", "net/ipv4/tcp_fin_timeout"),
+        ("ipc", "hostIPC", "kernel.shm_rmid_forced"),
+    ] {
+        let value = fs::read_to_string(format!("/proc/sys/{}", sysctl.replace('.', "/"))).unwrap();
+        let sysctls = json!([{"name": sysctl, "value": value.trim()}]);
+        let spec = json!({field: true, "securityContext": {"sysctls": sysctls}});
+        world.write(&format!("{name}.yaml"), &with(pod(name, &["trap-term"]), spec));
+        world.reported(&[&format!("{name}.yaml"), "sysctls[0].name", field]);
+        assert!(world.pod(name).is_none(), "{name} runs");
+    }
+}
+
+/// Threats 20 and 21, CVE-2022-0492: who is in a container makes no namespaces, in which it would have every right, and mounts
+/// no cgroups, whose `release_agent` the node executes: the one by its filter, the other by its capabilities too.
+#[test]
+fn nobody_gets_at_cgroups_by_a_mount_or_a_namespace_of_his_own() {
+    let world = World::new();
+    copy_program(&busybox(), &world.shared().join("busybox"));
+    let volumes = json!([{"name": "shared", "hostPath": {"path": world.shared()}}]);
+    let mut regular = Vec::new();
+    for (name, profile) in [("usual", "RuntimeDefault"), ("loose", "Unconfined")] {
+        let mut container = container(name, &["trap-term"]);
+        container["securityContext"] = json!({"seccompProfile": {"type": profile}});
+        container["volumeMounts"] = json!([{"name": "shared", "mountPath": "/shared"}]);
+        regular.push(container);
+    }
+    world.write("tries.yaml", &with(pod("tries", &[]), json!({"containers": regular, "volumes": volumes})));
+    world.running("tries");
+    let pod = world.pod_name("tries");
+    let refused = |container: &str, command: &[&str]| {
+        let exec = ["exec", &pod, "-c", container, "--", "/shared/busybox"];
+        let output = world.cli(&[&exec, command].concat());
+        let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        let refused = said.contains("not permitted") || said.contains("permission denied");
+        assert!(!output.status.success() && refused, "{container}, {command:?}: {said}");
+    };
+    for container in ["usual", "loose"] {
+        for (kind, of) in [("cgroup2", ""), ("cgroup", "none,name=holdfast")] {
+            refused(container, &["mount", "-t", kind, "-o", of, "none", "/shared"]);
+        }
+    }
+    for flag in ["-r", "-m", "-u", "-i", "-n", "-p"] {
+        refused("usual", &["unshare", flag, "/shared/busybox", "true"]);
+    }
 }

@@ -1,14 +1,16 @@
 //! The agent under service managers: what it tells them, what of theirs reaches nobody else, and the script for systems
 //! without one.
 
-use std::cell::RefCell;
 use std::fs;
 use std::io::IoSliceMut;
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -21,51 +23,62 @@ use crate::harness::kernel::signal;
 use crate::harness::pod::{pod, with};
 use crate::harness::{SOON, World, eventually, stays_true_for};
 
-/// A service manager's ear: what it was told so far, and by which process.
+/// A service manager's ear: what it was told so far, and by which process. It hears all the time, since no more than ten
+/// messages wait for whoever does not listen.
 struct Manager {
     socket: UnixDatagram,
-    told: RefCell<Vec<(i32, String)>>,
+    told: Arc<Mutex<Vec<(i32, String)>>>,
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        self.socket.shutdown(Shutdown::Both).unwrap();
+    }
 }
 
 impl Manager {
     /// Hears what is sent to `address`.
     fn at(address: &SocketAddr) -> Manager {
         let socket = UnixDatagram::bind_addr(address).unwrap();
-        socket.set_nonblocking(true).unwrap();
         setsockopt(&socket, sockopt::PassCred, &true).unwrap();
-        Manager { socket, told: RefCell::default() }
+        let manager = Manager { socket, told: Arc::default() };
+        let (socket, told) = (manager.socket.try_clone().unwrap(), Arc::clone(&manager.told));
+        thread::spawn(move || {
+            while let Some(lines) = hear(&socket) {
+                told.lock().unwrap().extend(lines);
+            }
+        });
+        manager
     }
 
-    fn listen(&self) {
-        loop {
-            let mut words = [0; 4096];
-            let mut pieces = [IoSliceMut::new(&mut words)];
-            let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
-            let flags = MsgFlags::empty();
-            let Ok(got) = recvmsg::<()>(self.socket.as_raw_fd(), &mut pieces, Some(&mut space), flags) else {
-                return;
-            };
-            let sender = got.cmsgs().unwrap().find_map(|message| match message {
-                ControlMessageOwned::ScmCredentials(who) => Some(who.pid()),
-                _ => None,
-            });
-            let length = got.bytes;
-            let text = String::from_utf8(words[..length].to_vec()).unwrap();
-            let lines =
-                text.lines().map(|line| (sender.expect("the kernel says who it was"), line.to_owned()));
-            self.told.borrow_mut().extend(lines);
-        }
+    fn told(&self) -> Vec<(i32, String)> {
+        self.told.lock().unwrap().clone()
     }
 
     /// How often it was told `line` by the process `by`.
     fn count(&self, by: i32, line: &str) -> usize {
-        self.listen();
-        self.told.borrow().iter().filter(|told| **told == (by, line.to_owned())).count()
+        self.told().iter().filter(|told| **told == (by, line.to_owned())).count()
     }
 
     fn hears(&self, by: i32, line: &str) {
         eventually(SOON, &format!("{line} from {by}"), || (0 < self.count(by, line)).then_some(()));
     }
+}
+
+/// The lines of the next message, each with its sender; `None` once nobody listens any more.
+fn hear(socket: &UnixDatagram) -> Option<Vec<(i32, String)>> {
+    let mut words = [0; 4096];
+    let mut pieces = [IoSliceMut::new(&mut words)];
+    let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
+    let got = recvmsg::<()>(socket.as_raw_fd(), &mut pieces, Some(&mut space), MsgFlags::empty()).unwrap();
+    let sender = got.cmsgs().unwrap().find_map(|message| match message {
+        ControlMessageOwned::ScmCredentials(who) => Some(who.pid()),
+        _ => None,
+    });
+    let length = got.bytes;
+    let text = String::from_utf8(words[..length].to_vec()).unwrap();
+    let line = |line: &str| (sender.expect("the kernel says who it was"), line.to_owned());
+    (length != 0).then(|| text.lines().map(line).collect())
 }
 
 /// What a manager puts into the environment of what it starts.
@@ -97,8 +110,7 @@ fn a_service_manager_hears_of_start_pods_life_and_end() {
     manager.hears(agent, "STATUS=2 pods, 2 running");
     world.remove("other.yaml");
     eventually(SOON, "one pod is left", || {
-        manager.listen();
-        let told = manager.told.borrow();
+        let told = manager.told();
         let last = told.iter().rev().find(|(_, line)| line.starts_with("STATUS="))?;
         (last.1 == "STATUS=1 pod, 1 running").then_some(())
     });
@@ -126,7 +138,7 @@ fn a_service_manager_hears_of_start_pods_life_and_end() {
     manager.hears(agent, "STOPPING=1");
     manager.hears(agent, "STATUS=stopped by SIGTERM; pods go on");
     assert_eq!(manager.count(agent, "READY=1"), 1);
-    let others = manager.told.borrow().iter().filter(|(by, _)| *by != agent).cloned().collect::<Vec<_>>();
+    let others = manager.told().into_iter().filter(|(by, _)| *by != agent).collect::<Vec<_>>();
     assert_eq!(others, [], "nobody but the agent itself tells anything");
     world.start_agent();
     let second = world.agent();

@@ -1,6 +1,7 @@
 //! Volumes that are no files of values.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
@@ -210,4 +211,138 @@ fn mounts_of_the_node_come_to_those_who_ask_for_them() {
     assert!(world.place().pod_process(&uid).is_none());
     ["other", "deaf"].iter().for_each(|name| world.remove(&format!("{name}.yaml")));
     ["other", "deaf"].iter().for_each(|name| world.gone(name));
+}
+
+/// 10.07: of a pod that is over nothing is left but what is known of it and its logs: neither what was in memory nor on the disk,
+/// nor a process. So it stays under the next agent, and it begins anew with empty volumes.
+#[test]
+fn what_a_pod_had_goes_with_its_end_though_the_pod_is_still_there() {
+    let mut world = World::new();
+    let data = json!({"key": "aHVzaA=="});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data});
+    world.write("secret.yaml", &secret);
+    let volumes = json!([
+        {"name": "memory", "emptyDir": {"medium": "Memory"}},
+        {"name": "disk", "emptyDir": {}},
+        {"name": "secret", "secret": {"secretName": "s"}},
+        {"name": "shared", "hostPath": {"path": world.shared()}},
+    ]);
+    let names = ["memory", "disk", "secret", "shared"];
+    let mounts = names.map(|name| json!({"name": name, "mountPath": format!("/{name}")}));
+    let fields = json!({"volumes": volumes, "restartPolicy": "Never"});
+    copy_program(&busybox(), &world.shared().join("busybox"));
+    let script = "cd /shared; ./busybox cat /secret/key; ./busybox ls /disk /memory; echo x >/disk/x; echo x >/memory/x; \
+                  until [ -e go ]; do ./busybox sleep 0.1; done; ./busybox rm go; echo done";
+    let command = json!(["/shared/busybox", "sh", "-c", script]);
+    let job = with(pod("job", &[]), fields);
+    world.write("job.yaml", &with_main(job, json!({"volumeMounts": mounts, "command": command})));
+    let uid = world.running("job").uid();
+    let process = world.place().pod_process(&uid).unwrap();
+    let cgroup = world.place().pod_cgroup(&uid).unwrap();
+    let on_disk = world.data().join("agent/holdfast/pods").join(&uid);
+    let in_memory = world.runtime.join("pods").join(&uid).join("volumes");
+    let held = |path: &std::path::Path| eventually(SOON, "it is there", || path.exists().then_some(()));
+    [on_disk.join("volumes/disk/x"), in_memory.join("secret/key"), in_memory.join("memory")]
+        .iter()
+        .for_each(|it| held(it));
+
+    let ends = |world: &World, restarts: u64| {
+        fs::write(world.shared().join("go"), "").unwrap();
+        world.once("job", "has ended", |pod| pod.phase() == "Succeeded" && pod.restarts() == restarts)
+    };
+    ends(&world, 0);
+    let gone = || {
+        let any = fs::read_dir(&on_disk).unwrap().count()
+            + usize::from(in_memory.exists())
+            + usize::from(cgroup.exists());
+        (any == 0).then_some(())
+    };
+    eventually(SOON, "its volumes and its cgroup are gone", gone);
+    eventually(SOON, "its process is gone, and what it held", || (!lives(process)).then_some(()));
+    let said = "hush/disk:\n\n/memory:\ndone\n";
+    assert_eq!(world.log("job"), said);
+    let life = world.pod("job").unwrap().life();
+    world.stop_agent();
+    world.start_agent();
+    let is_over = |pod: &Seen| pod.phase() == "Succeeded" && pod.life() == life;
+    crate::harness::stays_true_for(crate::harness::A_WHILE, "it stays over", || {
+        world.pod("job").is_some_and(|pod| is_over(&pod)) && gone().is_some()
+    });
+    assert!(!world.agent_log().contains("died while no agent was there"), "nothing is wrong");
+    let refused = world.cli(&["exec", &world.pod_name("job"), "--", "/workload"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("in a completed pod"), "{refused:?}");
+    // What changes meanwhile is not written for it.
+    let data = json!({"key": "bG91ZA=="});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": data});
+    world.write("secret.yaml", &secret);
+    world.says(&["restart", &world.pod_name("job")]);
+    world.once("job", "was started anew", |pod| pod.restarts() == 1 && pod.is("Ready"));
+    ends(&world, 1);
+    assert_eq!(world.log("job"), said.replace("hush", "loud"), "its volumes were empty");
+    eventually(SOON, "nothing is left again", gone);
+}
+
+/// 10.02 for users that are not root, and 10.05: the group of a volume is given when it is made and empty, as by a kubelet
+/// (`emptyDirPlugin.SetUpAt`, which has no change policy), so that what containers change stays, whatever begins anew.
+#[test]
+fn the_group_of_a_volume_is_given_once_whatever_its_change_policy() {
+    let world = World::new();
+    copy_program(&busybox(), &world.shared().join("busybox"));
+    for path in [world.shared(), world.shared().join("busybox")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for policy in ["Always", "OnRootMismatch"] {
+        let name = policy.to_lowercase();
+        let volumes = json!([
+            {"name": "disk", "emptyDir": {}},
+            {"name": "memory", "emptyDir": {"medium": "Memory"}},
+            {"name": "shared", "hostPath": {"path": world.shared()}},
+        ]);
+        let names = ["disk", "memory", "shared"];
+        let mounts = names.map(|name| json!({"name": name, "mountPath": format!("/{name}")}));
+        let of = |name: &str, user: u32| {
+            let mut container = container(name, &["trap-term"]);
+            container["volumeMounts"] = json!(mounts);
+            container["securityContext"] = json!({"runAsUser": user, "runAsGroup": user});
+            container
+        };
+        let security = json!({"fsGroup": 4321, "fsGroupChangePolicy": policy});
+        let fields = json!({
+            "volumes": volumes,
+            "securityContext": security,
+            "containers": [of("main", 1001), of("root", 0)],
+        });
+        world.write(&format!("{name}.yaml"), &with(pod(&name, &[]), fields));
+        let seen = world.running(&name);
+        let stat = "cd /shared; for v in /disk /memory; do ./busybox stat -c '%a %u:%g' $v $v/*; ./busybox cat $v/*; done";
+        let make = "cd /shared; umask 0; for v in /disk /memory; do for m in 644 666 777; do echo $m >$v/$m; ./busybox chmod \
+                    $m $v/$m; done; done";
+        assert_eq!(script(&world, &name, "main", make), "");
+        let made = "2777 0:4321\n644 1001:4321\n666 1001:4321\n777 1001:4321\n644\n666\n777\n".repeat(2);
+        assert_eq!(
+            script(&world, &name, "root", stat),
+            made,
+            "{policy}: the mode is kept, the group handed on"
+        );
+        // Root of the pod changes everything, the volume itself too.
+        let change = "cd /shared; for v in /disk /memory; do ./busybox chgrp 99 $v/644; ./busybox chmod 600 $v/644; \
+                      ./busybox chmod 755 $v; ./busybox chgrp 99 $v; done";
+        assert_eq!(script(&world, &name, "root", change), "");
+        let changed = made.replace("2777 0:4321", "755 0:99").replace("644 1001:4321", "600 1001:99");
+        assert_eq!(script(&world, &name, "root", stat), changed);
+        let ended = world.place().container_processes(&seen.uid());
+        ended.into_iter().for_each(|container| signal(container, Signal::SIGKILL));
+        world.once(&name, "runs again", |pod| pod.restarts() == 1 && pod.is("Ready"));
+        assert_eq!(script(&world, &name, "root", stat), changed, "{policy}: containers began anew");
+        let process = world.place().pod_process(&seen.uid()).unwrap();
+        signal(process, Signal::SIGKILL);
+        eventually(SOON + SOON, "it has another sandbox", || {
+            world.pod(&name).filter(|pod| pod.restarts() == 2 && pod.is("Ready"))
+        });
+        let on_disk = stat.replace("/disk /memory", "/disk");
+        let half = &changed[..changed.len() / 2];
+        assert_eq!(script(&world, &name, "root", &on_disk), half, "{policy}: the pod began anew");
+        world.remove(&format!("{name}.yaml"));
+        world.gone(&name);
+    }
 }

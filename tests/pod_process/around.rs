@@ -62,7 +62,8 @@ fn what_is_wrong_with_a_sandbox_is_said_and_nothing_stays() {
         eventually("the lock is free", || !lock::is_held(&world.pod().join("lock")).unwrap());
     };
     check("mount a tmpfs at /no/such/place", &|sandbox| {
-        sandbox.tmpfs = vec![Tmpfs { path: "/no/such/place".to_owned(), options: String::new() }];
+        sandbox.tmpfs =
+            vec![Tmpfs { path: "/no/such/place".to_owned(), options: String::new(), huge: false }];
     });
     check("is not below a kubepods", &|sandbox| sandbox.cgroup = "/..".to_owned());
     check("set the host name", &|sandbox| sandbox.hostname = "x".repeat(65));
@@ -72,8 +73,11 @@ fn what_is_wrong_with_a_sandbox_is_said_and_nothing_stays() {
 fn a_tmpfs_of_the_pod_is_seen_by_its_containers_and_by_nobody_else() {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("shm-{}", std::process::id()));
     fs::create_dir_all(&place).unwrap();
-    let tmpfs =
-        Tmpfs { path: place.to_str().unwrap().to_owned(), options: "mode=1777,noexec,size=65536".to_owned() };
+    let tmpfs = Tmpfs {
+        path: place.to_str().unwrap().to_owned(),
+        options: "mode=1777,noexec,size=65536".to_owned(),
+        huge: false,
+    };
     let world = World::with(|sandbox| sandbox.tmpfs = vec![tmpfs.clone()]);
     let mut config =
         config(&["/bin/sh", "-c", "echo here > /dev/shm/file; grep /dev/shm /proc/mounts; ls -ld /dev/shm"]);
@@ -196,7 +200,11 @@ fn a_log_is_rotated_while_the_container_writes() {
 fn a_full_disk_loses_output_counts_it_and_stops_nobody() {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("full-{}", std::process::id()));
     fs::create_dir_all(&place).unwrap();
-    let tmpfs = Tmpfs { path: place.to_str().unwrap().to_owned(), options: "size=64k,mode=755".to_owned() };
+    let tmpfs = Tmpfs {
+        path: place.to_str().unwrap().to_owned(),
+        options: "size=64k,mode=755".to_owned(),
+        huge: false,
+    };
     let world = World::with(|sandbox| sandbox.tmpfs = vec![tmpfs]);
     let mut request = world.request("c", 0, &config(&["/bin/seq", "1", "20000"]));
     let logs = place.join("pod/c");

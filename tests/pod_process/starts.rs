@@ -189,3 +189,56 @@ fn a_part_of_a_volume_that_is_swapped_meanwhile_shows_nothing_else() {
     assert!(refused > 0, "nobody was in the way");
     eventually("nothing is left", || world.left_over().is_empty());
 }
+
+/// Threat 7, CVE-2021-30465: what a mount is to stand on lies in a volume, in which somebody swaps it for a link to the node's.
+/// Were that followed, the next mount would have its source from under the first.
+#[test]
+fn what_a_mount_stands_on_is_in_the_container_whoever_swaps_it() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    let [volume, outside, other] = ["volume", "outside", "other"].map(|name| world.directory.join(name));
+    for (folder, file) in [(&volume, "inner/in-volume"), (&outside, "right"), (&other, "wrong")] {
+        let file = folder.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "").unwrap();
+    }
+    let up = PathBuf::from("../".repeat(40)).join(outside.strip_prefix("/").unwrap());
+    symlink(&up, volume.join("link")).unwrap();
+    assert!(volume.join("link/right").exists(), "whoever follows it is there");
+    let over = AtomicBool::new(false);
+    let (mut shown, mut failed) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            use nix::fcntl::{RenameFlags, renameat2};
+            let (inner, link) = (volume.join("inner"), volume.join("link"));
+            while !over.load(Ordering::Relaxed) {
+                renameat2(None, &inner, None, &link, RenameFlags::RENAME_EXCHANGE).unwrap();
+            }
+        });
+        let mut watcher = world.watch();
+        let (mut shown, mut failed) = (Vec::new(), Vec::new());
+        for attempt in 0..30 {
+            let mut config = config(&["/bin/ls", "/mnt"]);
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            for (source, at) in [(&volume, "/v"), (&other, "/v/inner"), (&outside, "/mnt")] {
+                mounts.push(bind(source, at, &["rbind"]));
+            }
+            let request = world.request("c", attempt, &config);
+            let log = request.log.path.clone();
+            match world.client().ask(&Request::StartContainer(Box::new(request))) {
+                Reply::Started { .. } => {
+                    watcher.exited("c", attempt);
+                    shown.push(text_of(&fs::read_to_string(log).unwrap()));
+                }
+                Reply::Failed(failure) => failed.push(failure.message),
+                other => panic!("{other:?}"),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        (shown, failed)
+    });
+    shown.dedup();
+    failed.dedup();
+    assert_eq!(shown, ["right\n"], "{failed:?}");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "something was made outside");
+    eventually("nothing is left", || world.left_over().is_empty());
+}

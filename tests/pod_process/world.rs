@@ -70,6 +70,7 @@ impl World {
             host_network: false,
             host_ipc: false,
             share_process_namespace: false,
+            user_namespace: None,
             tmpfs: Vec::new(),
             oom_score_adj: -998,
             nofile: (1024, 4096),
@@ -147,6 +148,7 @@ impl World {
             sub_paths: Vec::new(),
             user: String::new(),
             strict_groups: false,
+            device_rules: false,
             cgroup,
             log: LogFile {
                 path: format!("{}/{attempt}.log", place(logs)),

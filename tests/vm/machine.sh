@@ -15,14 +15,16 @@ machine() {
     machine=$1
     place=$vm/$machine
     qemu=
+    # What a network of pods wants of Debian's kernels.
+    network='bridge veth nft_chain_nat nft_nat nft_masq nft_fib_inet nft_ct nf_conntrack_netlink'
     mkdir -p "$place"
     case $machine in
     q35)
-        architecture=amd64 platform=x86_64 console=ttyS0 device=/dev/vda modules='virtio_pci virtio_blk'
+        architecture=amd64 platform=x86_64 console=ttyS0 device=/dev/vda modules="virtio_pci virtio_blk $network"
         set -- qemu-system-x86_64 -M q35 -cpu max -smp 2 -m 768
         ;;
     virt)
-        architecture=arm64 platform=aarch64 console=ttyAMA0 device=/dev/vda modules='virtio_pci virtio_blk'
+        architecture=arm64 platform=aarch64 console=ttyAMA0 device=/dev/vda modules="virtio_pci virtio_blk $network"
         set -- qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 2 -m 768
         ;;
     raspi3b)
@@ -48,11 +50,14 @@ programs() {
     done
 }
 
-# busybox, the modules, the binary, the stories.
+# busybox, the modules, the binary, the stories, profiles of AppArmor.
 initramfs() {
     root=$place/initramfs
     rm -rf "$root"
-    mkdir -p "$root/bin" "$root/modules"
+    mkdir -p "$root/bin" "$root/modules" "$root/apparmor"
+    for profile in "$here/apparmor/holdfast-default" "$here/tests/vm/deny-etc"; do
+        apparmor_parser -o "$root/apparmor/${profile##*/}" "$profile"
+    done
     cp "$vm/busybox/$architecture" "$root/bin/busybox"
     cp "$binary" "$root/bin/holdfast"
     cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh \

@@ -18,7 +18,7 @@ boot() {
     clock=utc
     words=
     case $1 in
-    first | short | board) ;;
+    first | short | board | confined) ;;
     year1970) clock=1970-01-01 ;;
     nomemory) words=cgroup_disable=memory ;;
     *) fail "no boot is called $1" ;;
@@ -37,8 +37,9 @@ boot() {
 boots() {
     case $1 in
     # Counting instructions takes a q35 minutes.
-    q35) echo first year1970 nomemory ;;
-    virt | raspi3b) echo first year1970 nomemory board ;;
+    q35) echo first year1970 nomemory confined ;;
+    virt) echo first year1970 nomemory board confined ;;
+    raspi3b) echo first year1970 nomemory board ;;
     esac
 }
 

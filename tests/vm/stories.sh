@@ -79,8 +79,40 @@ limits() {
     is "cpu.weight of besteffort" "$(cat $cgroups/besteffort/cpu.weight)" 1
     is "cpu.weight of the pod without requests" "$(file clock cpu.weight)" 1
     is "processes counted" "$(file limits main-0/pids.current)" 1
+    is "cpu.weight of all burstable pods" "$(cat $cgroups/burstable/cpu.weight)" 10
+    processors=$(nproc)
+    is "cpu.weight of all pods" "$(cat $cgroups/cpu.weight)" $((1 + (1024 * processors - 2) * 9999 / 262142))
+    all=$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) * 1024))
+    is "memory.max of all pods" "$(cat $cgroups/memory.max)" $all
     remove limits
     remove whole
+    of_its_own
+    huge
+}
+
+# 12.08
+of_its_own() {
+    pod own "trap-term" "" "resources: {requests: {cpu: 250m}, limits: {cpu: 500m, memory: 64Mi}}"
+    eventually "a pod with resources of its own runs" runs own
+    for group in . main-0; do
+        is "cpu.max in $group" "$(file own $group/cpu.max)" "50000 100000"
+        is "memory.max in $group" "$(file own $group/memory.max)" 67108864
+    done
+    is "cpu.weight of it" "$(file own cpu.weight)" 10
+    remove own
+}
+
+# 12.06
+huge() {
+    echo 2 >/proc/sys/vm/nr_hugepages
+    pod huge "map, /huge/a, '4194304'" "resources: {limits: {cpu: 100m, memory: 32Mi, hugepages-2Mi: 4Mi}},
+        volumeMounts: [{name: huge, mountPath: /huge}]" "volumes: [{name: huge, emptyDir: {medium: HugePages}}]"
+    eventually "a pod has its huge pages" says huge mapped
+    is "hugetlb.2MB.max of the pod" "$(file huge hugetlb.2MB.max)" 4194304
+    is "hugetlb.2MB.max of the container" "$(file huge main-0/hugetlb.2MB.max)" 4194304
+    is "hugetlb.2MB.max of another" "$(file clock main-0/hugetlb.2MB.max)" 0
+    remove huge
+    echo 0 >/proc/sys/vm/nr_hugepages
 }
 
 looking_in() {
@@ -96,9 +128,6 @@ looking_in() {
     is "cgroup files from within" "$(holdfast exec web -- /workload cat /sys/fs/cgroup/cgroup.procs | head -n 1)" 1
     holdfast exec web -- /workload write /sys/fs/cgroup/memory.max 1 2>/dev/null
     is "exit code of writing there, a panic" $? 134
-    # Nothing restricts devices on v2 yet: nobody makes their nodes, and those of an image do not work.
-    is "capabilities" "$(holdfast exec web -- /workload cat /proc/self/status | grep CapEff)" "*00000000a00425fb"
-    is "flags of the root" "$(holdfast exec web -- /workload cat /proc/self/mounts | grep ' / ')" "overlay / overlay *nodev*"
     # Nobody mounted /dev/shm on this machine.
     pod ipc "trap-term" "" "hostIPC: true"
     eventually "a pod of the node's IPC namespace runs" runs ipc
@@ -205,7 +234,14 @@ losses() {
     before=$(process web 1)
     kill -9 $agent
     wait $agent
-    printf 'apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nsingleProcessOOMKill: true\n' >/data/kubelet.yaml
+    cat >/data/kubelet.yaml <<'YAML'
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+singleProcessOOMKill: true
+featureGates: {MemoryQoS: true}
+memoryReservationPolicy: TieredReservation
+systemReserved: {memory: 64Mi}
+YAML
     agent --config /data/kubelet.yaml
     eventually "the next agent adopts it" grep -q 'default/web-vm: adopted' $log
     eventually "and it is published" runs web
@@ -220,6 +256,142 @@ losses() {
     is "exit code of a command that eats it" $? 137
     is "the container goes on" "$(status single) $(restarts single)" "Running 0"
     remove single
+    # 12.04: nine tenths of the way from the request to the limit, in pages.
+    pod kept "trap-term" "resources: {requests: {memory: 16Mi}, limits: {memory: 32Mi}}"
+    eventually "a pod runs whose memory is kept" runs kept
+    is "memory.high of the container" "$(file kept main-0/memory.high)" 31875072
+    is "memory.low of the container" "$(file kept main-0/memory.low)" 16777216
+    is "memory.low of the pod" "$(file kept memory.low)" 16777216
+    is "memory.low of all burstable pods" "$(cat $cgroups/burstable/memory.low)" 16777216
+    # 12.07
+    all=$(($(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) * 1024))
+    is "memory.max of all pods" "$(cat $cgroups/memory.max)" $((all - 67108864))
+    is "bytes written to the disk" "$(holdfast status | grep Written)" "*a day to*pods*"
+    remove kept
+}
+
+# What keeps containers in: a boot after all others that count runs.
+confined() {
+    POD_CIDR=10.42.0.0/24 agent
+    eventually "the pod of the last boot runs" runs clock
+    is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 0
+    # Another boot may have left it for the next.
+    [ ! -e $manifests/web.yaml ] || remove web
+    ports
+    devices
+    sets
+    apparmor
+    remove clock
+    nothing_is_left
+}
+
+# 14.11: by the loopback, and by an address of the node's. No other than the pod itself answers, and nothing of it stays.
+ports() {
+    printf 'HTTP/1.0 200 OK\r\n\r\nhello' >/data/page
+    ip address add 192.0.2.1/32 dev lo
+    pod page "serve, '80', /served" "ports: [{containerPort: 80, hostPort: 8080}], volumeMounts: [{name: data, mountPath: /served}]" \
+        "volumes: [{name: data, hostPath: {path: /data}}]"
+    eventually "a pod with a hostPort runs" runs page
+    for address in 127.0.0.1:8080 192.0.2.1:8080 "$(holdfast get pods page -o yaml | awk '$1 == "podIP:" { print $2 }' | tr -d '"')"; do
+        is "what answers at $address" "$(wget -q -T 10 -O - "http://$address/page")" hello
+    done
+    is "what answers at another port" "$(wget -q -T 10 -O - http://192.0.2.1:8081/page 2>&1)" "*refused"
+    holdfast restart page
+    eventually "it is restarted" has restarts page 1
+    eventually "and answers again" answers 127.0.0.1:8080
+    remove page
+    is "what answers when it is gone" "$(wget -q -T 10 -O - http://192.0.2.1:8080/page 2>&1)" "*refused"
+    ip address del 192.0.2.1/32 dev lo
+}
+
+answers() { [ "$(wget -q -T 10 -O - "http://$1/page" 2>/dev/null)" = hello ]; }
+
+# Threat 1 and kernel.md: root makes the node of the machine's own disk, and cannot open it; nor can a command's.
+devices() {
+    disk=$(sed 's/.*data=\([^ ]*\).*/\1/' /proc/cmdline)
+    major=$((0x$(stat -c %t "$disk"))) minor=$((0x$(stat -c %T "$disk")))
+    pod own "device, b, '$major', '$minor', /disk" "" "restartPolicy: Never"
+    eventually "it has tried" says own .
+    is "the node of $disk ($major:$minor)" "$(holdfast logs own)" "made EPERM"
+    remove own
+    pod roots "trap-term"
+    pod mighty "trap-term" "securityContext: {privileged: true}"
+    eventually "a pod of root runs" runs roots
+    eventually "a privileged one runs" runs mighty
+    is "the node by a command" "$(holdfast exec roots -- /workload device b $major $minor /disk)" "made EPERM"
+    is "the node in a privileged container" "$(holdfast exec mighty -- /workload device b $major $minor /disk)" "made opened"
+    is "a node of null" "$(holdfast exec roots -- /workload device c 1 3 /null)" "made opened"
+    for name in null zero full random urandom ptmx pts/ptmx; do
+        is "what is harmless" "$(holdfast exec roots -- /workload open /dev/$name)" "/dev/$name opened"
+    done
+    # There is none, which is another matter than not to be allowed to.
+    is "a terminal" "$(holdfast exec roots -- /workload open /dev/tty)" "/dev/tty ENXIO"
+    is "flags of the root" "$(holdfast exec roots -- /workload cat /proc/self/mounts | grep ' / ' | grep -c nodev)" 0
+    remove roots
+    remove mighty
+}
+
+# Threats 18 to 20: what an init container, a probe and a command have, in whole sets, by the static program of this machine.
+sets() {
+    default=00000000a80425fb none=0000000000000000
+    own="holdfast-default (enforce)"
+    has_exactly plain "{}" "0 0;0 0;0 2000 4000" $default $default "0;2;$own"
+    has_exactly bare "{capabilities: {drop: [ALL]}}" "0 0;0 0;0 2000 4000" $none $none "0;2;$own"
+    has_exactly linked "{runAsUser: 1000, capabilities: {add: [NET_ADMIN]}}" "1000 1000;0 0;0 2000 4000" $none \
+        00000000a80435fb "0;2;$own"
+    has_exactly grouped "{runAsUser: 65534, runAsGroup: 3000, allowPrivilegeEscalation: false}" \
+        "65534 65534;3000 3000;2000 3000 4000" $none $default "1;2;$own"
+    has_exactly free "{allowPrivilegeEscalation: true, seccompProfile: {type: Unconfined}, appArmorProfile: {type: Unconfined}}" \
+        "0 0;0 0;0 2000 4000" $default $default "0;0;unconfined"
+    has_exactly mighty "{privileged: true}" "0 0;0 0;0 2000 4000" 000001ffffffffff 000001ffffffffff "0;0;unconfined"
+    pod plain "trap-term"
+    eventually "plain runs" runs plain
+    # Masked by /dev/null, which can be opened; what forbids it is the default profile.
+    is "what AppArmor forbids" "$(holdfast exec plain -- /workload open /proc/kcore)" "/proc/kcore EACCES"
+    remove plain
+}
+
+# has_exactly NAME CONTEXT IDS EFFECTIVE BOUNDING REST: user, group, groups; capabilities; NoNewPrivs, Seccomp and profile.
+has_exactly() {
+    mounts="volumeMounts: [{name: v, mountPath: /v}]"
+    probe="startupProbe: {exec: {command: [/workload, status-to, /v/probe]}, periodSeconds: 1, timeoutSeconds: 30}"
+    first="{name: first, image: 'holdfast.test/workload:1', command: [/workload, status-to, /v/init], securityContext: $2, $mounts}"
+    pod "$1" "trap-term" "securityContext: $2, $mounts, $probe" "initContainers: [$first], \
+        securityContext: {supplementalGroups: [4000], fsGroup: 2000}, volumes: [{name: v, emptyDir: {}}]"
+    eventually "$1 runs" runs "$1"
+    holdfast exec "$1" -- /workload status-to /v/exec
+    for who in init probe exec; do
+        is "sets of $1, $who" "$(holdfast exec "$1" -- /workload cat /v/$who | told)" \
+            "$3;0 1 2;$none;$none;$none;$4;$4;$5;$none;$6"
+    done
+    remove "$1"
+}
+
+# Descriptors, blocked and ignored signals, and the five sets of capabilities among them.
+told() {
+    names='uid|gid|groups|fds|status\.(SigBlk|SigIgn|CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Seccomp)|apparmor'
+    sed -n -E "s/^($names): //p" | tr '\n' ';' | sed 's/;$//'
+}
+
+# 11.15, 14.21: profiles of the node's are held to, by a container's process and by a command; one that is not there starts
+# nothing.
+apparmor() {
+    tight="securityContext: {appArmorProfile: {type: Localhost, localhostProfile: vm-deny-etc}}"
+    pod denied "say, '0', /etc/new, x" "$tight" "restartPolicy: Never"
+    pod allowed "say, '0', /etc/new, x" "securityContext: {appArmorProfile: {type: RuntimeDefault}}" "restartPolicy: Never"
+    pod stays "trap-term" "$tight"
+    pod absent "trap-term" "securityContext: {appArmorProfile: {type: Localhost, localhostProfile: nobodys}}"
+    eventually "what it forbids fails" has status denied Error
+    is "why" "$(holdfast logs denied)" "*code: 13*"
+    eventually "what is not forbidden does not" has status allowed Completed
+    eventually "a pod that tries nothing runs" runs stays
+    is "what a command tries" "$(holdfast exec stays -- /workload say 0 /etc/new x 2>&1)" "*code: 13*"
+    is "by what it is held" "$(holdfast exec stays -- /workload cat /proc/self/attr/current)" "vm-deny-etc (enforce)"
+    eventually "what names no profile of the node does not start" has status absent CreateContainerError
+    is "and says why" "$(holdfast get pods absent -o yaml | grep -c 'profile nobodys is not loaded')" 1
+    for name in denied allowed stays absent; do
+        remove $name
+    done
 }
 
 # Nothing but the start, on a machine of 1000 million instructions a second and core, which is about a Raspberry Pi 3.

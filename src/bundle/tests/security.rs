@@ -100,7 +100,7 @@ fn what_the_node_lacks_is_not_given_and_not_silently_left_out() {
     let why =
         "container web: capability SYS_RESOURCE cannot be had: this machine does not give it to the agent";
     assert_eq!(failure.message, why);
-    world.node.cgroup.unified = true;
+    world.device_rules = false;
     world.container.security.add = strings(&["MKNOD"]);
     assert!(set(&world).unwrap_err().message.contains("cgroup v2"));
     world.container.security.add = strings(&["ALL"]);
@@ -153,6 +153,14 @@ fn from_a_privileged_container_nothing_is_hidden_11_05() {
     }
 }
 
+#[test]
+fn a_profile_of_apparmor_is_the_process_own_14_21() {
+    let mut world = world();
+    assert_eq!(world.json()["process"].get("apparmorProfile"), None);
+    world.apparmor = Some("tight".into());
+    assert_eq!(world.json()["process"]["apparmorProfile"], json!("tight"));
+}
+
 /// What is lent is in no set that lasts, and nothing is lent where no_new_privs does.
 #[test]
 fn who_loads_a_seccomp_program_is_lent_what_it_takes_and_no_more_14_18() {
@@ -170,5 +178,19 @@ fn who_loads_a_seccomp_program_is_lent_what_it_takes_and_no_more_14_18() {
         };
         assert_eq!(["effective", "permitted"].map(has), [lent; 2]);
         assert_eq!(["bounding", "inheritable", "ambient"].map(has), [add == "SYS_ADMIN", false, false]);
+    }
+}
+
+#[test]
+fn proc_is_hidden_unless_the_container_says_otherwise_11_14() {
+    for (security, hidden) in [
+        (Security::default(), true),
+        (Security { unmasked: true, ..Security::default() }, false),
+        (Security { privileged: true, ..Security::default() }, false),
+    ] {
+        let document = serde_json::to_value(with(security).config().unwrap()).unwrap();
+        for list in ["maskedPaths", "readonlyPaths"] {
+            assert_eq!(!document["linux"][list].as_array().unwrap().is_empty(), hidden, "{list}");
+        }
     }
 }

@@ -43,7 +43,8 @@ pub struct TopPods {
     /// The sum of all, last
     #[arg(long)]
     pub sum: bool,
-    /// More columns: processes, and bytes read and written since the container started
+    /// More columns: processes, and bytes read and written since the pod, or with --containers the container, started, as a whole
+    /// and by day
     #[arg(long)]
     pub wide: bool,
 }
@@ -66,6 +67,9 @@ pub struct TopProbes {
 pub struct TopNode {
     /// The node's name, of which there is one
     pub name: Option<String>,
+    /// More columns: the disk of the data directory, and bytes written to it since the boot, as a whole and by day
+    #[arg(long)]
+    pub wide: bool,
     /// Leave the head out
     #[arg(long)]
     pub no_headers: bool,

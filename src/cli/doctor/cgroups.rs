@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Findings, Place};
-use crate::cgroup::Hierarchy;
+use crate::cgroup::{Hierarchy, device_programs};
 use crate::host::machine::text;
 
 /// Where cgroups are mounted.
@@ -28,6 +28,7 @@ pub fn check(place: &Place) -> Findings {
     let controllers = match hierarchy.unified() {
         true => {
             findings.ok("cgroup v2");
+            devices(&mut findings);
             delegation(&mut findings, &place.cgroup_root);
             words(&Path::new(MOUNT).join("cgroup.controllers"))
         }
@@ -49,6 +50,19 @@ pub fn check(place: &Place) -> Findings {
         }
     }
     findings
+}
+
+/// v2: whether containers can be kept from the node's devices. Only root can tell.
+fn devices(findings: &mut Findings) {
+    match device_programs() {
+        Ok(()) => findings.ok("programs that decide about devices"),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+        Err(_) => findings.warning(
+            "the kernel cannot restrict devices on cgroup v2: containers get no CAP_MKNOD, and device nodes of images do \
+             not work",
+            "use a kernel with CONFIG_CGROUP_BPF",
+        ),
+    }
 }
 
 fn memory(findings: &mut Findings, there: bool) {

@@ -14,6 +14,7 @@ mod kernel;
 mod leftovers;
 mod limits;
 mod mounts;
+mod network;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -119,6 +120,8 @@ pub struct Place {
     manifests: PathBuf,
     log_dir: PathBuf,
     cgroup_root: String,
+    /// Whether pods are to have a network.
+    connects_pods: bool,
     /// What an agent published since the boot.
     node: Option<Node>,
     /// Whether an agent runs; `None` where that may not be looked at.
@@ -159,6 +162,7 @@ impl Place {
             data_dir: agent.data_dir,
             log_dir: agent.log_dir,
             cgroup_root: agent.cgroup_root,
+            connects_pods: agent.pod_ranges.is_some(),
             node,
             agent_runs: read::agent_runs(runtime).ok(),
         })
@@ -168,10 +172,11 @@ impl Place {
 /// Looks at everything, and tells.
 pub fn doctor(runtime: &Runtime, asked: &Doctor) -> Result<ExitCode> {
     let place = Place::new(runtime, asked)?;
-    let checks: [fn(&Place) -> Findings; 9] = [
+    let checks: [fn(&Place) -> Findings; 10] = [
         kernel::check,
         cgroups::check,
         limits::check,
+        network::check,
         disk::check,
         clock,
         directories::check,

@@ -25,6 +25,7 @@ use super::read::{self, Found, Selection};
 use super::trust::Trust;
 use super::{now, print, report, space};
 use crate::api::seconds;
+use crate::cgroup::Hierarchy;
 use crate::host::machine;
 use crate::host::{Data, Runtime};
 use crate::image::Store;
@@ -68,6 +69,7 @@ fn gather(runtime: &Runtime, now: Timestamp) -> Result<Value> {
         "manifests": files(&manifests),
         "images": images(&data),
         "disks": disks(&node, runtime, &data),
+        "written": written(&node),
         "pressures": pressures(&node.published.object),
         "warnings": node.published.warnings,
         "events": events(&node::events_or_say(runtime), now),
@@ -86,18 +88,9 @@ fn agent(node: &Node) -> Value {
     let mut agent = json!({"running": node.agent_runs, "started": seconds(node.published.started)});
     if node.agent_runs {
         agent["pid"] = json!(node.published.pid);
-        agent["seconds"] = json!(age_of_process(node.published.pid));
+        agent["seconds"] = json!(machine::age_of_process(node.published.pid).map(|age| age.as_secs()));
     }
     agent
-}
-
-/// For how long a process has been there by the clock that is never set; `None` where it is not.
-fn age_of_process(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // What stands before may hold blanks and brackets: the name.
-    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
-    // USER_HZ is 100 on every architecture that there are binaries for.
-    Some(clock::boottime().as_secs().saturating_sub(ticks / 100))
 }
 
 fn load() -> Vec<String> {
@@ -155,6 +148,36 @@ fn disks(node: &Node, runtime: &Runtime, data: &Data) -> Vec<Value> {
         })
     };
     disks.into_iter().map(disk).collect()
+}
+
+/// What goes to the disk of the data directory, and who writes it, each as long as it is there: flash wears out by that. Of pods
+/// that are gone nobody knows.
+fn written(node: &Node) -> Value {
+    let told = |bytes: u64, age: Duration| {
+        let per_day = space::per_day(bytes, age);
+        json!({"bytes": bytes, "seconds": age.as_secs(), "bytesPerDay": per_day})
+    };
+    let mut all = json!({});
+    if let Some((name, bytes)) = machine::written(Path::new(&node.published.data_dir)) {
+        all["disk"] = told(bytes, clock::boottime());
+        all["disk"]["name"] = json!(name);
+    }
+    let pid = node.published.pid;
+    if let (true, Some((_, bytes)), Some(age)) =
+        (node.agent_runs, machine::io_of_process(pid), machine::age_of_process(pid))
+    {
+        all["agent"] = told(bytes, age);
+    }
+    let groups = Hierarchy::detect(&node.published.cgroup_root).ok();
+    let groups = groups.and_then(|cgroups| Some((cgroups.pods_present().ok()?, cgroups)));
+    if let Some((pods, cgroups)) = groups {
+        let of = |path: &String| Some((cgroups.usage(path).io?.1, cgroups.age(path)?));
+        let looks: Vec<_> = pods.values().filter_map(of).collect();
+        let bytes: u64 = looks.iter().map(|(bytes, _)| bytes).sum();
+        let per_day: u64 = looks.iter().map(|(bytes, age)| space::per_day(*bytes, *age)).sum();
+        all["pods"] = json!({"bytes": bytes, "bytesPerDay": per_day});
+    }
+    all
 }
 
 /// Conditions of the node that hold and should not.

@@ -24,6 +24,7 @@ pub fn page(told: &Value, now: Timestamp) -> String {
     pods(&mut page, told);
     manifests(&mut page, told);
     images_and_disks(&mut page, told);
+    written(&mut page, told);
     let warnings = list(told, "/warnings")
         .iter()
         .filter_map(Value::as_str)
@@ -149,6 +150,24 @@ fn images_and_disks(page: &mut Screen, told: &Value) {
             line += &format!(", {inodes_free} inodes free");
         }
         page.row(if at == 0 { "Disks" } else { "" }, (scarce || few).then_some(Ink::Bad), &line);
+    }
+}
+
+/// `1.1G a day to vda over 3d, pods 20M, the agent 2.0M`; what is not known is left out.
+fn written(page: &mut Screen, told: &Value) {
+    let per_day = |who: &str| {
+        let bytes = told["written"][who]["bytesPerDay"].as_u64()?;
+        Some(space::human(bytes))
+    };
+    let disk = per_day("disk").map(|bytes| {
+        let (name, age) = (text(told, "/written/disk/name"), human(number(told, "/written/disk/seconds")));
+        format!("{bytes} a day to {name} over {age}")
+    });
+    let pods = per_day("pods").map(|bytes| format!("pods {bytes}"));
+    let agent = per_day("agent").map(|bytes| format!("the agent {bytes}"));
+    let parts: Vec<String> = [disk, pods, agent].into_iter().flatten().collect();
+    if !parts.is_empty() {
+        page.row("Written", None, &parts.join(", "));
     }
 }
 

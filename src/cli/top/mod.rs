@@ -8,7 +8,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -18,11 +20,12 @@ use super::args::{Top, TopNode, TopPods};
 use super::field::{called, containers, number, statuses, text};
 use super::read::{self, Found, Selection};
 use super::select::Labels;
-use super::{node, print, say};
+use super::{node, print, say, space};
 use crate::cgroup::{self, Hierarchy, Usage};
 use crate::host::Runtime;
-use crate::host::machine::kib;
+use crate::host::machine::{self, kib};
 use crate::manifest::Quantity;
+use crate::sys::clock;
 
 /// Between the two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -47,6 +50,37 @@ pub struct Row {
     pub container: String,
     /// What it uses.
     pub used: Used,
+    /// What its whole pod has read and written, with runs that are over and the pod's own process.
+    pub of_pod: Io,
+}
+
+/// What went over a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Io {
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Bytes written a day, as long as it is there.
+    pub per_day: u64,
+}
+
+impl Io {
+    /// Both together.
+    pub fn plus(self, other: Io) -> Io {
+        Io {
+            read: self.read + other.read,
+            written: self.written + other.written,
+            per_day: self.per_day + other.per_day,
+        }
+    }
+
+    /// Of the group at `path`.
+    fn of(hierarchy: &Hierarchy, path: &str, usage: Usage) -> Io {
+        let (read, written) = usage.io.unwrap_or_default();
+        let age = hierarchy.age(path);
+        Io { read, written, per_day: age.map_or(0, |age| space::per_day(written, age)) }
+    }
 }
 
 /// Amounts; what the kernel does not count is 0.
@@ -58,8 +92,8 @@ pub struct Used {
     pub memory: u64,
     /// Processes and threads.
     pub pids: u64,
-    /// Bytes read and written.
-    pub io: (u64, u64),
+    /// What it has read and written.
+    pub io: Io,
 }
 
 impl Used {
@@ -69,7 +103,7 @@ impl Used {
             millicores: self.millicores + other.millicores,
             memory: self.memory + other.memory,
             pids: self.pids + other.pids,
-            io: (self.io.0 + other.io.0, self.io.1 + other.io.1),
+            io: self.io.plus(other.io),
         }
     }
 
@@ -84,7 +118,7 @@ impl Used {
             millicores: u64::try_from(millicores).unwrap_or(u64::MAX),
             memory: second.memory.unwrap_or(0),
             pids: second.pids.unwrap_or(0),
-            io: second.io.unwrap_or_default(),
+            io: Io::default(),
         })
     }
 }
@@ -126,17 +160,22 @@ fn measure(found: &[Found], hierarchy: &Hierarchy) -> Result<Vec<Row>> {
             let path = cgroup::container_path(group, name, attempt);
             let used = hierarchy.usage(&path);
             if status.pointer("/state/running").is_some() && used != Usage::default() {
-                looks.push((found, name, path, used, Instant::now()));
+                looks.push((found, name, group, path, used, Instant::now()));
             }
         }
     }
     if !looks.is_empty() {
         sleep(INTERVAL);
     }
-    let rows = looks.into_iter().filter_map(|(found, name, path, first, at)| {
-        let used = Used::between(first, hierarchy.usage(&path), at.elapsed())?;
+    let mut pods: BTreeMap<&str, Io> = BTreeMap::new();
+    let rows = looks.into_iter().filter_map(|(found, name, group, path, first, at)| {
+        let second = hierarchy.usage(&path);
+        let mut used = Used::between(first, second, at.elapsed())?;
+        used.io = Io::of(hierarchy, &path, second);
+        let whole = || Io::of(hierarchy, group, hierarchy.usage(group));
+        let of_pod = *pods.entry(group.as_str()).or_insert_with(whole);
         let (namespace, pod) = (found.namespace().to_string(), found.name().to_string());
-        Some(Row { namespace, pod, container: name.to_string(), used })
+        Some(Row { namespace, pod, container: name.to_string(), used, of_pod })
     });
     Ok(rows.collect())
 }
@@ -156,9 +195,25 @@ fn node_use(runtime: &Runtime, asked: &TopNode) -> Result<()> {
         amount.map_or(0, |amount| u64::try_from(amount.milli()).unwrap_or(0))
     };
     let (cpu, memory) = (allocatable("cpu"), allocatable("memory") / 1000);
-    let used =
-        Used { millicores: share_of(first, second, cpu), memory: working_set(&meminfo), ..Used::default() };
-    print(&table::node(&node.name, used, (cpu, memory), asked.no_headers))
+    let written = machine::written(Path::new(&node.data_dir));
+    let (disk, written) = written.map_or((None, 0), |(disk, bytes)| (Some(disk), bytes));
+    let io = Io { read: 0, written, per_day: space::per_day(written, clock::boottime()) };
+    let used = Used { millicores: share_of(first, second, cpu), memory: working_set(&meminfo), pids: 0, io };
+    print(&table::node(&OfNode { name: node.name, used, cpu, memory, disk }, asked))
+}
+
+/// What a node uses.
+pub struct OfNode {
+    /// Its name.
+    pub name: String,
+    /// What of it is used; of its disk, what is written.
+    pub used: Used,
+    /// Thousandths of a processor that it has for pods.
+    pub cpu: u64,
+    /// Bytes of memory that it has for pods.
+    pub memory: u64,
+    /// The disk of its data directory, where the kernel knows one.
+    pub disk: Option<String>,
 }
 
 /// Ticks that all processors together were busy, and ticks altogether, of `/proc/stat`.

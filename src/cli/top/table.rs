@@ -2,22 +2,23 @@
 
 use std::cmp::Reverse;
 
-use super::{Row, Used};
-use crate::cli::args::{Sort, TopPods};
+use super::{OfNode, Row, Used};
+use crate::cli::args::{Sort, TopNode, TopPods};
 use crate::cli::harmless::line;
 use crate::cli::tabs;
 
 /// `top pods`.
 pub fn pods(containers: Vec<Row>, asked: &TopPods) -> String {
-    let sum = containers.iter().fold(Used::default(), |sum, row| sum.plus(row.used));
     let rows = if asked.containers { containers } else { by_pod(containers) };
+    let sum = rows.iter().fold(Used::default(), |sum, row| sum.plus(row.used));
     let mut head = Vec::new();
     head.extend(asked.all_namespaces.then_some("NAMESPACE"));
     head.extend(asked.containers.then_some("POD"));
     head.push("NAME");
     let names = head.len();
     head.extend(["CPU(cores)", "MEMORY(bytes)"]);
-    head.extend(asked.wide.then_some(["PIDS", "READ(bytes)", "WRITTEN(bytes)"]).into_iter().flatten());
+    let wide = ["PIDS", "READ(bytes)", "WRITTEN(bytes)", "WRITTEN/DAY"];
+    head.extend(asked.wide.then_some(wide).into_iter().flatten());
     let mut out = if asked.no_headers { String::new() } else { joined(&head) };
     for row in sorted(rows, asked) {
         let mut cells = Vec::new();
@@ -36,16 +37,28 @@ pub fn pods(containers: Vec<Row>, asked: &TopPods) -> String {
     layout(&out)
 }
 
-/// `top node`; `all` is what it has: thousandths of a processor, and bytes.
-pub fn node(name: &str, used: Used, all: (u64, u64), no_headers: bool) -> String {
-    let head = ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"];
-    let mut out = if no_headers { String::new() } else { joined(&head) };
+/// `top node`.
+pub fn node(node: &OfNode, asked: &TopNode) -> String {
+    let mut head = vec!["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"];
+    if asked.wide {
+        head.extend(["DISK", "WRITTEN(bytes)", "WRITTEN/DAY"]);
+    }
+    let mut out = if asked.no_headers { String::new() } else { joined(&head) };
     let share = |used: u64, all: u64| match all {
         0 => "<unknown>".to_string(),
         all => format!("{}%", u128::from(used) * 100 / u128::from(all)),
     };
+    let used = node.used;
     let [cpu, memory] = [cores(used.millicores), mebibytes(used.memory)];
-    out += &joined(&[line(name), cpu, share(used.millicores, all.0), memory, share(used.memory, all.1)]);
+    let [cpu_share, memory_share] = [share(used.millicores, node.cpu), share(used.memory, node.memory)];
+    let mut cells = vec![line(&node.name), cpu, cpu_share, memory, memory_share];
+    if asked.wide {
+        cells.extend(match &node.disk {
+            Some(disk) => [line(disk), mebibytes(used.io.written), mebibytes(used.io.per_day)],
+            None => ["<unknown>"; 3].map(str::to_string),
+        });
+    }
+    out += &joined(&cells);
     layout(&out)
 }
 
@@ -55,9 +68,10 @@ fn by_pod(containers: Vec<Row>) -> Vec<Row> {
     for row in containers {
         match pods.last_mut() {
             Some(pod) if (&pod.namespace, &pod.pod) == (&row.namespace, &row.pod) => {
-                pod.used = pod.used.plus(row.used);
+                let io = pod.used.io;
+                pod.used = Used { io, ..pod.used.plus(row.used) };
             }
-            _ => pods.push(row),
+            _ => pods.push(Row { used: Used { io: row.of_pod, ..row.used }, ..row }),
         }
     }
     pods
@@ -85,7 +99,9 @@ fn sorted(mut rows: Vec<Row>, asked: &TopPods) -> Vec<Row> {
 fn amounts(used: Used, wide: bool) -> Vec<String> {
     let mut cells = vec![cores(used.millicores), mebibytes(used.memory)];
     if wide {
-        cells.extend([used.pids.to_string(), mebibytes(used.io.0), mebibytes(used.io.1)]);
+        let bytes = [used.io.read, used.io.written, used.io.per_day].map(mebibytes);
+        cells.push(used.pids.to_string());
+        cells.extend(bytes);
     }
     cells
 }

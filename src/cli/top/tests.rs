@@ -6,8 +6,10 @@ use super::*;
 use crate::cli::args::{Arguments, Verb};
 
 fn row(namespace: &str, pod: &str, container: &str, millicores: u64, memory: u64) -> Row {
-    let used = Used { millicores, memory, pids: 2, io: (3 << 20, 1) };
-    Row { namespace: namespace.into(), pod: pod.into(), container: container.into(), used }
+    let io = Io { read: 3 << 20, written: 1, per_day: 5 << 20 };
+    let of_pod = Io { read: 9 << 20, ..io };
+    let used = Used { millicores, memory, pids: 2, io };
+    Row { namespace: namespace.into(), pod: pod.into(), container: container.into(), used, of_pod }
 }
 
 /// The tables are those of kubectl 1.37 for the same figures, but for the blanks at the end of its lines.
@@ -71,9 +73,17 @@ prod        db-edge-1    a      1500m        1024Mi
     check(
         "--wide",
         "\
-NAME         CPU(cores)   MEMORY(bytes)   PIDS   READ(bytes)   WRITTEN(bytes)
-web-edge-1   14m          34Mi            4      6Mi           0Mi
-db-edge-1    1500m        1024Mi          2      3Mi           0Mi
+NAME         CPU(cores)   MEMORY(bytes)   PIDS   READ(bytes)   WRITTEN(bytes)   WRITTEN/DAY
+web-edge-1   14m          34Mi            4      9Mi           0Mi              5Mi
+db-edge-1    1500m        1024Mi          2      9Mi           0Mi              5Mi
+",
+    );
+    check(
+        "--wide --containers --no-headers",
+        "\
+web-edge-1   a     13m     34Mi     2     3Mi   0Mi   5Mi
+web-edge-1   b     1m      0Mi      2     3Mi   0Mi   5Mi
+db-edge-1    a     1500m   1024Mi   2     3Mi   0Mi   5Mi
 ",
     );
 }
@@ -85,10 +95,27 @@ fn the_node_is_shown_as_kubectl_shows_it() {
 NAME     CPU(cores)   CPU(%)   MEMORY(bytes)   MEMORY(%)
 edge-1   181m         9%       2683Mi          11%
 ";
-    assert_eq!(table::node("edge-1", used, (2000, 24_684_084 << 10), false), expected);
+    let asked = |wide, no_headers| TopNode { name: None, wide, no_headers };
+    let node = |cpu, memory, disk: Option<&str>, used| OfNode {
+        name: "edge-1".to_string(),
+        used,
+        cpu,
+        memory,
+        disk: disk.map(str::to_string),
+    };
+    let known = node(2000, 24_684_084 << 10, None, used);
+    assert_eq!(table::node(&known, &asked(false, false)), expected);
     // An agent that wrote no object of its node says not what it has.
-    let unknown = table::node("edge-1", used, (0, 0), true);
+    let unknown = table::node(&node(0, 0, None, used), &asked(false, true));
     assert_eq!(unknown, "edge-1   181m   <unknown>   2683Mi   <unknown>\n");
+    let io = Io { read: 0, written: 5 << 20, per_day: 3 << 30 };
+    let on_disk = node(2000, 24_684_084 << 10, Some("vda"), Used { io, ..used });
+    let expected = "\
+NAME     CPU(cores)   CPU(%)   MEMORY(bytes)   MEMORY(%)   DISK   WRITTEN(bytes)   WRITTEN/DAY
+edge-1   181m         9%       2683Mi          11%         vda    5Mi              3072Mi
+";
+    assert_eq!(table::node(&on_disk, &asked(true, false)), expected);
+    assert!(table::node(&known, &asked(true, true)).contains("<unknown>"), "no disk is known");
 }
 
 #[test]

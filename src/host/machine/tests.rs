@@ -42,3 +42,19 @@ fn a_node_is_short_of_what_it_has_little_of() {
     assert_eq!(short(&Left { disk: None, ..fine }), [false; 3]);
     assert_eq!(short(&Left { threads: (1000, 960), ..fine }), [false, false, true]);
 }
+
+#[test]
+fn sectors_that_were_written_are_of_512_bytes() {
+    let stat = "  1202   15  104202  1102  800  911  13728  2701  0  3000  3804  0 0 0 0 0 0\n";
+    assert_eq!(bytes_written(stat), Some(13_728 * 512));
+    assert_eq!(bytes_written("1 2 3"), None);
+}
+
+/// What this process writes goes to the disk that it is told of, where it is told of one.
+#[test]
+fn a_process_knows_its_age_and_what_it_wrote() {
+    let pid = std::process::id();
+    assert!(age_of_process(pid).is_some_and(|age| age <= clock::boottime()));
+    assert!(io_of_process(pid).is_some());
+    assert_eq!(written(Path::new("/proc")), None, "there is no disk below it");
+}

@@ -111,7 +111,7 @@ fn a_pod_that_is_over_has_its_ports_while_a_start_of_it_is_under_way() {
          1s: [wake at 60s]
          60s:
          61s: stop c#0 until 90s, [wake at 100s]
-         62s: start pod b, pull b, start b c#0",
+         62s: release pod, start pod b, pull b, start b c#0",
     );
 }
 
@@ -148,7 +148,7 @@ fn a_port_of_another_protocol_or_of_a_pod_that_is_over_is_free() {
         "0s: start pod, pull, start c#0
          1s: start pod u, pull u, start u c#0
          2s:
-         3s: start pod b, pull b, start b c#0",
+         3s: release pod, start pod b, pull b, start b c#0",
     );
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{end, learnt, now};
-use crate::lifecycle::{Action, BackOff, Event, Facts, Found, Learnt, Node, Outcome, RunEnd, Running};
+use crate::lifecycle::{Action, BackOff, Event, Facts, Found, Learnt, Node, Outcome, RunEnd, Running, Usage};
 use crate::spec::{Hook, HookKind, Pod, ProbeKind, Role, Uid};
 use crate::status::{Failure, Reason};
 use pods::Dice;
@@ -114,6 +114,11 @@ impl World {
             if self.dice.roll(4) == 0 {
                 let at = at + self.dice.roll(900);
                 self.later(at, Coming::Told(Event::Restart(pod.uid.clone())));
+            }
+            if self.dice.roll(4) == 0 {
+                let (at, sandbox) = (at + self.dice.roll(900), self.dice.roll(3) as u32);
+                let usage = Usage { pod: 2, ..Usage::default() };
+                self.later(at, Coming::Told(Event::Used { uid: pod.uid.clone(), sandbox, usage }));
             }
         }
         for _ in 0..6 {
@@ -329,7 +334,7 @@ impl World {
                     found.passed.insert(container.clone());
                 }
             }
-            Action::CleanPod { .. } => drop(self.sandboxes.remove(&uid)),
+            Action::CleanPod { .. } | Action::ReleasePod { .. } => drop(self.sandboxes.remove(&uid)),
             Action::RemovePod { keep_logs, .. } => {
                 self.sandboxes.remove(&uid);
                 if !keep_logs {

@@ -37,7 +37,7 @@ fn a_pod_is_over_though_another_is_just_being_started() {
         ],
         "0s: start pod, pull, start c#0
          1s: start pod b, pull b
-         2s:
+         2s: release pod
          3s: Pending: c waiting ContainerCreating restarts 0, Succeeded: c terminated Completed 0 restarts 0",
     );
 }
@@ -190,7 +190,7 @@ fn back_off_is_told_of_a_crash_loop_and_of_nothing_else() {
             exited(2, 1, 0),
             (2, Seen(events)),
         ],
-        &format!("{BEGUN}\n1s: pull, start c#1\n2s:\n2s: {both}"),
+        &format!("{BEGUN}\n1s: pull, start c#1\n2s: release pod\n2s: {both}"),
     );
     // Nor does a pod that ends.
     check(

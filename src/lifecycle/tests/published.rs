@@ -85,14 +85,14 @@ fn conditions_of_a_pod_that_is_over_say_how() {
     check(
         vec![(0, Happens(web(RestartPolicy::Never))), exited(5, 0, 0), (6, Seen(conditions))],
         "0s: start pod, pull, start c#0
-         5s:
-         6s: PodReadyToStartContainers since 0s, Initialized since 0s (PodCompleted), not Ready since 5s (PodCompleted), not ContainersReady since 5s (PodCompleted), PodScheduled since 0s",
+         5s: release pod
+         6s: not PodReadyToStartContainers since 5s, Initialized since 0s (PodCompleted), not Ready since 5s (PodCompleted), not ContainersReady since 5s (PodCompleted), PodScheduled since 0s",
     );
     check(
         vec![(0, Happens(web(RestartPolicy::Never))), exited(5, 0, 1), (6, Seen(conditions))],
         "0s: start pod, pull, start c#0
-         5s:
-         6s: PodReadyToStartContainers since 0s, Initialized since 0s, not Ready since 5s (PodFailed), not ContainersReady since 5s (PodFailed), PodScheduled since 0s",
+         5s: release pod
+         6s: not PodReadyToStartContainers since 5s, Initialized since 0s, not Ready since 5s (PodFailed), not ContainersReady since 5s (PodFailed), PodScheduled since 0s",
     );
 }
 
@@ -132,7 +132,7 @@ fn a_pod_that_took_too_long_is_not_begun_again_in_another_sandbox() {
         vec![(0, Happens(set(pod))), tick(60), (61, Happens(lost(0))), (62, Shown)],
         "0s: start pod, pull, start c#0, [wake at 60s]
          60s: stop c#0 until 90s, [wake at 100s]
-         61s: clean pod
+         61s: release pod
          62s: Failed (DeadlineExceeded): c terminated ContainerStatusUnknown 137 restarts 0",
     );
 }
@@ -305,7 +305,7 @@ fn the_id_of_a_run_is_told_of_its_end_too_and_none_before_the_first() {
          3s: [wake at 13s]
          3s: run #1, last #1, [wake at 13s]
          13s: pull, start c#2
-         14s:
+         14s: release pod
          14s: run #2, ended #2, last #1",
     );
 }

@@ -195,7 +195,7 @@ fn acceptance_5_14_hooks_that_never_end_die_together_two_seconds_after_the_grace
          40s: stop s1#0 until 42s, stop s2#0 until 42s, stop s3#0 until 42s, [wake at 50s]
          42s: [wake at 50s]
          42s: [wake at 50s]
-         42s:
+         42s: release pod
          42s:
          43s: Succeeded: s1 terminated Error 137 restarts 0; s2 terminated Error 137 restarts 0; s3 terminated Error 137 restarts 0; c terminated Completed 0 restarts 0",
     );
@@ -224,7 +224,7 @@ fn acceptance_5_15_hooks_run_together_and_sidecars_end_in_reverse_order() {
          15s: stop s3#0 until 40s, [wake at 40s]
          16s: stop s2#0 until 40s, [wake at 40s]
          17s: stop s1#0 until 40s, [wake at 50s]
-         18s:",
+         18s: release pod",
     );
 }
 

@@ -64,8 +64,8 @@ fn acceptance_8_02_with_init_containers_the_sandbox_comes_before_initialized() {
              3s: container c is started once init container i1 is done
              4s: pull, start c#0
              5s: PodScheduled@1; PodReadyToStartContainers@2; Initialized@4; ContainersReady@4; Ready@4
-             6s:
-             7s: PodScheduled@1; PodReadyToStartContainers@2; Initialized@4; !ContainersReady@6 PodCompleted; !Ready@6 PodCompleted"
+             6s: release pod
+             7s: PodScheduled@1; Initialized@4; !PodReadyToStartContainers@6; !ContainersReady@6 PodCompleted; !Ready@6 PodCompleted"
         ),
     );
 }

@@ -171,7 +171,7 @@ impl World {
                     self.stopping.remove(&uid);
                 }
             }
-            Action::CleanPod { .. } | Action::RemovePod { .. } if !bad => {
+            Action::CleanPod { .. } | Action::ReleasePod { .. } | Action::RemovePod { .. } if !bad => {
                 self.up.remove(&uid);
                 self.running.remove(&uid);
                 self.stopping.remove(&uid);

@@ -123,7 +123,7 @@ fn what_does_not_come_is_not_told_as_what_is_waited_for() {
          59s: [wake at 60s]
          60s: stop d#0 until 90s, [wake at 100s]
          60s: 90s: whatever still runs is killed, [wake at 100s]
-         61s:
+         61s: release pod
          61s:",
     );
 }

@@ -122,6 +122,15 @@ fn amounts_are_divided_and_rounded_up() {
     assert_eq!(of(0, "limits.ephemeral-storage", none.clone()), allocatable(Resource::EphemeralStorage, 1));
     assert_eq!(of(1, "limits.hugepages-2Mi", none.clone()), text("0"));
     assert_eq!(of(1, "requests.cpu", none.clone()), text("0"));
+    let mut bound = pod.clone();
+    let own = json!({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}});
+    bound.spec.as_mut().unwrap().resources = serde_json::from_value(own).unwrap();
+    let of_bound = |resource: &str| {
+        let selector = serde_json::from_value(json!({"resource": resource, "divisor": "1Mi"})).unwrap();
+        read(|at, problems| amount(&bound, Some(&containers[1]), &selector, at, problems))
+    };
+    assert_eq!(of_bound("limits.memory"), text("1024"), "what binds it is its pod's limit");
+    assert_eq!(of_bound("requests.memory"), text("0"));
     let wrong = |resource: &str, divisor: Value| of(0, resource, divisor).unwrap_err().remove(0);
     assert!(wrong("limits.cpu", json!("1k")).starts_with("at.divisor: must be one of 1, 1m"));
     assert!(wrong("limits.memory", json!("1m")).starts_with("at.divisor: must be one of 1, 1k,"));

@@ -10,13 +10,11 @@ pub static ROWS: &[Row] = &[
     // Containers that a manifest cannot have.
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
     // Identity and isolation.
-    not_yet("spec.securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
+    not_yet("spec.securityContext.seLinuxOptions", given, LABELS, REMOVE),
     never("spec.securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),
-    not_yet("spec.containers[].securityContext.appArmorProfile|seLinuxOptions", given, LABELS, REMOVE),
+    not_yet("spec.containers[].securityContext.seLinuxOptions", given, LABELS, REMOVE),
     never("spec.containers[].securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
-    not_yet("metadata.annotations", names_apparmor, "AppArmor profiles by annotation", "remove that annotation"),
-    not_yet("spec.hostUsers", off, "user namespaces", REMOVE),
     not_yet("spec.runtimeClassName", given, "other runtimes than the built-in one", REMOVE),
     never("spec.serviceAccountName|serviceAccount", given, "a static pod has no service account", REMOVE),
     never("spec.imagePullSecrets", given, "a static pod may not refer to Secrets for its images", REMOVE),
@@ -36,17 +34,13 @@ pub static ROWS: &[Row] = &[
     never("spec.volumes[].awsElasticBlockStore|azureDisk|azureFile|cinder|flocker", there, GONE, USE_VOLUMES),
     never("spec.volumes[].gcePersistentDisk|gitRepo|photonPersistentDisk", there, GONE, USE_VOLUMES),
     never("spec.volumes[].portworxVolume|quobyte|scaleIO|storageos|vsphereVolume", there, GONE, USE_VOLUMES),
-    not_yet("spec.volumes[].emptyDir.medium", huge, "emptyDir in huge pages", "use Memory, or remove it to use the disk"),
-    not_yet("spec.volumes[].emptyDir.sizeLimit", of_disk, "a limit to what is on the disk", "use medium: Memory, or remove it"),
     never("spec.containers[].volumeMounts[].mountPropagation", to_node, TO_NODE, "use None"),
     not_yet("spec.containers[].volumeDevices", given, "block devices", REMOVE),
     // Resources.
-    not_yet("spec.containers[].resources.limits|requests.hugepages-*", given, "huge pages", REMOVE),
     not_yet("spec.containers[].resources.limits|requests.*", extended, "resources of device plug-ins", REMOVE),
-    warned("spec.containers[].resources.limits|requests.ephemeral-storage", given, "is not enforced", ""),
     never("spec.containers[].resources.claims", given, "no cluster grants its claim", REMOVE),
+    never("spec.resources.claims", given, "no cluster grants its claim", REMOVE),
     never("spec.resourceClaims", given, "no cluster grants its claim", REMOVE),
-    not_yet("spec.resources", given, "resources of the whole pod", "set resources in each container"),
     not_yet("spec.overhead", given, "overhead of a runtime class", REMOVE),
     // Harmless, but not what somebody may think.
     warned("spec.automountServiceAccountToken", on, "no token is mounted: there is no cluster to give one", ""),
@@ -56,10 +50,11 @@ pub static ROWS: &[Row] = &[
     ignored("spec.topologySpreadConstraints|schedulerName|preemptionPolicy|schedulingGroup", "nothing is scheduled"),
     ignored("spec.enableServiceLinks", "there are no Services to name"),
     ignored("spec.os", "its name is looked at"),
+    ignored("spec.containers[].resources.requests.ephemeral-storage", "nothing is scheduled"),
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
 ];
 
-const LABELS: &str = "AppArmor and SELinux";
+const LABELS: &str = "labels of SELinux";
 const OTHER_HOOK: &str = "use an exec hook";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";
@@ -130,25 +125,8 @@ fn on(found: &Found<'_>) -> bool {
     found.value == &Value::Bool(true)
 }
 
-fn off(found: &Found<'_>) -> bool {
-    found.value == &Value::Bool(false)
-}
-
-fn names_apparmor(found: &Found<'_>) -> bool {
-    let prefix = "container.apparmor.security.beta.kubernetes.io/";
-    found.value.as_object().is_some_and(|annotations| annotations.keys().any(|key| key.starts_with(prefix)))
-}
-
 fn other_than_linux(found: &Found<'_>) -> bool {
     found.value != "linux"
-}
-
-fn huge(found: &Found<'_>) -> bool {
-    found.value.as_str().is_some_and(|medium| medium.starts_with("HugePages"))
-}
-
-fn of_disk(found: &Found<'_>) -> bool {
-    given(found) && found.object["medium"] != "Memory"
 }
 
 fn to_node(found: &Found<'_>) -> bool {

@@ -32,7 +32,7 @@ pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
         ports(container, &path.key("ports"), &mut host_ports, problems);
         probe::all(container, &path, problems);
         lifecycle::check(container, spec, &path, problems);
-        security::container(container, &path, problems);
+        security::container(container, spec.host_users != Some(false), &path, problems);
         resources::check(container.resources.as_ref(), &path.key("resources"), problems);
         volume::mounts(container, spec, &path.key("volumeMounts"), problems);
     }

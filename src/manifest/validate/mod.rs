@@ -73,6 +73,9 @@ pub fn pod(pod: &core::Pod, problems: &mut Problems<'_>) {
         );
     }
     security::pod(spec, problems);
+    security::users(spec, problems);
+    resources::of_pod(spec, problems);
+    security::apparmor_annotations(pod, problems);
     volume::all(spec, problems);
     container::all(spec, problems);
 }

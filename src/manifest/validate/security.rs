@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::{one_of, without_nul};
 use crate::manifest::problems::Problems;
-use crate::manifest::security::capability;
+use crate::manifest::security::{self, APPARMOR, apparmor_annotation, capability};
 use crate::spec::{ALL_CAPABILITIES, CAPABILITIES, SysctlNamespace, sysctl_name};
 use crate::yaml::tree::Path;
 
@@ -32,24 +32,45 @@ pub fn pod(spec: &core::PodSpec, problems: &mut Problems<'_>) {
     let policy = context.fs_group_change_policy.as_deref();
     one_of(&root.key("fsGroupChangePolicy"), policy, &["Always", "OnRootMismatch"], problems);
     seccomp(&root.key("seccompProfile"), context.seccomp_profile.as_ref(), problems);
+    apparmor(&root.key("appArmorProfile"), context.app_armor_profile.as_ref(), problems);
     sysctls(spec, &root.key("sysctls"), problems);
 }
 
+/// `validateHostUsers`. Volumes that are devices are refused of every pod.
+pub fn users(spec: &core::PodSpec, problems: &mut Problems<'_>) {
+    if spec.host_users != Some(false) {
+        return;
+    }
+    let root = Path::of("spec");
+    for (field, of_node) in
+        [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)]
+    {
+        if of_node == Some(true) {
+            problems.error(
+                &root.key(field),
+                "must not be true when `hostUsers` is false",
+                "remove one of them",
+            );
+        }
+    }
+}
+
 /// Checks that of `container`.
-pub fn container(container: &core::Container, path: &Path, problems: &mut Problems<'_>) {
+pub fn container(container: &core::Container, host_users: bool, path: &Path, problems: &mut Problems<'_>) {
     let root = path.key("securityContext");
     let Some(context) = &container.security_context else { return };
     id(&root.key("runAsUser"), context.run_as_user, problems);
     id(&root.key("runAsGroup"), context.run_as_group, problems);
     match context.proc_mount.as_deref() {
-        Some("Unmasked") => problems.error(
+        Some("Unmasked") if host_users => problems.error(
             &root.key("procMount"),
             "`hostUsers` must be false to use `Unmasked`",
-            "remove it: there are no user namespaces yet",
+            "set hostUsers: false",
         ),
         kind => one_of(&root.key("procMount"), kind, &["Default", "Unmasked"], problems),
     }
     seccomp(&root.key("seccompProfile"), context.seccomp_profile.as_ref(), problems);
+    apparmor(&root.key("appArmorProfile"), context.app_armor_profile.as_ref(), problems);
     let capabilities = context.capabilities.clone().unwrap_or_default();
     let added = capabilities.add.unwrap_or_default();
     known(&root.key("capabilities").key("add"), &added, problems);
@@ -138,6 +159,65 @@ fn seccomp(root: &Path, profile: Option<&core::SeccompProfile>, problems: &mut P
         }
         (_, Some(_)) => problems.error(&path, "can only be set when seccomp type is Localhost", "remove it"),
         (_, None) => {}
+    }
+}
+
+/// Longest name of an AppArmor profile, in bytes (`maxLocalhostProfileLength`).
+const MAX_PROFILE: usize = 4095;
+
+/// `validateAppArmorProfileField`.
+fn apparmor(root: &Path, profile: Option<&core::AppArmorProfile>, problems: &mut Problems<'_>) {
+    let Some(profile) = profile else { return };
+    one_of(&root.key("type"), Some(&profile.type_), &["Localhost", "RuntimeDefault", "Unconfined"], problems);
+    let path = root.key("localhostProfile");
+    match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
+        ("Localhost", name) => profile_name(&path, name.unwrap_or_default(), problems),
+        (_, Some(_)) => problems.error(&path, "can only be set when AppArmor type is Localhost", "remove it"),
+        (_, None) => {}
+    }
+}
+
+fn profile_name(path: &Path, name: &str, problems: &mut Problems<'_>) {
+    if name.trim().is_empty() {
+        problems.error(
+            path,
+            "must be set when AppArmor type is Localhost",
+            "name a profile that is loaded on the node",
+        );
+    } else if name.trim() != name {
+        problems.error(path, "must not be padded with whitespace", "");
+    }
+    if MAX_PROFILE < name.len() {
+        problems.error(path, format!("must have at most {MAX_PROFILE} bytes"), "");
+    }
+    without_nul(path, name, problems);
+}
+
+/// `ValidateAppArmorPodAnnotations`, and that nothing else is said by a field: of the two one would be passed over in silence.
+pub fn apparmor_annotations(pod: &core::Pod, problems: &mut Problems<'_>) {
+    let Some(spec) = &pod.spec else { return };
+    let containers = || spec.init_containers.iter().flatten().chain(&spec.containers);
+    for (key, value) in pod.metadata.annotations.iter().flatten() {
+        let Some(name) = key.strip_prefix(APPARMOR) else { continue };
+        let path = Path::of("metadata.annotations").key(key);
+        let Some(container) = containers().find(|container| container.name == name) else {
+            problems.error(&path, "container not found", "end it with the name of a container of the pod");
+            continue;
+        };
+        let said = apparmor_annotation(value);
+        match (&said, value.strip_prefix("localhost/")) {
+            (_, Some(name)) => profile_name(&path, name, problems),
+            (None, None) if !value.is_empty() => problems.error(
+                &path,
+                format!("invalid AppArmor profile name: {value:?}"),
+                "write runtime/default, unconfined, or localhost/ and the name of a profile",
+            ),
+            _ => {}
+        }
+        let field = container.security_context.as_ref().and_then(|own| own.app_armor_profile.as_ref());
+        if field.is_some_and(|field| said.is_some_and(|said| said != security::apparmor(field))) {
+            problems.error(&path, "must match securityContext.appArmorProfile of its container", "remove it");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 
 use super::{complain, container, names, one_of, resources, without_nul};
 use crate::manifest::problems::Problems;
+use crate::manifest::totals;
 use crate::yaml::tree::Path;
 
 /// `hostPath.type` (reference D.7).
@@ -25,8 +26,17 @@ pub fn all(spec: &core::PodSpec, problems: &mut Problems<'_>) {
         }
         if let Some(empty) = &volume.empty_dir {
             let path = path.key("emptyDir");
-            let medium = empty.medium.as_deref().filter(|medium| !medium.starts_with("HugePages"));
-            one_of(&path.key("medium"), medium, &["", "Memory"], problems);
+            let huge = empty.medium.as_deref().filter(|medium| medium.starts_with(totals::MEDIUM));
+            match huge {
+                None => one_of(&path.key("medium"), empty.medium.as_deref(), &["", "Memory"], problems),
+                Some(medium) if totals::page_of(medium, Some(spec)).is_none() => {
+                    let message =
+                        "must be of pages that the pod may use, and say of which where these are several";
+                    let fix = "give a container a limit such as hugepages-2Mi, and write HugePages-2Mi";
+                    problems.error(&path.key("medium"), message, fix);
+                }
+                Some(_) => {}
+            }
             if let Some(limit) = &empty.size_limit {
                 resources::amount(limit, &path.key("sizeLimit"), problems);
             }

@@ -32,11 +32,13 @@ use nix::unistd::{dup2, setsid};
 
 use super::program::{self, Started, answer, limit_files};
 use super::spawn::Worker;
+use super::user_namespace::give_pipe;
 use crate::cgroup::Hierarchy;
 use crate::protocol::Exec;
+use crate::spec::IdMapping;
 use crate::status::{Failure, Reason};
 use crate::sys::privileges::{self, Capabilities};
-use crate::sys::{process, seccomp, seqpacket, working_directory};
+use crate::sys::{apparmor, process, seccomp, seqpacket, working_directory};
 use wanted::Wanted;
 
 /// A command, and where it is to run.
@@ -55,6 +57,8 @@ pub struct Entry<'a> {
     pub nofile: (u64, u64),
     /// Where cgroups are.
     pub cgroups: &'a Hierarchy,
+    /// The IDs of the pod's user namespace, where it has one of its own.
+    pub users: Option<IdMapping>,
 }
 
 /// The descriptors of the first child, after the command's own three.
@@ -121,6 +125,13 @@ fn enter(entry: &Entry<'_>, container: OwnedFd) -> Result<Wanted> {
     let wanted = wanted::read(entry.bundle)?;
     if let Some(score) = wanted.oom_score_adj {
         set_oom_score(score)?;
+    }
+    if let Some(ids) = entry.users {
+        (0..3).try_for_each(|number| give_pipe(number, ids, (wanted.ids.uid, wanted.ids.gid)))?;
+    }
+    // While /proc is still the node's. A fork hands it on.
+    if let Some(profile) = &wanted.apparmor {
+        apparmor::on_execve(profile).with_context(|| format!("confine by the AppArmor profile {profile}"))?;
     }
     setns(&container, wanted.namespaces).context("enter the container's namespaces")?;
     drop(container);

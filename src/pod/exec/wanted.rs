@@ -33,6 +33,8 @@ pub struct Wanted {
     pub no_new_privileges: bool,
     /// Badness for the out-of-memory killer.
     pub oom_score_adj: Option<i64>,
+    /// The AppArmor profile.
+    pub apparmor: Option<String>,
     /// The seccomp program.
     pub filter: Option<Vec<u8>>,
     /// What is taken off the modes of new files.
@@ -40,7 +42,7 @@ pub struct Wanted {
 }
 
 /// What is known of an OCI process. The arguments are the command's own, and terminals are made otherwise.
-const OF_PROCESS: [&str; 10] = [
+const OF_PROCESS: [&str; 11] = [
     "terminal",
     "user",
     "args",
@@ -49,11 +51,12 @@ const OF_PROCESS: [&str; 10] = [
     "capabilities",
     "rlimits",
     "noNewPrivileges",
+    "apparmorProfile",
     "oomScoreAdj",
     "consoleSize",
 ];
 /// What is known of an OCI `linux` object: of the cgroup, the namespaces, or done to the mounts once for all who see them.
-const OF_LINUX: [&str; 9] = [
+const OF_LINUX: [&str; 11] = [
     "cgroupsPath",
     "resources",
     "namespaces",
@@ -63,6 +66,8 @@ const OF_LINUX: [&str; 9] = [
     "sysctl",
     "devices",
     "seccomp",
+    "uidMappings",
+    "gidMappings",
 ];
 const OF_USER: [&str; 4] = ["uid", "gid", "additionalGids", "umask"];
 
@@ -103,6 +108,10 @@ fn parse(text: &[u8]) -> Result<(Wanted, bool)> {
         oom_score_adj: match process.get("oomScoreAdj") {
             None => None,
             Some(value) => Some(value.as_i64().context("process.oomScoreAdj is no number")?),
+        },
+        apparmor: match process.get("apparmorProfile") {
+            None => None,
+            Some(value) => Some(value.as_str().context("process.apparmorProfile is no text")?.to_owned()),
         },
         filter: None,
     };
@@ -163,6 +172,7 @@ fn namespaces(linux: &Map<String, Value>) -> Result<CloneFlags> {
             "network" => CloneFlags::CLONE_NEWNET,
             "ipc" => CloneFlags::CLONE_NEWIPC,
             "uts" => CloneFlags::CLONE_NEWUTS,
+            "user" => CloneFlags::CLONE_NEWUSER,
             other => bail!("commands cannot enter a namespace of type {other:?}"),
         };
     }

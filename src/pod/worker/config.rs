@@ -7,9 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use oci_spec::runtime::LinuxDeviceCgroup;
 use serde_json::{Map, Value, json};
 
 use super::user::Identity;
+use super::users::Users;
 use crate::pod::program;
 use crate::sys::atomic;
 use crate::sys::beneath::Root;
@@ -18,7 +20,7 @@ use crate::sys::beneath::Root;
 const OOM_SCORE_ADJ: &str = "/proc/self/oom_score_adj";
 
 /// Writes the user and what follows from it into the bundle's process, and makes its working directory.
-pub fn adapt(bundle: &Path, identity: &Identity) -> Result<()> {
+pub fn adapt(bundle: &Path, root: &Path, identity: &Identity, users: Option<&Users>) -> Result<()> {
     let mut config = read(bundle)?;
     let mounts = config.get("mounts").and_then(Value::as_array).cloned().unwrap_or_default();
     let process = process_of(&mut config)?;
@@ -26,10 +28,15 @@ pub fn adapt(bundle: &Path, identity: &Identity) -> Result<()> {
     set_unless_there(process, "HOME", &identity.home);
     set_oom_score(process)?;
     let directory = process.get("cwd").and_then(Value::as_str).unwrap_or("/").to_owned();
-    make_working_directory(bundle, &mounts, Path::new(&directory))?;
-    let path = bundle.join("config.json");
-    atomic::replace(&path, &serde_json::to_vec(&config)?, 0o600)
-        .with_context(|| format!("write {}", path.display()))
+    make_working_directory(root, &mounts, Path::new(&directory), users)?;
+    write(bundle, &config)
+}
+
+/// The groups that the bundle gives its process.
+pub fn groups(bundle: &Path) -> Result<Vec<u32>> {
+    let mut config = read(bundle)?;
+    let groups = config.pointer_mut("/process/user/additionalGids").map(Value::take);
+    serde_json::from_value(groups.unwrap_or(json!([]))).context("understand the groups")
 }
 
 /// The bundle's seccomp program, where it says that there is one.
@@ -39,7 +46,22 @@ pub fn filter(bundle: &Path) -> Result<Option<Vec<u8>>> {
     has_one.then(|| program::filter(bundle)).transpose()
 }
 
-fn read(bundle: &Path) -> Result<Value> {
+/// The bundle's rules of devices; none where it has none.
+pub fn device_rules(bundle: &Path) -> Result<Vec<LinuxDeviceCgroup>> {
+    let mut config = read(bundle)?;
+    let rules = config.pointer_mut("/linux/resources/devices").map(Value::take);
+    serde_json::from_value(rules.unwrap_or(json!([]))).context("understand the rules of devices")
+}
+
+/// Writes it.
+pub fn write(bundle: &Path, config: &Value) -> Result<()> {
+    let path = bundle.join("config.json");
+    atomic::replace(&path, &serde_json::to_vec(config)?, 0o600)
+        .with_context(|| format!("write {}", path.display()))
+}
+
+/// Reads it.
+pub fn read(bundle: &Path) -> Result<Value> {
     let path = bundle.join("config.json");
     let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))
@@ -102,19 +124,31 @@ fn set_oom_score(process: &mut Map<String, Value>) -> Result<()> {
 
 /// Makes the working directory where it is missing, as every runtime but libcontainer does: in the root, or in the
 /// volume that will be mounted over it.
-fn make_working_directory(bundle: &Path, mounts: &[Value], directory: &Path) -> Result<()> {
-    let (root, path) = below(bundle, mounts, directory);
+fn make_working_directory(
+    root: &Path,
+    mounts: &[Value],
+    directory: &Path,
+    users: Option<&Users>,
+) -> Result<()> {
+    let (root, path) = below(root, mounts, directory);
     if !root.is_dir() || path.as_os_str().is_empty() {
         return Ok(());
     }
-    let made = Root::open(&root).and_then(|root| root.make_folders(&path));
-    made.map(|_| ()).with_context(|| format!("make the working directory {}", directory.display()))
+    let make = || -> Result<()> {
+        Root::open(&root)?.make_folders(&path)?;
+        Ok(())
+    };
+    let made = match users {
+        Some(users) => users.as_their_root(make),
+        None => make(),
+    };
+    made.with_context(|| format!("make the working directory {}", directory.display()))
 }
 
 /// The directory that `path` will be in once all is mounted, and the path in it. Nothing for what is not a bind mount:
 /// it does not exist yet.
-fn below(bundle: &Path, mounts: &[Value], path: &Path) -> (PathBuf, PathBuf) {
-    let mut best = (bundle.join("rootfs"), path.to_owned(), 0);
+fn below(root: &Path, mounts: &[Value], path: &Path) -> (PathBuf, PathBuf) {
+    let mut best = (root.to_owned(), path.to_owned(), 0);
     for mount in mounts {
         let text = |field: &str| mount.get(field).and_then(Value::as_str).unwrap_or("");
         let destination = Path::new(text("destination"));

@@ -11,10 +11,11 @@ use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 
 use super::rootfs;
+use super::users::Users;
 use crate::protocol::Layers;
 
 /// Mounts `image` at `target`, which is made. Beside it is made what is empty: overlayfs takes no single layer.
-pub fn mount(image: &Layers, target: &Path) -> Result<()> {
+pub fn mount(image: &Layers, target: &Path, users: Option<&Users>) -> Result<()> {
     let empty = target.with_extension("empty");
     for path in [target, &empty] {
         let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
@@ -25,5 +26,9 @@ pub fn mount(image: &Layers, target: &Path) -> Result<()> {
     options.push(rootfs::escaped_layer(&empty));
     rootfs::fits(&options, image.lower.len())?;
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    rootfs::mount_overlay(&image.layers, target, flags, &options)
+    let Some(users) = users else { return rootfs::mount_overlay(&image.layers, target, flags, &options) };
+    let mapped = target.with_extension("layers");
+    users.mount(Path::new(&image.layers), &mapped)?;
+    let layers = mapped.to_str().with_context(|| format!("{} is not UTF-8", mapped.display()))?;
+    rootfs::mount_overlay(layers, target, flags, &options).context(rootfs::OF_MAPPED)
 }

@@ -15,9 +15,11 @@ mod image_volume;
 mod pause;
 mod rootfs;
 mod runtime;
+mod stage;
 mod start;
 mod sub_path;
 mod user;
+mod users;
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -28,6 +30,8 @@ use nix::sys::stat::{Mode, umask};
 
 use super::job::{Job, SEAT, Task};
 use super::program::{Started, answer, limit_files};
+use users::Users;
+
 use crate::protocol::MAX_PACKET;
 use crate::status::{Failure, Reason};
 use crate::sys::{process, seqpacket};
@@ -57,9 +61,12 @@ fn serve() -> Result<()> {
 fn perform(job: Job) -> Result<Started, Failure> {
     prepare(job.nofile).map_err(|error| failure(Reason::CreateContainerError, &error))?;
     let runtime = Path::new(&job.runtime);
+    let users = Users::of(job.users).map_err(|error| failure(Reason::CreateContainerError, &error))?;
     match job.task {
-        Task::Start(request) => start::start(runtime, &request),
-        Task::Pause(task) => pause::pause(runtime, &task).map(|pid| Started { pid, terminal: None }),
+        Task::Start(request) => start::start(runtime, &request, users.as_ref()),
+        Task::Pause(task) => {
+            pause::pause(runtime, &task, users.as_ref()).map(|pid| Started { pid, terminal: None })
+        }
     }
 }
 

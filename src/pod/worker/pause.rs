@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -14,6 +15,8 @@ use nix::sys::signal::SigSet;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
 
+use super::stage::{self, Stage};
+use super::users::Users;
 use super::{failure, runtime, start};
 use crate::pod::job::PauseTask;
 use crate::status::{Failure, Reason};
@@ -22,12 +25,18 @@ use crate::sys::process;
 /// User and group, as in the image `pause` of Kubernetes.
 const NOBODY: u32 = 65535;
 
-/// Starts it. Its process ID.
-pub fn pause(runtime: &Path, task: &PauseTask) -> Result<i32, Failure> {
+/// Starts it, in the user namespace of `users` where the pod has one. Its process ID.
+pub fn pause(runtime: &Path, task: &PauseTask, users: Option<&Users>) -> Result<i32, Failure> {
     let bundle = Path::new(&task.bundle);
     let wrong = |error| failure(Reason::CreatePodSandboxError, &error);
-    prepare(bundle, task).map_err(wrong)?;
-    let started = runtime::create_and_start_ours(runtime, &task.id, bundle, Loop);
+    prepare(bundle, task, users).map_err(wrong)?;
+    if let Some(users) = users {
+        let _stage = stage::enter(bundle, runtime, users).map_err(wrong)?;
+        let (runtime, bundle) = (Path::new(Stage::RUNTIME), Path::new(Stage::BUNDLE));
+        return runtime::create_and_start_ours(&runtime::Container { runtime, id: &task.id, bundle }, Loop);
+    }
+    let container = runtime::Container { runtime, id: &task.id, bundle };
+    let started = runtime::create_and_start_ours(&container, Loop);
     // It has its own copy by now.
     let root = bundle.join("rootfs");
     let unmounted = umount2(&root, MntFlags::MNT_DETACH);
@@ -36,21 +45,31 @@ pub fn pause(runtime: &Path, task: &PauseTask) -> Result<i32, Failure> {
     unmounted.map(|()| pid).map_err(wrong)
 }
 
-fn prepare(bundle: &Path, task: &PauseTask) -> Result<()> {
+fn prepare(bundle: &Path, task: &PauseTask, users: Option<&Users>) -> Result<()> {
     start::enter(&task.cgroup)?;
+    if users.is_some() {
+        stage::apart()?;
+    }
     let root = bundle.join("rootfs");
     fs::create_dir_all(&root).with_context(|| format!("make {}", root.display()))?;
     let config = bundle.join("config.json");
-    fs::write(&config, config_json(&task.cgroup).to_string())
+    fs::write(&config, config_json(&task.cgroup, users).to_string())
         .with_context(|| format!("write {}", config.display()))?;
-    mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::MS_NOSUID, Some("size=64k,mode=755"))
+    let owner = users.map_or(0, |users| users.ids.host_id);
+    let options = format!("size=64k,mode=755,uid={owner},gid={owner}");
+    mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::MS_NOSUID, Some(&*options))
         .with_context(|| format!("mount an empty root at {}", root.display()))?;
     // libcontainer puts the usual devices there.
-    fs::create_dir(root.join("dev")).context("make /dev")
+    let dev = root.join("dev");
+    fs::create_dir(&dev).context("make /dev")?;
+    chown(&dev, Some(owner), Some(owner)).context("make /dev")
 }
 
 /// Network, IPC and UTS are the pod's, inherited; the rest is its own.
-fn config_json(cgroup: &str) -> Value {
+fn config_json(cgroup: &str, users: Option<&Users>) -> Value {
+    let mut namespaces = vec!["mount", "pid", "cgroup"];
+    namespaces.extend(users.map(|_| "user"));
+    let namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({ "type": kind })).collect();
     json!({
         "ociVersion": "1.0.2",
         "root": { "path": "rootfs", "readonly": true },
@@ -72,7 +91,7 @@ fn config_json(cgroup: &str) -> Value {
         }],
         "linux": {
             "cgroupsPath": cgroup,
-            "namespaces": [{ "type": "mount" }, { "type": "pid" }, { "type": "cgroup" }],
+            "namespaces": namespaces,
         },
     })
 }

@@ -2,22 +2,54 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::mount::{MsFlags, mount as mount_at};
 
+use super::users::Users;
 use crate::protocol::Overlay;
 
 /// Longest string of mount options that the kernel takes: a page.
 const LONGEST: usize = 4095;
 
 /// Mounts `overlay` at `target`, which is made where it is missing.
-pub fn mount(overlay: &Overlay, target: &Path) -> Result<()> {
+///
+/// With `users` all that is in it is theirs, also what they write, whose owners on the disk are as they see them: overlayfs knows no
+/// mapping, but that of the mounts that it is made of.
+pub fn mount(overlay: &Overlay, target: &Path, users: Option<&Users>) -> Result<()> {
     std::fs::create_dir_all(target).with_context(|| format!("make {}", target.display()))?;
-    let options = options(overlay)?;
     let flags = if overlay.no_devices { MsFlags::MS_NODEV } else { MsFlags::empty() };
-    mount_overlay(&overlay.layers, target, flags, &options)
+    let Some(users) = users else {
+        return mount_overlay(&overlay.layers, target, flags, &options(overlay)?);
+    };
+    let mapped = mapped(overlay, target, users)?;
+    let options = options(&mapped)?;
+    // overlayfs makes files of its own as whoever mounts it, who must be somebody there.
+    users.as_their_root(|| mount_overlay(&mapped.layers, target, flags, &options)).context(OF_MAPPED)
+}
+
+/// What is said of an overlay of mounts with mapped owners that could not be made.
+pub(super) const OF_MAPPED: &str = "map the owners of a root file system, for which Linux 5.19 is needed";
+
+/// The same from mounts with mapped owners, which are made beside `target`.
+fn mapped(overlay: &Overlay, target: &Path, users: &Users) -> Result<Overlay> {
+    let text = |path: PathBuf| {
+        path.into_os_string().into_string().map_err(|path| anyhow!("{} is not UTF-8", path.display()))
+    };
+    let (layers, writable) = (target.with_extension("layers"), target.with_extension("writable"));
+    let (upper, work) = (Path::new(&overlay.upper), Path::new(&overlay.work));
+    let (Some(above), Some(upper), Some(work)) = (upper.parent(), upper.file_name(), work.file_name()) else {
+        bail!("{} is no place to write to", upper.display());
+    };
+    users.mount(Path::new(&overlay.layers), &layers)?;
+    users.mount(above, &writable)?;
+    Ok(Overlay {
+        layers: text(layers)?,
+        upper: text(writable.join(upper))?,
+        work: text(writable.join(work))?,
+        ..overlay.clone()
+    })
 }
 
 /// Mounts what `options` say at `target`; they name the layers in the directory `layers`.

@@ -1,6 +1,6 @@
 //! The seam to libcontainer: two calls. Nothing else in the program names it, but for the executors.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -12,6 +12,8 @@ use libcontainer::workload::Executor;
 use super::causes;
 use super::executor::OfSpec;
 use crate::pod::program::{self, Started};
+use crate::pod::user_namespace::give_pipe;
+use crate::spec::IdMapping;
 use crate::status::{Failure, Reason};
 
 /// Descriptors 0, 1 and 2 of a process.
@@ -29,21 +31,40 @@ pub enum Streams {
     Terminal,
 }
 
-/// Makes the container `id` from `bundle` and starts it, with `filter` as its seccomp program.
+impl Streams {
+    /// Gives those that are pipes to the user who is to have them.
+    pub fn give_to(&self, ids: IdMapping, user: (u32, u32)) -> Result<()> {
+        let Streams::Given { stdin, stdout, stderr } = self else { return Ok(()) };
+        let all = stdin.iter().chain([stdout, stderr]);
+        all.into_iter().try_for_each(|stream| give_pipe(stream.as_raw_fd(), ids, user))
+    }
+}
+
+/// A container that is to be.
+pub struct Container<'a> {
+    /// Where libcontainer keeps what it knows.
+    pub runtime: &'a Path,
+    /// Its name there.
+    pub id: &'a str,
+    /// What it is made from.
+    pub bundle: &'a Path,
+}
+
+/// Makes the container and starts it, with `filter` as its seccomp program. `confine` is done in between: its cgroup is there,
+/// and nothing of its image runs yet.
 ///
 /// # Errors
 /// `StartError` when the program could not be executed, else `RunContainerError`.
 pub fn create_and_start(
-    runtime: &Path,
-    id: &str,
-    bundle: &Path,
+    container: &Container<'_>,
     streams: Streams,
     filter: Option<Vec<u8>>,
+    confine: impl FnOnce() -> Result<()>,
 ) -> Result<Started, Failure> {
     let terminal = matches!(streams, Streams::Terminal).then_some(None);
     let (mut program, outcome) = program::prepare(terminal).map_err(internal)?;
     program.filter = filter.map(Rc::new);
-    let pid = start(runtime, id, bundle, OfSpec(program), |builder| with(builder, streams))?;
+    let pid = start(container, OfSpec(program), |builder| with(builder, streams), confine)?;
     match outcome.complaint() {
         None => Ok(Started { pid, terminal: outcome.terminal().map_err(internal)? }),
         Some(reason) => Err(Failure::new(Reason::StartError, reason)),
@@ -62,27 +83,26 @@ fn with(builder: ContainerBuilder, streams: Streams) -> ContainerBuilder {
 
 /// As [`create_and_start`], with another executor and /dev/null for its output.
 pub fn create_and_start_ours(
-    runtime: &Path,
-    id: &str,
-    bundle: &Path,
+    container: &Container<'_>,
     executor: impl Executor + 'static,
 ) -> Result<i32, Failure> {
-    start(runtime, id, bundle, executor, |builder| builder)
+    start(container, executor, |builder| builder, || Ok(()))
 }
 
 fn start(
-    runtime: &Path,
-    id: &str,
-    bundle: &Path,
+    container: &Container<'_>,
     executor: impl Executor + 'static,
     with: impl FnOnce(ContainerBuilder) -> ContainerBuilder,
+    confine: impl FnOnce() -> Result<()>,
 ) -> Result<i32, Failure> {
+    let Container { runtime, id, bundle } = container;
     let causes = causes::listen().map_err(internal)?;
     let build = || -> Result<i32> {
-        let builder = ContainerBuilder::new(id.to_owned(), SyscallType::default());
+        let builder = ContainerBuilder::new((*id).to_owned(), SyscallType::default());
         let builder = with(builder.with_root_path(runtime)?.with_executor(executor));
         let builder = builder.as_init(bundle).with_systemd(false).with_detach(true).as_sibling(true);
         let mut container = builder.build()?;
+        confine()?;
         container.start()?;
         Ok(container.pid().context("libcontainer knows no process ID")?.as_raw())
     };

@@ -20,17 +20,20 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, umask};
 
 use super::image_volume;
+use super::users::Users;
 use crate::protocol::{Propagation, StartContainer, SubPath};
 use crate::status::{Failure, Reason};
 use crate::sys::beneath::Root;
 
 /// Mounts every part that `request` names. Fails with `CreateContainerConfigError`, of images with `CreateContainerError`, in the
 /// kubelet's words and with the cause.
-pub fn mount_all(request: &StartContainer) -> Result<(), Failure> {
+pub fn mount_all(request: &StartContainer, users: Option<&Users>) -> Result<(), Failure> {
     for part in &request.sub_paths {
-        let image =
-            part.image.as_ref().map_or(Ok(()), |image| image_volume::mount(image, Path::new(&part.root)));
-        image.map_err(|cause| ("mount the image", cause)).and_then(|()| mount_one(part)).map_err(
+        let image = part
+            .image
+            .as_ref()
+            .map_or(Ok(()), |image| image_volume::mount(image, Path::new(&part.root), users));
+        image.map_err(|cause| ("mount the image", cause)).and_then(|()| mount_one(part, users)).map_err(
             |(doing, cause)| {
                 let (volume, container) = (&part.volume, &request.name);
                 let message = format!(
@@ -48,13 +51,17 @@ pub fn mount_all(request: &StartContainer) -> Result<(), Failure> {
     Ok(())
 }
 
-fn mount_one(part: &SubPath) -> Result<(), (&'static str, anyhow::Error)> {
+fn mount_one(part: &SubPath, users: Option<&Users>) -> Result<(), (&'static str, anyhow::Error)> {
     let (root, path) = (Path::new(&part.root), Path::new(&part.path));
     let prepare = |cause| ("prepare subPath", cause);
     let wanted = if part.path.is_empty() { root.to_owned() } else { root.join(path) };
     match fs::metadata(wanted) {
         Err(error) if error.kind() == ErrorKind::NotFound && part.make => {
-            make(root, path).map_err(|cause| ("create subPath directory", cause))?;
+            let made = match users.filter(|users| users.own(root)) {
+                Some(users) => users.as_their_root(|| make(root, path)),
+                None => make(root, path),
+            };
+            made.map_err(|cause| ("create subPath directory", cause))?;
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let cause = match part.image {

@@ -91,7 +91,8 @@ impl World {
     pub fn with_binary(binary: &Path) -> World {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         assert!(nix::unistd::geteuid().is_root(), "this needs root: run `make test` as root");
-        let name = format!("hf-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        // No name begins another one: it is by them that things are told apart.
+        let name = format!("hf-{}-{:03}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(&name);
         let runtime = memory_disk().join(&name);
         let binary = binary.to_owned();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::spec::{
-    Check, Container, Hook, Hooks, Pod, Probe, Probes, RestartAction, RestartPolicy, RestartRule, Role,
+    Bytes, Check, Container, Hook, Hooks, Pod, Probe, Probes, RestartAction, RestartPolicy, RestartRule, Role,
 };
 
 /// Xorshift: the same story every time.
@@ -41,6 +41,7 @@ pub fn any(uid: &str, name: &str, dice: &mut Dice) -> Arc<Pod> {
     let inits = (0..before).map(|index| init(index, dice)).collect::<Vec<_>>();
     pod.containers = inits;
     pod.containers.extend((0..beside).map(|index| regular(index, dice)));
+    pod.containers[0].resources.storage_limit = (dice.roll(3) == 0).then_some(Bytes(1));
     Arc::new(pod)
 }
 

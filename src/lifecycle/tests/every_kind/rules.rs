@@ -95,7 +95,7 @@ impl Rules {
 fn stops_in_order(at: u64, facts: &Facts, name: &str) {
     let pod = &facts.pod;
     let Some(ending) = facts.ending().filter(|_| role(pod, name) == Role::Sidecar) else { return };
-    if (ending.boot + pod.grace).as_secs() <= at {
+    if (ending.boot + facts.grace()).as_secs() <= at {
         return;
     }
     let place = |name: &str| pod.containers.iter().position(|container| container.name == name);
@@ -147,12 +147,13 @@ impl World {
         let servers =
             || pod.containers.iter().filter(|spec| spec.role == Role::Regular && pods::goes_on(pod, spec));
         if matches!(phase, Phase::Succeeded | Phase::Failed) {
-            assert!(running.is_empty(), "{tell}");
+            assert!(running.is_empty() && sandbox.is_none() && facts.released, "{tell}");
             let given_up = |spec: &&crate::spec::Container| {
                 spec.role == Role::Init && pods::policy(pod, spec) == RestartPolicy::Never
             };
             let may = servers().next().is_none()
                 || pod.active_deadline.is_some()
+                || !facts.evicted.is_empty()
                 || pod.containers.iter().any(|spec| given_up(&spec));
             assert!(may, "it should go on: {tell}");
             return;

@@ -100,7 +100,7 @@ fn a_container_whose_hook_failed_is_ended() {
             (1, Shown),
         ],
         "0s: start pod, pull, start c#0, PostStart c#0, stop c#0 until 30s
-         1s:
+         1s: release pod
          1s: Failed: c terminated Error 143 restarts 0",
     );
 }

@@ -23,7 +23,7 @@ fn acceptance_4_01_and_4_05_init_containers_run_one_after_the_other_and_the_othe
          3s: Pending: i1 terminated Completed 0 ready restarts 0; i2 running restarts 0; c waiting PodInitializing restarts 0
          4s: pull, start c#0
          5s: Running: i1 terminated Completed 0 ready restarts 0; i2 terminated Completed 0 ready restarts 0; c running ready restarts 0
-         6s:
+         6s: release pod
          7s: Succeeded: i1 terminated Completed 0 ready restarts 0; i2 terminated Completed 0 ready restarts 0; c terminated Completed 0 restarts 0",
     );
 }
@@ -58,7 +58,7 @@ fn acceptance_4_04_and_4_06_a_failed_init_container_of_a_pod_that_never_restarts
         vec![set(of(NEVER, &["i1", "i2", "c"])), exited(1, "i1", 0, 0), exited(2, "i2", 0, 1), (3, Shown), tick(60)],
         "0s: start pod, pull, start i1#0
          1s: pull, start i2#0
-         2s:
+         2s: release pod
          3s: Failed: i1 terminated Completed 0 ready restarts 0; i2 terminated Error 1 restarts 0; c waiting PodInitializing restarts 0
          60s:",
     );
@@ -114,8 +114,8 @@ fn a_pod_that_is_done_runs_no_init_container_in_another_sandbox() {
         ],
         "0s: start pod, pull, start i1#0
          1s: pull, start c#0
-         2s:
-         3s: clean pod
+         2s: release pod
+         3s:
          4s: Succeeded: i1 terminated Completed 0 ready restarts 0; c terminated Completed 0 restarts 0",
     );
 }
@@ -163,7 +163,7 @@ fn acceptance_5_01_each_sidecar_starts_in_its_place_and_keeps_no_pod_alive() {
          4s: stop s2#0 until 34s, [wake at 34s]
          4s: Running: i1 terminated Completed 0 ready restarts 0; s1 running ready restarts 0; i2 terminated Completed 0 ready restarts 0; s2 running ready restarts 0; c terminated Completed 0 restarts 0, [wake at 34s]
          5s: stop s1#0 until 34s, [wake at 44s]
-         6s:
+         6s: release pod
          7s: Succeeded: i1 terminated Completed 0 ready restarts 0; s1 terminated Completed 0 restarts 0; i2 terminated Completed 0 ready restarts 0; s2 terminated Error 143 restarts 0; c terminated Completed 0 restarts 0",
     );
 }
@@ -210,7 +210,7 @@ fn acceptance_5_05_a_sidecar_that_ends_is_started_again_whatever_the_pods_policy
          3s: Running: s1 waiting CrashLoopBackOff after Error 1 restarts 1; i1 terminated Completed 0 ready restarts 0; c running ready restarts 0, [wake at 13s]
          13s: pull, start s1#2
          14s: stop s1#2 until 44s, [wake at 54s]
-         15s:
+         15s: release pod
          16s: Succeeded: s1 terminated Error 1 after Error 1 restarts 2; i1 terminated Completed 0 ready restarts 0; c terminated Completed 0 restarts 0",
     );
 }
@@ -218,11 +218,11 @@ fn acceptance_5_05_a_sidecar_that_ends_is_started_again_whatever_the_pods_policy
 #[test]
 fn acceptance_5_06_and_5_07_an_init_container_fails_before_or_after_a_sidecar() {
     check(vec![set(of(NEVER, &["i1", "s1", "c"])), exited(1, "i1", 0, 1), (2, Shown)], "0s: start pod, pull, start i1#0
-         1s:
+         1s: release pod
          2s: Failed: i1 terminated Error 1 restarts 0; s1 waiting PodInitializing restarts 0; c waiting PodInitializing restarts 0");
     check(vec![set(of(NEVER, &["s1", "i1", "c"])), exited(1, "i1", 0, 1), exited(2, "s1", 0, 143), (3, Shown)], "0s: start pod, pull, start s1#0, pull, start i1#0
          1s: stop s1#0 until 31s, [wake at 41s]
-         2s:
+         2s: release pod
          3s: Failed: s1 terminated Error 143 restarts 0; i1 terminated Error 1 restarts 0; c waiting PodInitializing restarts 0");
     check(vec![set(of(ALWAYS, &["s1", "i1", "c"])), exited(1, "i1", 0, 1), (2, Shown)], "0s: start pod, pull, start s1#0, pull, start i1#0
          1s: pull, start i1#1
@@ -315,7 +315,7 @@ fn acceptance_3_11_and_3_12_a_rule_restarts_before_the_policy_is_asked() {
         vec![set(pod), exited(1, "c", 0, 42), exited(2, "c", 1, 1), (3, Shown)],
         "0s: start pod, pull, start c#0
          1s: pull, start c#1
-         2s:
+         2s: release pod
          3s: Failed: c terminated Error 1 after Error 42 restarts 1",
     );
 }
@@ -443,10 +443,10 @@ fn acceptance_3_18_a_pod_that_takes_too_long_fails() {
          60s: stop c#1 until 90s, [wake at 90s]
          60s: Running: s1 running ready restarts 0; c running after Error 1 ready restarts 1, [wake at 90s]
          61s: stop s1#0 until 90s, [wake at 100s]
-         62s:
+         62s: release pod
          63s: Failed (DeadlineExceeded): s1 terminated Error 143 restarts 0; c terminated Error 143 after Error 1 restarts 1
          600s:
-         601s: remove pod",
+         601s: remove pod '",
     );
 }
 
@@ -470,7 +470,7 @@ fn a_pod_is_not_called_over_while_a_start_of_it_is_under_way() {
          60s: Pending: c waiting ContainerCreating restarts 0
          61s: stop c#0 until 90s, [wake at 100s]
          61s: Running: c running ready restarts 0, [wake at 100s]
-         62s:
+         62s: release pod
          62s: Failed (DeadlineExceeded): c terminated Completed 0 restarts 0",
     );
 }

@@ -418,7 +418,7 @@ fn who_fails_its_liveness_is_restarted_whatever_its_exit_code_but_not_with_never
              1s: stop c#0 until 31s, written
              2s: pull, start c#1, probe liveness c#1
              3s: [wake at 12s]
-             4s: written
+             4s: release pod, written
              5s: Succeeded: c terminated Completed 0 after Completed 0 restarts 1"
         ),
     );
@@ -429,7 +429,7 @@ fn who_fails_its_liveness_is_restarted_whatever_its_exit_code_but_not_with_never
             "0s: {BEGUN}, probe liveness c#0
              1s: stop c#0 until 31s, written
              1s: Unhealthy Liveness probe failed: so x1, Killing Container c failed liveness probe x1
-             2s: written
+             2s: release pod, written
              3s: Failed: c terminated Error 143 restarts 0"
         ),
     );

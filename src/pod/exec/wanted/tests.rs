@@ -51,6 +51,7 @@ fn a_command_has_what_the_bundle_says_of_its_container() {
             limits: vec![(Resource::RLIMIT_NOFILE, 10, 20)],
             no_new_privileges: false,
             oom_score_adj: Some(999),
+            apparmor: None,
             filter: None,
             umask: UMASK,
         }
@@ -64,6 +65,10 @@ fn a_command_has_what_the_bundle_says_of_its_container() {
     let wanted = read(&other).unwrap();
     assert!(wanted.no_new_privileges);
     assert_eq!(wanted.umask.bits(), 0o77);
+    other["linux"]["namespaces"] = json!([{"type": "mount"}, {"type": "user", "path": "/proc/self/fd/7"}]);
+    other["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 65536, "size": 65536}]);
+    let of_users = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUSER;
+    assert_eq!(read(&other).unwrap().namespaces, of_users);
     assert_eq!(wanted.environment(true), ["TERM=dumb"]);
 }
 
@@ -72,11 +77,11 @@ fn a_command_has_what_the_bundle_says_of_its_container() {
 fn what_is_not_understood_lets_no_command_run() {
     for (place, value, said) in [
         ("/linux/personality", json!({"domain": "LINUX32"}), "linux.personality"),
-        ("/linux/uidMappings", json!([]), "linux.uidMappings"),
-        ("/linux/namespaces", json!([{"type": "mount"}, {"type": "user"}]), "\"user\""),
+        ("/linux/timeOffsets", json!({}), "linux.timeOffsets"),
+        ("/linux/namespaces", json!([{"type": "mount"}, {"type": "time"}]), "\"time\""),
         ("/linux/namespaces", json!([{"type": "pid"}]), "no mounts of its own"),
         ("/linux/namespaces", json!(7), "not a list"),
-        ("/process/apparmorProfile", json!("tight"), "process.apparmorProfile"),
+        ("/process/apparmorProfile", json!(7), "process.apparmorProfile"),
         ("/process/selinuxLabel", json!("tight"), "process.selinuxLabel"),
         ("/process/scheduler", json!({}), "process.scheduler"),
         ("/process/user/username", json!("root"), "process.user.username"),

@@ -34,7 +34,7 @@ fn a_working_directory_is_made_where_it_will_be_seen() {
         { "destination": "/dev/shm", "type": "tmpfs", "source": "shm" },
     ]);
     let check = |path: &str, root: &str, rest: &str| {
-        let found = below(Path::new("/bundle"), mounts.as_array().unwrap(), Path::new(path));
+        let found = below(Path::new("/bundle/rootfs"), mounts.as_array().unwrap(), Path::new(path));
         assert_eq!(found, (PathBuf::from(root), PathBuf::from(rest)), "{path}");
     };
     check("/srv/app", "/bundle/rootfs", "/srv/app");
