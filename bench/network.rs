@@ -1,6 +1,7 @@
 //! A pod's network: how long it takes to have one and to give it back, and what a port of the node carries.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -11,8 +12,9 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::clock::{median, now, soon};
-use crate::harness::image::tool;
+use crate::harness::image::{run, target, tool};
 use crate::harness::{Machine, World, eventually, servers};
+use crate::pull::of_podman;
 use crate::table::{middle, plain};
 
 /// Pods that have a network all the while.
@@ -69,7 +71,7 @@ fn attached(runs: usize) {
     }
 }
 
-/// Requests in a second: to nginx in a pod by a port of the node, and to nginx on the node.
+/// Requests in a second: to nginx in a pod by a port of the node, to nginx on the node, and to nginx behind a port of podman's.
 fn carried(runs: usize) {
     let (machine, lan) = (Arc::new(Machine::new()), Machine::new());
     machine.connect(("lan0", "192.0.2.1/24"), &lan, ("lan0", "192.0.2.9/24"));
@@ -88,6 +90,7 @@ fn carried(runs: usize) {
     };
     fs::write(folder.join("pod.conf"), config("/shared", 80)).unwrap();
     fs::write(folder.join("node.conf"), config(&folder.display().to_string(), 8081)).unwrap();
+    fs::write(folder.join("podman.conf"), config("/shared", 82)).unwrap();
     world.start_agent();
     world.write(
         "nginx.yaml",
@@ -119,17 +122,69 @@ fn carried(runs: usize) {
         let rate = said.lines().find_map(|line| line.strip_prefix("Requests/sec:"))?.trim().parse().ok()?;
         (0.0 < rate && !said.contains("Non-2xx")).then_some(rate)
     };
-    for port in [8080, 8081] {
+    let by_podman = Podman::run(&world, &machine, &folder);
+    for port in PORTS {
         soon("nginx answers", || load(port, "1s"));
     }
-    let rates = (0..runs).map(|_| (load(8080, "3s").unwrap(), load(8081, "3s").unwrap()));
-    let (ours, theirs): (Vec<f64>, Vec<f64>) = rates.unzip();
-    let (ours, theirs) = (middle(ours), middle(theirs));
-    drop(on_node);
+    // One after the other, so that whatever else the computer does falls upon all.
+    let rounds: Vec<_> = (0..runs).map(|_| PORTS.map(|port| load(port, "3s").unwrap())).collect();
+    let [ours, node, podman] = [0, 1, 2].map(|at| middle(rounds.iter().map(|round| round[at]).collect()));
+    drop((on_node, by_podman));
     plain("requests a second through a hostPort", format!("{ours:.0}"));
-    plain("requests a second, nginx on the node", format!("{theirs:.0}   x {:.2}", ours / theirs));
+    plain("requests a second, nginx on the node", format!("{node:.0}   x {:.2}", ours / node));
+    plain("requests a second, by podman", format!("{podman:.0}   x {:.2}", ours / podman));
     world.remove("nginx.yaml");
     eventually(crate::harness::SOON, "the pod is gone", || world.pod("nginx").is_none().then_some(()));
+}
+
+/// Ports of nginx in a pod, on the node, and in podman's container.
+const PORTS: [u16; 3] = [8080, 8081, 8082];
+
+/// nginx in a container of podman's, with its bridge and its rules.
+struct Podman<'m> {
+    machine: &'m Machine,
+    storage: String,
+}
+
+impl Podman<'_> {
+    fn run<'m>(world: &World, machine: &'m Machine, folder: &Path) -> Podman<'m> {
+        let podman = Podman { machine, storage: world.dir.join("podman").display().to_string() };
+        podman.says(&["load", "--input", &servers::nginx().display().to_string()]);
+        let shared = format!("{}:/shared", folder.display());
+        podman.says(
+            &[
+                &["run", "--detach", "--name", "nginx", "--network", "podman", "--publish", "8082:82"][..],
+                &[
+                    "--volume",
+                    &shared,
+                    "nginx:1.22",
+                    "-c",
+                    "/shared/podman.conf",
+                    "-e",
+                    "stderr",
+                    "-g",
+                    "daemon off;",
+                ],
+            ]
+            .concat(),
+        );
+        podman
+    }
+
+    fn says(&self, words: &[&str]) {
+        // crun refuses hybrid cgroups. Whoever installs podman has iptables where it looks for them.
+        let path = format!("{}:{}", target().join("debian/bin").display(), std::env::var("PATH").unwrap());
+        let mut podman = of_podman(&self.storage);
+        podman.args(["--runtime", "runc"]).args(words).env("PATH", path);
+        self.machine.inside(|| run(&mut podman));
+    }
+}
+
+impl Drop for Podman<'_> {
+    fn drop(&mut self) {
+        self.says(&["rm", "--force", "--time", "1", "nginx"]);
+        self.says(&["system", "reset", "--force"]);
+    }
 }
 
 fn answer(command: &mut Command) -> String {

@@ -71,7 +71,7 @@ fn holdfast(verb: &str, data: &str) -> Command {
 }
 
 /// podman with overlayfs, as it is installed, and with a storage of its own.
-fn of_podman(root: &str) -> Command {
+pub fn of_podman(root: &str) -> Command {
     let mut podman = tool("podman");
     podman.args(["--storage-driver", "overlay", "--root", root, "--runroot", &format!("{root}.run")]);
     podman

@@ -45,6 +45,11 @@ impl Partial {
         Ok(())
     }
 
+    /// Whether nothing of it came.
+    pub fn is_empty(&self) -> bool {
+        self.file.metadata().is_ok_and(|look| look.len() == 0)
+    }
+
     pub(super) fn remove(&self) {
         if let Err(error) = fs::remove_file(&self.path) {
             log::warn!("image store: {} is of no use and cannot be removed: {error}", self.path.display());

@@ -183,7 +183,10 @@ impl Work<'_, '_> {
             if let Some((digest, size)) = state.plan.next() {
                 match self.order.store.partial(&digest)? {
                     Some(partial) if self.is_here(&state.plan, &digest)? => {
-                        self.order.store.discard(partial);
+                        // What is in it, a pull that waits for another layer let go of, and wants again.
+                        if partial.is_empty() {
+                            self.order.store.discard(partial);
+                        }
                         self.order.progress.came(size);
                         state.plan.is_whole(&digest);
                         self.changed.notify_all();

@@ -68,28 +68,33 @@ fn nothing_of_a_thousand_pods_stays_also_where_all_were_killed() {
             .then_some(())
     });
     println!("before: {before:#?}");
-    for number in 1..=wanted.div_ceil(BATCH) {
-        start(&world, number);
-        end(&world, number);
-        if number % 10 == 0 {
-            println!("{} of {wanted} pods", number * BATCH);
-        }
-    }
     let as_before = |world: &World| {
         let same = || (counts(world, &machine) == before).then_some(());
         eventually(SOON, "as many of everything as before", same);
     };
+    for number in 1..=wanted.div_ceil(BATCH) {
+        start(&world, number);
+        // Every third batch loses everything at once, the agent too.
+        if number % 3 == 0 {
+            kill_everything(&mut world);
+        }
+        end(&world, number);
+        if number % 3 == 0 {
+            as_before(&world);
+            println!("{} of {wanted} pods", number * BATCH);
+        }
+    }
     as_before(&world);
-    start(&world, 0);
+    println!("after: {:#?}", counts(&world, &machine));
+}
+
+/// SIGKILL for the agent, the pod processes and the containers; the agent comes back.
+fn kill_everything(world: &mut World) {
     world.kill_agent();
     for (pid, _) in world.place().processes() {
         signal(pid, Signal::SIGKILL);
     }
-    names(0).iter().for_each(|name| world.remove(&format!("{name}.yaml")));
     world.start_agent();
-    eventually(SOON + SOON, "the killed are gone", || world.pods().is_empty().then_some(()));
-    as_before(&world);
-    println!("after: {:#?}", counts(&world, &machine));
 }
 
 fn names(batch: usize) -> Vec<String> {
