@@ -107,7 +107,7 @@ impl Key {
     }
 
     /// What it is where nobody says anything; kubelet's, but for the paths, `seccompDefault`, `failSwapOn`, which is k3s',
-    /// `evictionHard`, since nothing is evicted, and pulls at the same time. Of these
+    /// `evictionHard`, since no pod is ended because the node runs short, and pulls at the same time. Of these
     /// a kubelet has one or any number, and k3s any; here three, each with three connections and a card to write to: on a small
     /// box more would be no faster, and a slow registry still holds up nobody.
     pub fn default(self) -> &'static [&'static str] {

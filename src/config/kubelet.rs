@@ -13,12 +13,12 @@ pub const CLUSTER: &str = "the node joins no cluster";
 pub const LOGGING: &str = "the log goes to stderr as text";
 pub const NAMES_OF_REGISTRIES: &str = "plugins for registries";
 pub const PROBED: &str = "another address than that of the way out";
-const EVICTION: &str = "nothing is evicted";
+const EVICTION: &str = "ending pods before the node runs short";
 const HTTP: &str = "manifests come from a directory alone";
 const MANAGERS: &str = "placing containers on processors and memory";
 const CGROUPS: &str = "cgroups are made by writing to them";
 const SHUTDOWN: &str = "ending pods before the machine is switched off";
-const NET: &str = "no rules are made for packets";
+const NET: &str = "rules are one table of nf_tables, which needs no marks and no chains of others";
 const ENDPOINT: &str = "there is no other container runtime";
 const STATS: &str = "nothing is measured until somebody asks";
 
@@ -68,7 +68,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("failSwapOn", Is(Key::FailSwapOn)),
     ("featureGates", Is(Key::FeatureGates)),
     ("fileCheckFrequency", Is(Key::FileCheckFrequency)),
-    ("hairpinMode", Nothing(NET)),
+    ("hairpinMode", Nothing("a pod reaches itself by its ports of the node, always")),
     ("healthzBindAddress", Nothing(SERVER)),
     ("healthzPort", Nothing(SERVER)),
     ("httpCheckFrequency", Nothing(HTTP)),
@@ -86,7 +86,7 @@ pub(super) const FIELDS: &[(&str, Means)] = &[
     ("kubeReserved", Is(Key::KubeReserved)),
     ("kubeReservedCgroup", NotYet("limits for the system")),
     ("kubeletCgroups", Nothing("the agent stays in the cgroup that it was started in")),
-    ("localStorageCapacityIsolation", NotYet("limits of disk space")),
+    ("localStorageCapacityIsolation", Nothing("limits of disk space hold, always")),
     ("logging.flushFrequency", Nothing(LOGGING)),
     ("logging.format", Nothing(LOGGING)),
     ("logging.options", Nothing(LOGGING)),
