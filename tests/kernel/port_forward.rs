@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::image::{busybox, copy_program};
 use crate::harness::pod::{pod, with, with_main};
@@ -69,10 +69,19 @@ impl Drop for Forward {
 
 #[test]
 fn a_server_that_only_the_pod_can_reach_is_reached_until_the_pod_ends() {
+    is_reached_until_the_end(json!({}));
+}
+
+#[test]
+fn a_server_of_users_of_the_pods_own_is_reached_until_the_pod_ends() {
+    is_reached_until_the_end(json!({"hostUsers": false}));
+}
+
+fn is_reached_until_the_end(fields: Value) {
     let world = World::new();
     let server =
         with_main(pod("web", &["listen", "80"]), json!({"ports": [{"name": "http", "containerPort": 80}]}));
-    world.write("web.yaml", &server);
+    world.write("web.yaml", &with(server, fields));
     world.running("web");
     eventually(SOON, "it listens", || world.log("web").contains("listening").then_some(()));
 

@@ -35,8 +35,13 @@ fn with_shell(world: &World, name: &str, args: &[&str], container: Value) -> Val
 
 /// A world with one pod that sleeps, called `web`.
 fn sleeping() -> World {
+    sleeping_with(json!({}))
+}
+
+/// The same, with `fields` laid over its spec.
+fn sleeping_with(fields: Value) -> World {
     let world = World::new();
-    world.write("web.yaml", &with_shell(&world, "web", &["trap-term"], json!({})));
+    world.write("web.yaml", &with(with_shell(&world, "web", &["trap-term"], json!({})), fields));
     world.running("web");
     world
 }
@@ -73,11 +78,19 @@ fn sleeps_in_the_foreground(world: &World) -> Option<()> {
     (fields[0] == "S" && fields[2] == fields[5]).then_some(())
 }
 
-/// 14.02, 14.22: names, size, resize, Ctrl-C, Ctrl-Z, Ctrl-D, exit code.
 #[test]
 fn exec_in_a_terminal_is_a_terminal() {
-    let world = sleeping();
-    let mut pty = shell(&world);
+    is_a_terminal(&sleeping());
+}
+
+#[test]
+fn exec_in_a_terminal_is_a_terminal_for_users_of_the_pods_own() {
+    is_a_terminal(&sleeping_with(json!({"hostUsers": false})));
+}
+
+/// 14.02, 14.22: names, size, resize, Ctrl-C, Ctrl-Z, Ctrl-D, exit code.
+fn is_a_terminal(world: &World) {
+    let mut pty = shell(world);
     pty.type_in("/shared/busybox tty; /shared/busybox stty size; echo [$TERM]\r");
     pty.sees("\r\n/dev/pts/0\r\n24 80\r\n[xterm]\r\n");
     pty.sees("# ");
@@ -90,27 +103,27 @@ fn exec_in_a_terminal_is_a_terminal() {
     // Only the foreground is interrupted, and the shell goes on.
     pty.type_in("/shared/busybox sleep 1000\r");
     pty.sees("sleep 1000");
-    eventually(SOON, "it sleeps", || sleeps_in_the_foreground(&world));
+    eventually(SOON, "it sleeps", || sleeps_in_the_foreground(world));
     pty.type_in("\x03");
     pty.sees("^C");
     pty.type_in("echo code $?\r");
     pty.sees("\r\ncode 130\r\n");
     pty.type_in("/shared/busybox sleep 1000\r");
-    eventually(SOON, "it sleeps", || sleeps_in_the_foreground(&world));
+    eventually(SOON, "it sleeps", || sleeps_in_the_foreground(world));
     pty.type_in("\x1a");
     pty.sees("Stopped");
     pty.type_in("jobs\r");
     pty.sees("[1]+  Stopped");
     pty.type_in("fg\r");
-    eventually(SOON, "it goes on in the foreground", || sleeps_in_the_foreground(&world));
+    eventually(SOON, "it goes on in the foreground", || sleeps_in_the_foreground(world));
     pty.type_in("\x03");
-    eventually(SOON, "it is interrupted", || (commands(&world) == 1).then_some(()));
+    eventually(SOON, "it is interrupted", || (commands(world) == 1).then_some(()));
     pty.type_in("exit 7\r");
     assert_eq!(pty.ends(), Some(7), "{}", pty.shown());
     assert!(pty.is_restored());
-    eventually(SOON, "nothing of it is left", || (commands(&world) == 0).then_some(()));
+    eventually(SOON, "nothing of it is left", || (commands(world) == 0).then_some(()));
 
-    let mut pty = shell(&world);
+    let mut pty = shell(world);
     pty.type_in("\x04");
     assert_eq!(pty.ends(), Some(0));
     assert!(pty.is_restored());
@@ -434,12 +447,21 @@ fn stdin_once_closes_with_the_first_who_attaches() {
     assert_eq!(world.log("web"), "hello\nend\n");
 }
 
-/// 14.22, with a terminal of the container's own: prompt, resize, detach by keys, come back, end.
 #[test]
 fn attach_to_a_containers_terminal_is_to_sit_at_it() {
+    sits_at_it(&json!({}));
+}
+
+#[test]
+fn attach_to_a_terminal_of_users_of_the_pods_own_is_to_sit_at_it() {
+    sits_at_it(&json!({"hostUsers": false}));
+}
+
+/// 14.22, with a terminal of the container's own: prompt, resize, detach by keys, come back, end.
+fn sits_at_it(fields: &Value) {
     let world = World::new();
     let container = json!({"command": [SHELL, "sh"], "stdin": true, "tty": true});
-    world.write("web.yaml", &with_shell(&world, "web", &[], container));
+    world.write("web.yaml", &with(with_shell(&world, "web", &[], container), fields.clone()));
     let before = world.running("web");
     let mut pty = Pty::run(&holdfast(&world, &["attach", "-it", "web"]));
     pty.sees("try pressing enter.\r\n");
