@@ -1,6 +1,6 @@
 #!/bin/sh
-# Static programs by the Rust of toolchain.sh: target/dist/TARGET/release/holdfast, and examples/workload beside it, which
-# the virtual machines run. The same sources and the same Debian packages make the same bytes, wherever they lie.
+# Static programs by the Rust of toolchain.sh: target/dist/TARGET/release/holdfast, and workload beside it, which the virtual
+# machines run. The same sources and the same Debian packages make the same bytes, wherever they lie.
 #
 #   build/musl.sh TARGET...    aarch64-unknown-linux-musl, x86_64-unknown-linux-musl
 set -eu
@@ -43,9 +43,8 @@ targets=
 for target; do
     targets="$targets --target $target"
 done
-# All targets at a time: the last step of each keeps one core only. The example by itself, since what it is tested with
-# would otherwise have a say in the program.
+# All targets at a time: the last step of each keeps one core only.
 # shellcheck disable=SC2086 # lists
 build $targets --bin holdfast
 # shellcheck disable=SC2086 # lists
-build $targets --example workload
+build $targets --package workload

@@ -44,7 +44,7 @@ machine() {
 programs() {
     built=$here/target/dist/$1-unknown-linux-musl/release
     binary=${HOLDFAST_BINARY:-$built/holdfast}
-    workload=${HOLDFAST_WORKLOAD:-$built/examples/workload}
+    workload=${HOLDFAST_WORKLOAD:-$built/workload}
     for program in "$binary" "$workload"; do
         [ -f "$program" ] || fail "no $program: build/musl.sh $1-unknown-linux-musl"
     done
