@@ -103,6 +103,8 @@ fn carried(runs: usize) {
                     "name": "main", "image": "nginx:1.22", "imagePullPolicy": "Never",
                     "args": ["-c", "/shared/pod.conf", "-e", "stderr", "-g", "daemon off;"],
                     "ports": [{"containerPort": 80, "hostPort": 8080}],
+                    // As much of the processor as the others get without asking.
+                    "resources": {"requests": {"cpu": "1"}},
                     "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
                 }],
             },

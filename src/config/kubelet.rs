@@ -18,7 +18,7 @@ const HTTP: &str = "manifests come from a directory alone";
 const MANAGERS: &str = "placing containers on processors and memory";
 const CGROUPS: &str = "cgroups are made by writing to them";
 const SHUTDOWN: &str = "ending pods before the machine is switched off";
-const NET: &str = "rules are one table of nf_tables, which needs no marks and no chains of others";
+const NET: &str = "our rules need no marks and no chains of others";
 const ENDPOINT: &str = "there is no other container runtime";
 const STATS: &str = "nothing is measured until somebody asks";
 
