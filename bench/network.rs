@@ -146,16 +146,25 @@ const PORTS: [u16; 3] = [8080, 8081, 8082];
 struct Podman<'m> {
     machine: &'m Machine,
     storage: String,
+    /// Controllers that containers on this computer had by cgroup v2.
+    controllers: String,
 }
+
+/// Where v2 stands beside v1.
+const UNIFIED: &str = "/sys/fs/cgroup/unified/cgroup.subtree_control";
+const PARENT: &str = "holdfast-bench";
 
 impl Podman<'_> {
     fn run<'m>(world: &World, machine: &'m Machine, folder: &Path) -> Podman<'m> {
-        let podman = Podman { machine, storage: world.dir.join("podman").display().to_string() };
+        let storage = world.dir.join("podman").display().to_string();
+        let controllers = fs::read_to_string(UNIFIED).unwrap_or_default();
+        let podman = Podman { machine, storage, controllers };
         podman.says(&["load", "--input", &servers::nginx().display().to_string()]);
         let shared = format!("{}:/shared", folder.display());
         podman.says(
             &[
                 &["run", "--detach", "--name", "nginx", "--network", "podman", "--publish", "8082:82"][..],
+                &["--cgroup-parent", &format!("/{PARENT}")],
                 &[
                     "--volume",
                     &shared,
@@ -186,6 +195,15 @@ impl Drop for Podman<'_> {
     fn drop(&mut self) {
         self.says(&["rm", "--force", "--time", "1", "nginx"]);
         self.says(&["system", "reset", "--force"]);
+        // It leaves its cgroup, and what it took for cgroup v2 nobody else can mount.
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+            let _ = fs::remove_dir(hierarchy.path().join(PARENT));
+        }
+        for taken in fs::read_to_string(UNIFIED).unwrap_or_default().split_whitespace() {
+            if !self.controllers.split_whitespace().any(|name| name == taken) {
+                fs::write(UNIFIED, format!("-{taken}")).unwrap();
+            }
+        }
     }
 }
 

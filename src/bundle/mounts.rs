@@ -46,7 +46,7 @@ fn check(path: &str) -> Result<(), &'static str> {
     }
     match path {
         "/" => Err("the root file system is the image's"),
-        "/dev" => Err("is made by the runtime; mount what is needed below it, such as /dev/ttyUSB0"),
+        "/dev" => Err("is made by the runtime, with the devices of the node for whoever is privileged"),
         _ if path == "/proc" || path.starts_with("/proc/") => {
             Err("the process file system cannot be replaced")
         }

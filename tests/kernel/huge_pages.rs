@@ -44,9 +44,11 @@ struct Hugetlb {
 
 impl Hugetlb {
     const PLACE: &str = "/sys/fs/cgroup/hugetlb";
-    /// For a moment another test may have given the controller away.
-    const RUN: &str = "until mountpoint -q /sys/fs/cgroup/hugetlb || mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb; \
-                       do sleep 0.1; done; exec \"$@\"";
+    /// For a moment another test may have given the controller away. It stays away where somebody made it cgroup v2's.
+    const RUN: &str = "for _ in $(seq 100); do \
+                       mountpoint -q /sys/fs/cgroup/hugetlb && exec \"$@\"; \
+                       mount -t cgroup -o hugetlb cgroup /sys/fs/cgroup/hugetlb || sleep 0.1; \
+                       done; exit 1";
 
     fn new() -> Hugetlb {
         let ours = fs::create_dir(Hugetlb::PLACE).is_ok();

@@ -26,7 +26,7 @@ boot() {
     echo "$machine: boot $1"
     started=$(cut -d' ' -f1 /proc/uptime)
     start "$1" "$clock" "$words"
-    wait_for "$1" '^stories: ' 300
+    wait_for "$1" '^stories: ' 600
     stop
     tr -d '\r' <"$place/$1.console" | grep -E '^(ok|not ok|figure|stories)' | sed "s/^/$machine $1: /"
     awk -v a="$started" -v what="$machine $1" '{ printf "%s: took %d s\n", what, $1 - a }' /proc/uptime

@@ -51,8 +51,6 @@ pub struct Found<'a> {
     pub key: &'a str,
     /// Its value.
     pub value: &'a Value,
-    /// The object that it is in.
-    pub object: &'a Value,
     /// The whole pod.
     pub pod: &'a Value,
 }
@@ -60,8 +58,8 @@ pub struct Found<'a> {
 /// Reports every field of `pod` that has a row.
 pub fn check(pod: &Value, problems: &mut Problems<'_>) {
     for row in ROWS.iter().filter(|row| row.fate != Fate::Ignored) {
-        visit(pod, row.field, &Path::root(), &mut |path, key, value, object| {
-            if (row.when)(&Found { key, value, object, pod }) {
+        visit(pod, row.field, &Path::root(), &mut |path, key, value| {
+            if (row.when)(&Found { key, value, pod }) {
                 report(row, path, problems);
             }
         });
@@ -77,8 +75,8 @@ fn report(row: &Row, path: &Path, problems: &mut Problems<'_>) {
     }
 }
 
-/// Is told a field's path, its last name, its value, and the object that it is in.
-type Finder<'a> = dyn FnMut(&Path, &str, &Value, &Value) + 'a;
+/// Is told a field's path, its last name, and its value.
+type Finder<'a> = dyn FnMut(&Path, &str, &Value) + 'a;
 
 /// Calls `found` for everything below `value` that `pattern` names.
 fn visit(value: &Value, pattern: &str, at: &Path, found: &mut Finder<'_>) {
@@ -88,13 +86,13 @@ fn visit(value: &Value, pattern: &str, at: &Path, found: &mut Finder<'_>) {
     for (key, below) in fields.iter().filter(|(key, _)| name.split('|').any(|name| matches(name, key))) {
         let path = at.key(key);
         match (each, below, rest) {
-            (false, below, None) => found(&path, key, below, value),
+            (false, below, None) => found(&path, key, below),
             (false, below, Some(rest)) => visit(below, rest, &path, found),
             (true, Value::Array(items), rest) => {
                 for (index, item) in items.iter().enumerate() {
                     match rest {
                         Some(rest) => visit(item, rest, &path.index(index), found),
-                        None => found(&path.index(index), key, item, value),
+                        None => found(&path.index(index), key, item),
                     }
                 }
             }
