@@ -18,8 +18,8 @@ use std::ffi::{CStr, c_char, c_int};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
@@ -96,6 +96,8 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> ! {
         }
         ["listen", port] => listen(port.parse().unwrap(), "0.0.0.0"),
         ["listen", port, address] => listen(port.parse().unwrap(), address),
+        ["listen-sctp", port] => listen_sctp(port.parse().unwrap()),
+        ["ask-sctp", address, port] => ask_sctp(address.parse().unwrap(), port.parse().unwrap()),
         ["serve", port, directory] => serve(port.parse().unwrap(), directory),
         ["there", file] => {
             if !fs::exists(file).unwrap() {
@@ -318,6 +320,58 @@ fn listen(port: u16, address: &str) -> ! {
     });
     println!("listening on {port}");
     trap_term(0)
+}
+
+fn sctp() -> OwnedFd {
+    // SAFETY: numbers alone.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP) };
+    Errno::result(socket).expect("this kernel has SCTP");
+    // SAFETY: it was just made, and is nobody else's.
+    unsafe { OwnedFd::from_raw_fd(socket) }
+}
+
+fn place(address: Ipv4Addr, port: u16) -> (libc::sockaddr_in, libc::socklen_t) {
+    // SAFETY: all zeros are an address, of no family.
+    let mut place: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    place.sin_family = libc::AF_INET as libc::sa_family_t;
+    place.sin_port = port.to_be();
+    place.sin_addr.s_addr = u32::from(address).to_be();
+    (place, size_of::<libc::sockaddr_in>() as libc::socklen_t)
+}
+
+/// Says hello to whoever connects.
+fn listen_sctp(port: u16) -> ! {
+    term_signals().thread_block().unwrap();
+    let (socket, (place, length)) = (sctp(), place(Ipv4Addr::UNSPECIFIED, port));
+    // SAFETY: the address is read, as long as is said.
+    let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const place).cast(), length) };
+    Errno::result(bound).unwrap();
+    // SAFETY: a descriptor and a number.
+    Errno::result(unsafe { libc::listen(socket.as_raw_fd(), 8) }).unwrap();
+    println!("listening on {port}");
+    let listener = TcpListener::from(socket);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Whoever asked may be gone.
+            let _ = stream.unwrap().write_all(b"hello\n");
+        }
+    });
+    trap_term(0)
+}
+
+fn ask_sctp(address: Ipv4Addr, port: u16) {
+    let (socket, (place, length)) = (sctp(), place(address, port));
+    // SAFETY: the address is read, as long as is said.
+    let connected = unsafe { libc::connect(socket.as_raw_fd(), (&raw const place).cast(), length) };
+    let answer = Errno::result(connected).map_err(std::io::Error::from).and_then(|_| {
+        let mut answer = [0; 64];
+        let length = TcpStream::from(socket).read(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+    });
+    match answer {
+        Ok(answer) => print!("{answer}"),
+        Err(error) => println!("{error}"),
+    }
 }
 
 /// What the files hold is a whole answer, status line and all.

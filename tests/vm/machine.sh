@@ -16,7 +16,7 @@ machine() {
     place=$vm/$machine
     qemu=
     # What a network of pods wants of Debian's kernels.
-    network='bridge veth nft_chain_nat nft_nat nft_masq nft_fib_inet nft_ct nf_conntrack_netlink'
+    network='bridge veth nft_chain_nat nft_nat nft_masq nft_fib_inet nft_ct nf_conntrack_netlink sctp'
     mkdir -p "$place"
     case $machine in
     q35)

@@ -278,6 +278,7 @@ confined() {
     # Another boot may have left it for the next.
     [ ! -e $manifests/web.yaml ] || remove web
     ports
+    own_users
     devices
     sets
     apparmor
@@ -297,6 +298,16 @@ ports() {
         is "what answers at $address" "$(wget -q -O - "http://$address/page")" hello
     done
     is "what answers at another port" "$(wget -q -O - http://192.0.2.1:8081/page 2>&1)" "*refused"
+    pod streams "listen-sctp, '5000'" "ports: [{containerPort: 5000, hostPort: 5001, protocol: SCTP}]"
+    pod asks "trap-term" "" "hostNetwork: true"
+    eventually "a pod with a hostPort of SCTP runs" says streams listening
+    eventually "a pod of the node's network runs" runs asks
+    for address in 127.0.0.1 192.0.2.1; do
+        is "what answers by SCTP at $address" "$(holdfast exec asks -- /workload ask-sctp $address 5001)" hello
+    done
+    is "what answers by SCTP at another port" "$(holdfast exec asks -- /workload ask-sctp 192.0.2.1 5000)" "*refused*"
+    remove streams
+    remove asks
     holdfast restart page
     eventually "it is restarted" has restarts page 1
     eventually "and answers again" answers 127.0.0.1:8080
@@ -306,6 +317,34 @@ ports() {
 }
 
 answers() { [ "$(wget -q -O - "http://$1/page" 2>/dev/null)" = hello ]; }
+
+# 11.08 on Linux 6.1, which cannot mount a tmpfs with others' IDs yet: volumes in memory are made with those IDs, and a pod that
+# wants one of the node's does not start, and says so.
+own_users() {
+    pod own-users "trap-term" "volumeMounts: [{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}]" \
+        "hostUsers: false, volumes: [{name: disk, emptyDir: {}}, {name: memory, emptyDir: {medium: Memory}}]"
+    pod of-node "trap-term" "volumeMounts: [{name: run, mountPath: /run}]" "hostUsers: false, volumes: [{name: run, hostPath: {path: /run}}]"
+    eventually "a pod with users of its own runs" runs own-users
+    # shellcheck disable=SC2046 # words
+    is "IDs inside" "$(echo $(holdfast exec own-users -- /workload cat /proc/self/uid_map))" "0 * 65536"
+    is "its root on the node" "$(($(stat -c %u "/proc/$(process own-users)") / 65536 > 0))" 1
+    holdfast exec own-users -- /workload say 0 /disk/file x
+    is "whose its files are" "$(stat -c '%u %g' "/data/k3s/agent/holdfast/pods/$(uid own-users)/volumes/disk/file")" "0 0"
+    is "what it says of memory" "$(holdfast exec own-users -- /workload say 0 /memory/file x 2>&1)" ""
+    eventually "who wants a tmpfs of the node's waits" has status of-node CreateContainerError
+    is "and says why" "$(holdfast get pods of-node -o yaml | grep -c 'a tmpfs with Linux 6.3')" "[1-9]*"
+    remove of-node
+    remove own-users
+    most=$(cat /proc/sys/user/max_user_namespaces)
+    echo 0 >/proc/sys/user/max_user_namespaces
+    pod too-many "trap-term" "" "hostUsers: false"
+    eventually "who wants one too many is told what to do" tells too-many "user.max_user_namespaces"
+    echo "$most" >/proc/sys/user/max_user_namespaces
+    eventually "and runs once there may be more" runs too-many
+    remove too-many
+}
+
+tells() { holdfast describe pod "$1" | grep -q "$2"; }
 
 # Threat 1 and kernel.md: root makes the node of the machine's own disk, and cannot open it; nor can a command's.
 devices() {
