@@ -27,20 +27,20 @@ const VERSION: &str = "1:";
 /// Most files whose sums are kept while their layer is unpacked, 4 MiB; those beyond are read once more.
 const MAX_SUMS: usize = 1 << 18;
 
-/// CRC-32 of files that were just written, by inode.
+/// CRC-32 of files that were just written, by inode; none where a file has to be read.
 #[derive(Debug, Default)]
-pub struct Sums(Vec<(u64, u32)>);
+pub struct Sums(Vec<(u64, Option<u32>)>);
 
 impl Sums {
-    /// Notes the sum of a file that was written as a whole.
-    pub fn note(&mut self, inode: u64, sum: u32) {
+    /// Notes the sum of a file that was just written; none of one with holes, which may have the inode of an earlier file.
+    pub fn note(&mut self, inode: u64, sum: Option<u32>) {
         if self.0.len() < MAX_SUMS {
             self.0.push((inode, sum));
         }
     }
 
     /// Makes the sums findable. An inode that was given anew has the sum of the later file.
-    fn sorted(mut self) -> Vec<(u64, u32)> {
+    fn sorted(mut self) -> Vec<(u64, Option<u32>)> {
         self.0.sort_by_key(|(inode, _)| *inode);
         self.0
     }
@@ -54,7 +54,7 @@ pub fn fresh(root: &Path, sums: Sums) -> Result<String> {
         let after = sums.partition_point(|(inode, _)| *inode <= stat.st_ino);
         match after.checked_sub(1).and_then(|at| sums.get(at)) {
             // With sums left out, an inode that was given anew may have the sum of the earlier file.
-            Some((inode, sum)) if *inode == stat.st_ino && !full => Ok(*sum),
+            Some((inode, Some(sum))) if *inode == stat.st_ino && !full => Ok(*sum),
             _ => sum(file),
         }
     })

@@ -171,9 +171,7 @@ impl Tree<'_> {
                 let mut file = place.create(name).context("make the file")?;
                 let to = Target { file: &mut file, real: real.as_deref() };
                 let sum = write(to, entry, content, &mut self.buffer, self.budget)?;
-                if let Some(sum) = sum {
-                    self.sums.note(fstat(file.as_raw_fd())?.st_ino, sum);
-                }
+                self.sums.note(fstat(file.as_raw_fd())?.st_ino, sum);
                 std::os::unix::fs::fchown(&file, Some(entry.uid), Some(entry.gid))
                     .context("set the owner")?;
                 file.set_permissions(mode(entry.mode)).context("set the mode")?;

@@ -1,9 +1,10 @@
 //! What `image verify` finds of damage, and what it cannot (acceptance 14.07).
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::by_hand::{folders, with_image};
 use super::*;
+use crate::image::seal::{self, Sums};
 
 #[test]
 fn damage_is_found_wherever_it_is() {
@@ -101,4 +102,22 @@ fn holes_duplicates_and_hard_links_are_sealed_as_they_lie_there() {
         .end();
     let id = world.import(&docker("t/t:1", &[layer])).unwrap().remove(0).id;
     assert_eq!(world.store().verify(&id).unwrap().unwrap().problems, [""; 0]);
+}
+
+/// A file system gives the inode of a file that was replaced to the next one, which may be one with holes.
+#[test]
+fn a_file_that_got_the_inode_of_another_is_not_sealed_by_its_sum() {
+    let world = World::new();
+    let folder = world.path("layer");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("hole"), "as it is").unwrap();
+    let inode = fs::metadata(folder.join("hole")).unwrap().ino();
+    let mut sums = Sums::default();
+    sums.note(inode, Some(1));
+    let wrong = seal::fresh(&folder, sums).unwrap();
+    let mut sums = Sums::default();
+    sums.note(inode, Some(1));
+    sums.note(inode, None);
+    let right = seal::read(&folder).unwrap();
+    assert!(right != wrong && seal::fresh(&folder, sums).unwrap() == right);
 }
