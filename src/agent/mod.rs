@@ -40,6 +40,7 @@ mod remove_pod;
 mod ring;
 pub mod rival;
 mod seccomp;
+mod selinux;
 mod start_container;
 mod start_pod;
 mod stop;

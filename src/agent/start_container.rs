@@ -13,7 +13,7 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{apparmor, devices, neighbours, seccomp, user_namespaces, values, volume_images};
+use super::{apparmor, devices, neighbours, seccomp, selinux, user_namespaces, values, volume_images};
 use crate::bundle::{self, Files, ImageConfig, Inputs};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
@@ -157,6 +157,7 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     let image = image(world, container)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
+    selinux::check(container)?;
     let variables = values::variables(world, pod, container, hello.pid)?;
     let volumes = Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?;
     let volumes = volumes.with(volume_images::layers(world, pod, container)?);

@@ -36,6 +36,7 @@ pub fn of_container(pod: &core::Pod, container: &core::Container) -> Security {
             .or_else(|| apparmor_annotation(apparmor_written(pod, &container.name)?))
             .or_else(|| of_pod.app_armor_profile.as_ref().map(apparmor))
             .unwrap_or_default(),
+        selinux: own.se_linux_options.is_some() || of_pod.se_linux_options.is_some(),
         add: names(capabilities.add),
         drop: names(capabilities.drop),
     }

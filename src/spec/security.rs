@@ -28,6 +28,8 @@ pub struct Security {
     pub seccomp: Seccomp,
     /// `appArmorProfile`.
     pub apparmor: AppArmor,
+    /// `seLinuxOptions`: it asks for labels of SELinux.
+    pub selinux: bool,
     /// `capabilities.add`: names as [`CAPABILITIES`] has them, or `ALL`.
     pub add: Vec<String>,
     /// `capabilities.drop`: likewise.

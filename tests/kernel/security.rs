@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -408,4 +409,21 @@ fn nobody_gets_at_cgroups_by_a_mount_or_a_namespace_of_his_own() {
     for flag in ["-r", "-m", "-u", "-i", "-n", "-p"] {
         refused("usual", &["unshare", flag, "/shared/busybox", "true"]);
     }
+}
+
+/// 14.21: where there is no SELinux nobody has labels, whoever asks; where there is, who asks does not start.
+#[test]
+fn labels_of_selinux_are_for_nodes_that_have_it() {
+    let world = World::new();
+    let labels = json!({"securityContext": {"seLinuxOptions": {"level": "s0:c1"}}});
+    world.write("labels.yaml", &with_main(pod("labels", &["trap-term"]), labels));
+    if !Path::new("/sys/fs/selinux").exists() {
+        world.running("labels");
+        return;
+    }
+    world.once("labels", "is told why", |pod| {
+        let waiting = &pod.main()["state"]["waiting"];
+        waiting["reason"] == "CreateContainerError"
+            && waiting["message"].to_string().contains("this node has SELinux")
+    });
 }

@@ -484,8 +484,18 @@ nomemory() {
     is "cpu.max holds" "$(file limits main-0/cpu.max)" "50000 100000"
     is "the agent says what to do" "$(grep -c 'cgroup_enable=memory.*cmdline.txt' $log)" 1
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 1
+    labels
     remove limits
     remove web
+}
+
+# 14.21: of SELinux, without a policy. Who asks for nothing runs, and whoever asks for what is not built is told so.
+labels() {
+    is "SELinux" "$(ls -d /sys/fs/selinux)" /sys/fs/selinux
+    pod labels "trap-term" "securityContext: {seLinuxOptions: {level: s0}}"
+    eventually "who asks for labels waits" has status labels CreateContainerError
+    is "and is told why" "$(holdfast get pods labels -o yaml | grep -c 'this node has SELinux')" "[1-9]*"
+    remove labels
 }
 
 $boot

@@ -10,10 +10,10 @@ pub static ROWS: &[Row] = &[
     // Containers that a manifest cannot have.
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
     // Identity and isolation.
-    not_yet("spec.securityContext.seLinuxOptions", given, LABELS, REMOVE),
     never("spec.securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),
-    not_yet("spec.containers[].securityContext.seLinuxOptions", given, LABELS, REMOVE),
+    ignored("spec.securityContext.seLinuxOptions", LABELS),
+    ignored("spec.containers[].securityContext.seLinuxOptions", LABELS),
     never("spec.containers[].securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     not_yet("spec.runtimeClassName", given, "other runtimes than the built-in one", REMOVE),
     never("spec.serviceAccountName|serviceAccount", given, "a static pod has no service account", REMOVE),
@@ -54,7 +54,7 @@ pub static ROWS: &[Row] = &[
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
 ];
 
-const LABELS: &str = "labels of SELinux";
+const LABELS: &str = "there are no labels without SELinux; on a node with it the pod does not start, as they are not built yet";
 const OTHER_HOOK: &str = "use an exec hook";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";

@@ -243,16 +243,12 @@ fn every_field_of_core_v1_is_used_or_has_a_row() {
 fn each_row_finds_its_field() {
     for (pod, expected) in [
         (
-            json!({"initContainers": [{"securityContext": {"seLinuxOptions": {"type": "a"}}}]}),
-            "spec.initContainers[0].securityContext.seLinuxOptions",
+            json!({"initContainers": [{"securityContext": {"windowsOptions": {"hostProcess": true}}}]}),
+            "spec.initContainers[0].securityContext.windowsOptions",
         ),
         (
             json!({"containers": [{"lifecycle": {"postStart": {"tcpSocket": {}}}}]}),
             "spec.containers[0].lifecycle.postStart.tcpSocket",
-        ),
-        (
-            json!({"containers": [{"securityContext": {"seLinuxOptions": {"level": "s0"}}}]}),
-            "spec.containers[0].securityContext.seLinuxOptions",
         ),
         (
             json!({"securityContext": {"windowsOptions": {"hostProcess": true}}}),
