@@ -197,7 +197,12 @@ impl Drop for Podman<'_> {
         self.says(&["system", "reset", "--force"]);
         // It leaves its cgroup, and what it took for cgroup v2 nobody else can mount.
         for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-            let _ = fs::remove_dir(hierarchy.path().join(PARENT));
+            let group = hierarchy.path().join(PARENT);
+            soon("podman's cgroup is gone", || {
+                let _ = fs::remove_dir(group.join("conmon"));
+                let _ = fs::remove_dir(&group);
+                (!group.exists()).then_some(())
+            });
         }
         for taken in fs::read_to_string(UNIFIED).unwrap_or_default().split_whitespace() {
             if !self.controllers.split_whitespace().any(|name| name == taken) {
