@@ -1,5 +1,6 @@
 //! Who speaks by UDP all the while, and what the machine remembers of that.
 
+use std::fs;
 use std::net::UdpSocket;
 
 use serde_json::json;
@@ -32,9 +33,28 @@ fn named(world: &World) -> Machine {
     inside(world, "dns")
 }
 
-/// A flow of UDP is remembered for half a minute after its last packet.
+/// Has `machine` remember so many flows that the kernel is asked for those that matter, for half a minute.
+fn many(machine: &Machine, lan: &Machine) {
+    let socket = lan.inside(|| UdpSocket::bind("192.0.2.9:0").unwrap());
+    for port in 10_000..12_500 {
+        socket.send_to(b"nobody listens", ("192.0.2.1", port)).unwrap();
+    }
+    let count = machine.inside(|| fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap());
+    assert!(2000 < count.trim().parse().unwrap(), "{count}");
+}
+
 #[test]
 fn who_asks_all_the_while_meets_the_pod_that_comes_the_one_after_it_and_then_the_node() {
+    ask_all_the_while(|_, _| ());
+}
+
+#[test]
+fn so_does_who_is_one_of_many() {
+    ask_all_the_while(many);
+}
+
+/// A flow of UDP is remembered for half a minute after its last packet. `before` is done before each pod comes or goes.
+fn ask_all_the_while(before: impl Fn(&Machine, &Machine)) {
     let (mut world, machine, lan) = in_a_lan();
     world.start_agent();
     // With the first pod there are rules, and flows are remembered.
@@ -47,11 +67,13 @@ fn who_asks_all_the_while_meets_the_pod_that_comes_the_one_after_it_and_then_the
         let _ = socket.send(b"question");
     }
     for which in ["the pod that comes", "the one after it"] {
+        before(&machine, &lan);
         let pod = named(&world);
         let server = listens(&pod);
         meets(&client, &server, which);
         meets(&own, &server, which);
         drop((server, pod));
+        before(&machine, &lan);
         world.remove("dns.yaml");
         world.gone("dns");
     }
