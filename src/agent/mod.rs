@@ -39,6 +39,7 @@ mod remake;
 mod remove_pod;
 mod ring;
 pub mod rival;
+mod sandboxes;
 mod seccomp;
 mod selinux;
 mod start_container;

@@ -26,6 +26,7 @@ use crate::host::{self, Data, Runtime};
 use crate::image::Store;
 use crate::network::Network;
 use crate::spec::{Bytes, Millicores};
+use crate::sys::selinux::{self, Here};
 use crate::sys::untouchable::Untouchable;
 use crate::sys::{apparmor, atomic, lock, seccomp};
 use crate::volume;
@@ -80,6 +81,16 @@ pub fn prepare(config: config::Agent) -> Result<World> {
     warnings.extend(cgroups.limit_all(all_pods(&config, &machine)));
     if config.memory_qos && node.memory_qos.is_none() {
         warnings.push("MemoryQoS has no effect: it needs the memory controller of cgroup v2".to_owned());
+    }
+    match selinux::here() {
+        Here::Nothing if config.selinux => {
+            warnings.push("selinux: true has no effect: this kernel has no SELinux, or it is switched off".to_owned());
+        }
+        Here::NoPolicy if config.selinux => warnings.push(
+            "selinux: true: this kernel has SELinux and no policy, or nothing is mounted at /sys/fs/selinux: no new pod starts"
+                .to_owned(),
+        ),
+        _ => {}
     }
     warnings.extend(config.notes.iter().cloned());
     warnings.extend(unmet);

@@ -13,14 +13,14 @@ use log::warn;
 use super::client::{Client, PATIENCE};
 use super::remove_pod::absent;
 use super::world::World;
-use super::{apparmor, devices, neighbours, seccomp, selinux, user_namespaces, values, volume_images};
-use crate::bundle::{self, Files, ImageConfig, Inputs};
+use super::{apparmor, devices, neighbours, sandboxes, seccomp, selinux, values, volume_images};
+use crate::bundle::{self, Files, ImageConfig, Inputs, Labels};
 use crate::cgroup::container_path;
 use crate::host::{PodDir, log_name, parse_log_name};
 use crate::image::{Image, Reference};
 use crate::lifecycle::{Learnt, container_id};
 use crate::protocol::{
-    CONFINEMENT, Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS,
+    CONFINEMENT, FileLabels, Hello, IMAGES, LogFile, Overlay, Reply, Request, RunState, SECURITY, SUB_PATHS,
     StartContainer, State, Stdin, TERMINALS, USERS, VOLUMES,
 };
 use crate::spec::{Container, Pod, Security, SubPath};
@@ -157,10 +157,13 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     let image = image(world, container)?;
     let cgroup = container_path(&world.cgroups.pod_path(pod), &container.name, attempt);
     let hostname = bundle::kernel_hostname(pod, &world.config.cluster_domain)?;
-    selinux::check(container)?;
+    let sandbox = sandboxes::of(world, pod).map_err(create)?;
+    let level = sandbox.as_ref().and_then(|sandbox| sandbox.selinux_level.as_deref());
+    let labels = selinux::labels(world, container, level)?;
     let variables = values::variables(world, pod, container, hello.pid)?;
     let volumes = Volumes::resolve(&world.data, &world.runtime.pod(&pod.uid.0), pod)?;
     let volumes = volumes.with(volume_images::layers(world, pod, container)?);
+    let own = volumes.own(pod, container);
     let Binds { binds, sub_paths } = volumes.binds(container, &variables, &run.bundle.join(VOLUMES))?;
     let mut inputs = Inputs {
         pod,
@@ -176,7 +179,8 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
         seccomp: false,
         device_rules: device_rules(world, version),
         apparmor: apparmor::profile(world, container, CONFINEMENT <= version)?,
-        users: user_namespaces::of(world, pod).map_err(create)?,
+        selinux: labels,
+        users: sandbox.and_then(|sandbox| sandbox.user_namespace),
         devices: if container.security.privileged { devices::all() } else { Vec::new() },
         pause_pid,
     };
@@ -185,6 +189,7 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
     inputs.seccomp = program.is_some();
     let config = bundle::config(&inputs)?;
     let device_rules = inputs.device_rules;
+    let labels = inputs.selinux.as_ref().map(|labels| file_labels(&inputs, labels, own));
     let request = prepare(run, &image, device_rules).and_then(|request| {
         let path = run.bundle.join("config.json");
         // Values of Secrets may be in it.
@@ -195,7 +200,7 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
         }
         let signal = bundle::stop_signal(container, &image.config).to_string();
         fs::write(run.bundle.join(STOP_SIGNAL), signal).context("write the stop signal")?;
-        Ok(Request::StartContainer(Box::new(StartContainer { cgroup, user, sub_paths, ..request })))
+        Ok(Request::StartContainer(Box::new(StartContainer { cgroup, user, sub_paths, labels, ..request })))
     });
     let socket = world.runtime.pod(&pod.uid.0).socket();
     let ask = |request| Client::connect(&socket)?.ask(&request, DEADLINE + PATIENCE);
@@ -204,6 +209,16 @@ fn begin(run: &Run<'_>, hello: &Hello) -> Result<Learnt, Failure> {
         Reply::Failed(failure) => Err(failure),
         other => Err(create(anyhow!("the pod process answered {other:?}"))),
     }
+}
+
+/// What gets the container's `labels`: the pod's files and the volumes that are its own, `volumes`.
+fn file_labels(inputs: &Inputs<'_>, labels: &Labels, volumes: Vec<String>) -> FileLabels {
+    let Files { hosts, resolv_conf, hostname, shm } = &inputs.files;
+    let has_words = !inputs.container.last_words.path.is_empty();
+    let optional = [(has_words, &inputs.last_words), (!inputs.pod.host_ipc, shm)];
+    let optional = optional.into_iter().filter_map(|(there, path)| there.then_some(path));
+    let files = [hosts, resolv_conf, hostname].into_iter().chain(optional).cloned();
+    FileLabels { label: labels.file.clone(), paths: files.chain(volumes).collect() }
 }
 
 /// Whether the rules of its devices hold for a container of a pod process of `version`. On v1 libcontainer writes them.
@@ -239,6 +254,7 @@ fn prepare(run: &Run<'_>, image: &Image, device_rules: bool) -> Result<StartCont
         user: String::new(),
         strict_groups: container.security.strict_groups,
         device_rules,
+        labels: None,
         cgroup: String::new(),
         log: LogFile {
             path: text(&logs.join(log_name(*attempt)))?,

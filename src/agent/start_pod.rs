@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::{Client, PATIENCE};
 use super::world::World;
-use super::{apparmor, remove_pod, sysctl, user_namespaces, values};
+use super::{apparmor, remove_pod, sandboxes, selinux, sysctl, user_namespaces, values};
 use crate::bundle;
 use crate::cgroup::PodLimits;
 use crate::host::{PodDir, machine, parse_log_name};
@@ -80,7 +80,8 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         tmpfs.push(shm);
     }
     let _alone = world.allotting.lock().unwrap_or_else(PoisonError::into_inner);
-    let users = user_namespaces::allot(world, pod)?;
+    let others = if pod.user_namespace || world.config.selinux { sandboxes::all(world)? } else { Vec::new() };
+    let users = user_namespaces::allot(world, pod, &others)?;
     if let Some(ids) = users {
         tmpfs.iter_mut().try_for_each(|tmpfs| own(tmpfs, ids))?;
     }
@@ -95,6 +96,7 @@ fn prepare(world: &World, pod: &Pod, directory: &PodDir, sandbox: u32, hostname:
         host_ipc: pod.host_ipc,
         share_process_namespace: pod.share_process_namespace,
         user_namespace: users,
+        selinux_level: selinux::allot(world, pod, &others),
         tmpfs,
         sysctls: pod.sysctls.clone(),
         default_sysctls: sysctl::defaults(pod),

@@ -3,10 +3,6 @@
 //! Invariant: no two pods have an ID in common for as long as the directory of either is there, whoever the agent is: what a pod has is
 //! read from its `sandbox.json`.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
-
 use anyhow::{Context, Result};
 
 use super::world::World;
@@ -16,40 +12,23 @@ use crate::spec::{IdMapping, Pod};
 /// Where the IDs of pods begin: below are those of the node (kubelet's `userns_manager.go`).
 const FIRST: u32 = 65536;
 
-/// The IDs for `pod`: those it had, or the first that are free. To be written into its `sandbox.json` before another pod asks.
-pub fn allot(world: &World, pod: &Pod) -> Result<Option<IdMapping>> {
+/// The IDs for `pod`: those it had, or the first that none of `sandboxes` has. To be written into its `sandbox.json` before
+/// another pod asks.
+pub fn allot(world: &World, pod: &Pod, sandboxes: &[Sandbox]) -> Result<Option<IdMapping>> {
     if !pod.user_namespace {
         return Ok(None);
     }
     let length = world.config.ids_per_pod;
     let mut taken = Vec::new();
-    for entry in fs::read_dir(world.runtime.pods()).context("look for other pods")? {
-        let uid = entry.context("look for other pods")?.file_name();
-        let Some(ids) = ids(&world.runtime.pods().join(&uid).join("sandbox.json"))? else { continue };
-        match uid == *pod.uid.0 {
+    for sandbox in sandboxes {
+        let Some(ids) = sandbox.user_namespace else { continue };
+        match sandbox.uid == pod.uid.0 {
             true if ids.length == length => return Ok(Some(ids)),
             true => {}
             false => taken.push(ids),
         }
     }
     first_free(&taken, length).map(Some).context("every ID of the node is another pod's; stop some of them")
-}
-
-/// Those of the pod that runs, if it has its own.
-pub fn of(world: &World, pod: &Pod) -> Result<Option<IdMapping>> {
-    if pod.user_namespace { ids(&world.runtime.pod(&pod.uid.0).sandbox()) } else { Ok(None) }
-}
-
-fn ids(path: &Path) -> Result<Option<IdMapping>> {
-    let text = match fs::read(path) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        other => other.with_context(|| format!("read {}", path.display()))?,
-    };
-    let sandbox: Sandbox =
-        serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))?;
-    Ok(sandbox.user_namespace)
 }
 
 /// The last ID there could be is nobody's: it says "as it is" to the kernel.

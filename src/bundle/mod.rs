@@ -96,12 +96,23 @@ pub struct Inputs<'a> {
     pub device_rules: bool,
     /// The AppArmor profile that it is confined by, if it is.
     pub apparmor: Option<String>,
+    /// Its labels of SELinux, if it has any.
+    pub selinux: Option<Labels>,
     /// The IDs of the pod's user namespace, where it has one of its own.
     pub users: Option<IdMapping>,
     /// Devices of the node, for a privileged container only.
     pub devices: Vec<Device>,
     /// The process that holds the pod's PID namespace; needed with `shareProcessNamespace` only.
     pub pause_pid: Option<i32>,
+}
+
+/// Labels of SELinux.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// That of its processes; none for a privileged one, which no label confines.
+    pub process: Option<String>,
+    /// That of the files that are its own.
+    pub file: String,
 }
 
 /// What a node is and permits; the same for all its containers.

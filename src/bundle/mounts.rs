@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Bind, Inputs};
+use super::{Bind, Inputs, Labels};
 use crate::spec::IdMapping;
 use crate::status::{Failure, Reason};
 
@@ -85,7 +85,22 @@ fn defaults(inputs: &Inputs<'_>) -> Vec<(String, Value)> {
         ("/etc/hostname", mapped(bind(&files.hostname, &[as_root]), inputs.users)),
         ("/etc/resolv.conf", mapped(bind(&files.resolv_conf, &[as_root]), inputs.users)),
     ];
-    list.into_iter().map(|(path, mount)| (path.to_owned(), mount)).collect()
+    let labels = inputs.selinux.as_ref();
+    list.into_iter()
+        .map(|(path, mount)| {
+            (path.to_owned(), labels.map_or(mount.clone(), |labels| labelled(mount, labels)))
+        })
+        .collect()
+}
+
+/// The same with the container's label on all that is in it, where it is a file system of its own. What the kernel shows there
+/// has labels of the kernel's, and those of message queues and cgroups are not one container's alone.
+fn labelled(mut mount: Value, labels: &Labels) -> Value {
+    if mount["type"] == "tmpfs" || mount["type"] == "devpts" {
+        let options = mount["options"].as_array_mut();
+        options.into_iter().for_each(|options| options.push(json!(format!("context={}", labels.file))));
+    }
+    mount
 }
 
 /// On v2 the container's own cgroup, read-only, as its cgroup namespace shows it. On v1 an empty directory: libcontainer

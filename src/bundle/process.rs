@@ -56,6 +56,9 @@ pub fn process(inputs: &Inputs<'_>) -> Result<Value, Failure> {
     if let Some(profile) = &inputs.apparmor {
         process["apparmorProfile"] = json!(profile);
     }
+    if let Some(label) = inputs.selinux.as_ref().and_then(|labels| labels.process.as_ref()) {
+        process["selinuxLabel"] = json!(label);
+    }
     if let Some(floor) = inputs.node.oom_score_floor {
         let wanted = resources::oom_score_adj(inputs.pod, inputs.container, inputs.node.memory);
         process["oomScoreAdj"] = json!(wanted.max(floor));

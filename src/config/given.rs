@@ -34,6 +34,7 @@ pub enum Key {
     PodPidsLimit,
     IdsPerPod,
     SeccompDefault,
+    Selinux,
     SingleProcessOomKill,
     UnsafeSysctls,
     SystemReserved,
@@ -56,7 +57,7 @@ pub enum Key {
 impl Key {
     /// All there are, in the order in which they are shown. The data directory comes before the manifests, whose default
     /// is in it.
-    pub const ALL: [Key; 42] = [
+    pub const ALL: [Key; 43] = [
         Key::DataDir,
         Key::PodManifestPath,
         Key::NodeName,
@@ -82,6 +83,7 @@ impl Key {
         Key::PodPidsLimit,
         Key::IdsPerPod,
         Key::SeccompDefault,
+        Key::Selinux,
         Key::SingleProcessOomKill,
         Key::UnsafeSysctls,
         Key::SystemReserved,
@@ -141,6 +143,7 @@ impl Key {
             Key::PodPidsLimit => ("podPidsLimit", &["-1"]),
             Key::IdsPerPod => ("userNamespaces.idsPerPod", &["65536"]),
             Key::SeccompDefault => ("seccompDefault", &["true"]),
+            Key::Selinux => ("selinux", &["false"]),
             Key::SingleProcessOomKill => ("singleProcessOOMKill", &["false"]),
             Key::UnsafeSysctls => ("allowedUnsafeSysctls", &[]),
             Key::SystemReserved => ("systemReserved", &[]),

@@ -93,6 +93,8 @@ pub struct Agent {
     pub ids_per_pod: u32,
     /// Whether containers that say nothing of it have the profile `RuntimeDefault`.
     pub seccomp_default: bool,
+    /// Whether containers have labels of SELinux, where the kernel has it.
+    pub selinux: bool,
     /// Whether a container that is out of memory loses one process only; otherwise all of them, where cgroup v2 can do that.
     pub single_process_oom_kill: bool,
     /// Settings of the kernel that pods may have besides the safe ones; with `*` at the end all that begin so.
@@ -161,6 +163,7 @@ impl Agent {
             pod_pids_limit: None,
             ids_per_pod: 0,
             seccomp_default: false,
+            selinux: false,
             single_process_oom_kill: false,
             unsafe_sysctls: Vec::new(),
             system_reserved: Amounts::default(),

@@ -149,6 +149,7 @@ fn one(agent: &mut Agent, key: Key, value: &str) -> Result<(), Wrong> {
         }
         Key::MemoryThrottling => agent.memory_throttling = values::factor(value)?,
         Key::SeccompDefault => agent.seccomp_default = truth(value)?,
+        Key::Selinux => agent.selinux = truth(value)?,
         Key::NodeLabel
         | Key::ClusterDns
         | Key::PodCidr

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1 as core;
 
-use crate::spec::{AppArmor, Seccomp, Security, Sysctl, sysctl_name};
+use crate::spec::{AppArmor, Seccomp, Security, SelinuxOptions, Sysctl, sysctl_name};
 
 /// What counts for `container` of `pod`, which was validated.
 pub fn of_container(pod: &core::Pod, container: &core::Container) -> Security {
@@ -36,7 +36,7 @@ pub fn of_container(pod: &core::Pod, container: &core::Container) -> Security {
             .or_else(|| apparmor_annotation(apparmor_written(pod, &container.name)?))
             .or_else(|| of_pod.app_armor_profile.as_ref().map(apparmor))
             .unwrap_or_default(),
-        selinux: own.se_linux_options.is_some() || of_pod.se_linux_options.is_some(),
+        selinux_options: own.se_linux_options.as_ref().or(of_pod.se_linux_options.as_ref()).map(selinux),
         add: names(capabilities.add),
         drop: names(capabilities.drop),
     }
@@ -47,6 +47,17 @@ fn seccomp(profile: &core::SeccompProfile) -> Seccomp {
         ("Unconfined", _) => Seccomp::Unconfined,
         ("Localhost", Some(path)) => Seccomp::Localhost(path.clone()),
         _ => Seccomp::RuntimeDefault,
+    }
+}
+
+/// An empty one is none.
+fn selinux(options: &core::SELinuxOptions) -> SelinuxOptions {
+    let said = |option: &Option<String>| option.clone().filter(|option| !option.is_empty());
+    SelinuxOptions {
+        user: said(&options.user),
+        role: said(&options.role),
+        kind: said(&options.type_),
+        level: said(&options.level),
     }
 }
 

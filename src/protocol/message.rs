@@ -53,6 +53,9 @@ pub struct StartContainer {
     /// Whether the rules of devices that the bundle has are made to hold on cgroup v2 too. Since version 6.
     #[serde(default)]
     pub device_rules: bool,
+    /// Labels of SELinux for its files; that of its process is in the bundle. Since version 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<FileLabels>,
     /// The container's cgroup, relative to each hierarchy's root: `/kubepods/…/pod<uid>/<name>-<attempt>`.
     pub cgroup: String,
     /// Where its output goes.
@@ -65,6 +68,16 @@ pub struct StartContainer {
     /// Whether descriptors 0, 1 and 2 are a terminal of its own `/dev/pts`, which controls it. Since version 2.
     #[serde(default)]
     pub terminal: bool,
+}
+
+/// Which files are a container's own for SELinux.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileLabels {
+    /// Their label.
+    pub label: String,
+    /// Volumes and files of the pod that get it, as paths in the pod process's mount namespace. Root file system and images have
+    /// it by their mounts.
+    pub paths: Vec<String>,
 }
 
 /// A part of a volume, in which containers may change under our hands what they like; or all of a volume, where more is to be

@@ -16,8 +16,8 @@ mod record;
 mod sandbox;
 
 pub use message::{
-    Attach, Exec, Exited, Hello, Layers, LogFile, Notice, Overlay, Propagation, Reply, Request, RunState,
-    Size, StartContainer, State, Stdin, Stop, SubPath, VOLUMES,
+    Attach, Exec, Exited, FileLabels, Hello, Layers, LogFile, Notice, Overlay, Propagation, Reply, Request,
+    RunState, Size, StartContainer, State, Stdin, Stop, SubPath, VOLUMES,
 };
 pub use record::log_record;
 pub use sandbox::{Sandbox, Tmpfs};
@@ -30,7 +30,8 @@ pub use sandbox::{Sandbox, Tmpfs};
 /// 5: [`SubPath::image`].
 /// 6: [`StartContainer::device_rules`], and AppArmor profiles of commands.
 /// 7: [`Sandbox::user_namespace`].
-pub const VERSION: u32 = 7;
+/// 8: [`Sandbox::selinux_level`], [`StartContainer::labels`].
+pub const VERSION: u32 = 8;
 
 /// The first version whose pod processes know terminals, stdin and [`Request::Attach`].
 pub const TERMINALS: u32 = 2;

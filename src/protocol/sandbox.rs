@@ -28,6 +28,9 @@ pub struct Sandbox {
     /// The IDs of its user namespace, where it has one of its own. Since version 7.
     #[serde(default)]
     pub user_namespace: Option<IdMapping>,
+    /// The level of its containers' labels of SELinux that no other pod's have, where they have labels. Since version 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selinux_level: Option<String>,
     /// Settings of the kernel for the pod's namespaces. Since version 4.
     #[serde(default)]
     pub sysctls: Vec<Sysctl>,

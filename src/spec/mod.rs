@@ -28,7 +28,7 @@ pub use probe::{Check, HttpGet, Probe, ProbeKind, Probes, Scheme};
 pub use range::Range;
 pub use resources::{Bytes, Millicores, Qos, Resources};
 pub use restart::{RestartAction, RestartPolicy, RestartRule};
-pub use security::{ALL_CAPABILITIES, AppArmor, CAPABILITIES, Seccomp, Security};
+pub use security::{ALL_CAPABILITIES, AppArmor, CAPABILITIES, Seccomp, Security, SelinuxOptions};
 pub use source::{Address, Allocatable, DownwardFile, EnvFrom, Item, Projection, Resource, ValueSource};
 pub use sysctl::{Sysctl, SysctlNamespace, sysctl_name};
 pub use users::IdMapping;

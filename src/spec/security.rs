@@ -28,8 +28,8 @@ pub struct Security {
     pub seccomp: Seccomp,
     /// `appArmorProfile`.
     pub apparmor: AppArmor,
-    /// `seLinuxOptions`: it asks for labels of SELinux.
-    pub selinux: bool,
+    /// `seLinuxOptions`.
+    pub selinux_options: Option<SelinuxOptions>,
     /// `capabilities.add`: names as [`CAPABILITIES`] has them, or `ALL`.
     pub add: Vec<String>,
     /// `capabilities.drop`: likewise.
@@ -62,6 +62,20 @@ pub enum AppArmor {
     RuntimeDefault,
     /// By the one of this name, which is loaded on the node.
     Localhost(String),
+}
+
+/// What a label of SELinux is to say; what is absent is as the node has it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SelinuxOptions {
+    /// `user`.
+    pub user: Option<String>,
+    /// `role`.
+    pub role: Option<String>,
+    /// `type`.
+    pub kind: Option<String>,
+    /// `level`.
+    pub level: Option<String>,
 }
 
 /// Linux' capabilities in the order of their numbers (`linux/capability.h`), without `CAP_`.

@@ -1,10 +1,10 @@
 //! AppArmor: by which profile the next program of a thread is confined.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::thread;
 
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use super::process;
 
 /// Says `Y` where AppArmor is switched on.
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
@@ -22,17 +22,7 @@ pub fn is_enabled() -> bool {
 /// To be called where `/proc` is the node's: what a container has there may be anything. `NotFound` where there is no such
 /// profile.
 pub fn on_execve(profile: &str) -> io::Result<()> {
-    let mut file = match File::options().write(true).open(ON_EXECVE) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(io::Error::new(ErrorKind::Unsupported, format!("there is no {ON_EXECVE}")));
-        }
-        file => file?,
-    };
-    if fstatfs(&file)?.filesystem_type() != PROC_SUPER_MAGIC {
-        return Err(io::Error::other(format!("{ON_EXECVE} is no file of the kernel's")));
-    }
-    // In one write, which is all that is looked at.
-    file.write_all(format!("exec {profile}").as_bytes())
+    process::confine(ON_EXECVE, &format!("exec {profile}"))
 }
 
 /// Whether the kernel knows `profile` and lets this process confine others by it: a thread tries, and executes nothing.

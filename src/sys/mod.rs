@@ -19,6 +19,7 @@ pub mod privileges;
 pub mod process;
 pub mod regular;
 pub mod seccomp;
+pub mod selinux;
 pub mod seqpacket;
 pub mod signal;
 pub mod terminal;

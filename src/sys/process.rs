@@ -1,11 +1,13 @@
 //! Processes and their descriptors.
 
 use std::ffi::{CStr, CString};
-use std::io;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
@@ -20,6 +22,23 @@ pub struct Program<'a> {
     pub descriptors: &'a [BorrowedFd<'a>],
     /// Whether it leads a session of its own.
     pub session: bool,
+}
+
+/// Tells the kernel at `path`, a file of `/proc/thread-self/attr`, what is to confine the next program of this thread.
+///
+/// Fails with `Unsupported` where the kernel has no such file.
+pub fn confine(path: &str, words: &str) -> io::Result<()> {
+    let mut file = match File::options().write(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(io::Error::new(ErrorKind::Unsupported, format!("there is no {path}")));
+        }
+        file => file?,
+    };
+    if fstatfs(&file)?.filesystem_type() != PROC_SUPER_MAGIC {
+        return Err(io::Error::other(format!("{path} is no file of the kernel's")));
+    }
+    // In one write, which is all that is looked at.
+    file.write_all(words.as_bytes())
 }
 
 /// Executes a program in a child, with an empty environment and no signal blocked.

@@ -35,7 +35,7 @@ pub use usage::{cut, disk_usage};
 use crate::bundle::Files;
 use crate::host::{Data, PodDir};
 use crate::protocol::Layers;
-use crate::spec::{Pod, Volume, VolumeSource};
+use crate::spec::{Container, Pod, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
 
 /// Neither through a symbolic link nor into what is mounted.
@@ -94,6 +94,15 @@ impl Volumes {
     /// These, with the `images` among them that are mounted.
     pub fn with(self, images: BTreeMap<String, Layers>) -> Volumes {
         Volumes { images, ..self }
+    }
+
+    /// Those of `pod` that `container` mounts and that are the pod's own: neither the node's nor an image.
+    pub fn own(&self, pod: &Pod, container: &Container) -> Vec<String> {
+        let of_node = |volume: &Volume| matches!(volume.source, VolumeSource::HostPath { .. });
+        let own = pod.volumes.iter().filter(|volume| !of_node(volume));
+        own.filter(|volume| container.mounts.iter().any(|mount| mount.volume == volume.name))
+            .filter_map(|volume| Some(self.places.get(&volume.name)?.path.clone()))
+            .collect()
     }
 
     /// Makes and checks the volumes of a pod that starts, but for those in memory ([`project`], [`memory`]). Fails with `FailedMount`.

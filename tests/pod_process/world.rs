@@ -71,6 +71,7 @@ impl World {
             host_ipc: false,
             share_process_namespace: false,
             user_namespace: None,
+            selinux_level: None,
             tmpfs: Vec::new(),
             oom_score_adj: -998,
             nofile: (1024, 4096),
@@ -149,6 +150,7 @@ impl World {
             user: String::new(),
             strict_groups: false,
             device_rules: false,
+            labels: None,
             cgroup,
             log: LogFile {
                 path: format!("{}/{attempt}.log", place(logs)),

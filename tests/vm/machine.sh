@@ -50,7 +50,7 @@ programs() {
     done
 }
 
-# busybox, the modules, the binary, the stories, profiles of AppArmor.
+# busybox, the modules, the binary, the stories, profiles of AppArmor, a policy of SELinux.
 initramfs() {
     root=$place/initramfs
     rm -rf "$root"
@@ -58,6 +58,10 @@ initramfs() {
     for profile in "$here/apparmor/holdfast-default" "$here/tests/vm/deny-etc"; do
         apparmor_parser -o "$root/apparmor/${profile##*/}" "$profile"
     done
+    awk '/^CATEGORIES/ { for (i = 0; i < 1024; i++) print "category c" i ";"; next } { print }' \
+        "$here/tests/vm/containers.te" >"$place/containers.te"
+    checkpolicy -M -U allow -c 33 -o "$root/containers.policy" "$place/containers.te" >"$place/checkpolicy" 2>&1 ||
+        fail "$(cat "$place/checkpolicy")"
     cp "$vm/busybox/$architecture" "$root/bin/busybox"
     cp "$binary" "$root/bin/holdfast"
     cp "$here"/tests/vm/init "$here"/tests/vm/stories.sh "$here"/tests/vm/world.sh "$here"/tests/vm/cuts.sh \
@@ -133,7 +137,10 @@ wait_for() {
     deadline=$(($(date +%s) + $3))
     until grep -q "$2" "$place/$1.console"; do
         kill -0 $qemu 2>/dev/null || fail "QEMU ended by itself: $place/$1.console"
-        [ "$(date +%s)" -lt $deadline ] || fail "no line \"$2\" after $3 s: $place/$1.console"
+        if [ "$(date +%s)" -ge $deadline ]; then
+            tail -n 40 "$place/$1.console" >&2
+            fail "no line \"$2\" after $3 s: $place/$1.console"
+        fi
         sleep 0.1
     done
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# What the machines are made of: QEMU, kernels, busybox and AppArmor's compiler out of Debian's packages, the ARM ones too, unpacked below
+# What the machines are made of: QEMU, kernels, busybox and the compilers of AppArmor and SELinux out of Debian's packages, the ARM ones too, unpacked below
 # target/vm. apt works in a state of its own there: nothing is installed, the machine's dpkg hears of nothing, a second run
 # needs no network. Needs apt with Debian 12 or newer behind it.
 #
-#   target/vm/bin/{qemu-system-x86_64,qemu-system-aarch64,cpio,depmod,modprobe,apparmor_parser}
+#   target/vm/bin/{qemu-system-x86_64,qemu-system-aarch64,cpio,depmod,modprobe,apparmor_parser,checkpolicy}
 #                                                                                   run with the libraries they came with
 #   target/vm/kernel/{amd64,arm64}                                                  unpacked kernel packages
 #   target/vm/busybox/{amd64,arm64}                                                 one static file each
@@ -13,7 +13,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 vm=${HOLDFAST_VM:-$here/target/vm}
-tools='qemu-system-x86_64 qemu-system-aarch64 cpio depmod modprobe apparmor_parser'
+tools='qemu-system-x86_64 qemu-system-aarch64 cpio depmod modprobe apparmor_parser checkpolicy'
 
 fail() {
     echo "tests/vm/packages.sh: $*" >&2
@@ -31,7 +31,7 @@ apt() {
 
 # With all they link, the C library included: whatever this machine has does not matter.
 tools() {
-    apt apt-get --download-only --no-install-recommends -y install qemu-system-x86 qemu-system-arm cpio kmod apparmor >&2
+    apt apt-get --download-only --no-install-recommends -y install qemu-system-x86 qemu-system-arm cpio kmod apparmor checkpolicy >&2
     for package in "$vm"/apt/cache/archives/*.deb; do
         dpkg -x "$package" "$vm/root"
     done

@@ -484,19 +484,96 @@ nomemory() {
     is "cpu.max holds" "$(file limits main-0/cpu.max)" "50000 100000"
     is "the agent says what to do" "$(grep -c 'cgroup_enable=memory.*cmdline.txt' $log)" 1
     is "warnings of the agent" "$(grep -c -E "Z (warn|error)" $log)" 1
-    labels
     remove limits
     remove web
+    labels
+    nothing_is_left
 }
 
-# 14.21: of SELinux, without a policy. Who asks for nothing runs, and whoever asks for what is not built is told so.
+# 14.21: SELinux. Labels are for nodes that are to give them and have a policy; who asks on another one waits and is told why.
 labels() {
-    is "SELinux" "$(ls -d /sys/fs/selinux)" /sys/fs/selinux
     pod labels "trap-term" "securityContext: {seLinuxOptions: {level: s0}}"
     eventually "who asks for labels waits" has status labels CreateContainerError
-    is "and is told why" "$(holdfast get pods labels -o yaml | grep -c 'this node has SELinux')" "[1-9]*"
+    is "and is told why" "$(holdfast get pods labels -o yaml | grep -c 'say selinux: true')" "[1-9]*"
     remove labels
+    kill $agent
+    wait $agent
+    echo 'selinux: true' >/data/selinux.yaml
+    agent --config /data/selinux.yaml
+    pod labels "trap-term"
+    eventually "without a policy all wait" has status labels CreateContainerError
+    remove labels
+    is "warnings of what is missing" "$(grep -c 'no policy, or nothing is mounted' $log)" 1
+    mount -t selinuxfs selinuxfs /sys/fs/selinux
+    # The kernel takes a policy in one write.
+    dd if=/containers.policy of=/sys/fs/selinux/load bs=1M 2>/dev/null
+    echo 1 >/sys/fs/selinux/enforce
+    is "it is enforced" "$(cat /sys/fs/selinux/enforce)" 1
+    mkdir -p /data/node
+    echo secret >/data/node/word
+    confined_by_labels
+    chosen_labels
+    echo 0 >/sys/fs/selinux/enforce
+    rm -r /data/node
 }
+
+# Process, command and files have the pod's labels, and nobody reads what is the node's or another pod's.
+confined_by_labels() {
+    mounts="{name: disk, mountPath: /disk}, {name: memory, mountPath: /memory}, {name: image, mountPath: /image}, {name: node, mountPath: /node}"
+    volumes="{name: disk, emptyDir: {}}, {name: memory, emptyDir: {medium: Memory}}, {name: image, image: {reference: 'holdfast.test/workload:1'}}"
+    pod plain "trap-term" "volumeMounts: [$mounts], securityContext: {allowPrivilegeEscalation: false}" \
+        "volumes: [$volumes, {name: node, hostPath: {path: /data/node}}]"
+    eventually "a pod runs under a label" runs plain
+    is "its label" "$(label plain)" "system_u:system_r:container_t:s0:c*,c*"
+    is "that of a command" "$(holdfast exec plain -- /workload cat /proc/self/attr/current | tr -d '\0')" "$(label plain)"
+    is "file systems with its label" \
+        "$(grep -c "context=.*container_file_t:$(label plain | cut -d: -f4-)" "/proc/$(process plain)/mountinfo")" 4
+    for file in /disk/word /memory/word /etc/hosts /dev/shm/word /dev/termination-log; do
+        is "what it says of writing $file" "$(holdfast exec plain -- /workload say 0 $file x 2>&1)" ""
+    done
+    is "what it says of the node's" "$(holdfast exec plain -- /workload cat /node/word 2>&1)" "*ermission denied*"
+    pod other "trap-term" "volumeMounts: [{name: its, mountPath: /its}]" \
+        "volumes: [{name: its, hostPath: {path: $(volumes plain)}}]"
+    eventually "another pod runs" runs other
+    is "another label" "$([ "$(label other)" != "$(label plain)" ] && echo yes)" yes
+    is "what it says of another's file" "$(holdfast exec other -- /workload cat /its/disk/word 2>&1)" "*ermission denied*"
+    before=$(label plain)
+    holdfast restart plain
+    eventually "it is restarted" has restarts plain 1
+    eventually "and runs" runs plain
+    is "its label" "$(label plain 1)" "$before"
+    is "what it left" "$(holdfast exec plain -- /workload cat /disk/word)" x
+    remove other
+    remove plain
+}
+
+# What a pod asks for counts, and what the policy does not know is an error.
+chosen_labels() {
+    volumes="volumes: [{name: node, hostPath: {path: /data/node}}]"
+    for name in logger wrong; do
+        pod $name "trap-term" \
+            "volumeMounts: [{name: node, mountPath: /node}], securityContext: {seLinuxOptions: {type: ${name}_t, level: 's0:c7'}}" "$volumes"
+    done
+    pod free "trap-term" "volumeMounts: [{name: node, mountPath: /node}], securityContext: {privileged: true}" "$volumes"
+    pod users "trap-term" "" "hostUsers: false"
+    eventually "a pod with a label of its choice runs" runs logger
+    is "its label" "$(label logger)" system_u:system_r:logger_t:s0:c7
+    is "what it may read" "$(holdfast exec logger -- /workload cat /node/word)" secret
+    eventually "who wants what there is not waits" has status wrong CreateContainerError
+    is "and is told what" "$(holdfast get pods wrong -o yaml | grep -c 'no label .*wrong_t')" "[1-9]*"
+    eventually "a privileged pod runs" runs free
+    is "its label" "$(label free)" system_u:system_r:kernel_t:*
+    is "what it may read" "$(holdfast exec free -- /workload cat /node/word)" secret
+    eventually "a pod with users of its own runs" runs users
+    is "its label" "$(label users)" "system_u:system_r:container_t:s0:c*,c*"
+    for name in logger wrong free users; do
+        remove $name
+    done
+}
+
+# label POD [ATTEMPT]: of its process.
+label() { tr -d '\0' <"/proc/$(process "$@")/attr/current"; }
+volumes() { echo "/data/k3s/agent/holdfast/pods/$(uid "$1")/volumes"; }
 
 $boot
 echo "--- log of the agent"

@@ -154,6 +154,26 @@ fn from_a_privileged_container_nothing_is_hidden_11_05() {
 }
 
 #[test]
+fn labels_of_selinux_are_of_the_process_and_its_own_file_systems_14_21() {
+    let mut world = with(Security::default());
+    let context = |config: &Value| {
+        let mounts = config["mounts"].as_array().unwrap().iter();
+        let labelled = mounts.filter(|mount| mount["options"].to_string().contains("context="));
+        labelled.map(|mount| mount["destination"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let config = world.json();
+    assert_eq!((config["process"].get("selinuxLabel"), context(&config)), (None, Vec::new()));
+    world.selinux =
+        Some(Labels { process: Some("u:r:t:s0:c1,c2".into()), file: "u:object_r:f:s0:c1,c2".into() });
+    let config = world.json();
+    assert_eq!(config["process"]["selinuxLabel"], json!("u:r:t:s0:c1,c2"));
+    assert_eq!(context(&config), ["/dev", "/dev/pts", "/sys/fs/cgroup"][..context(&config).len()]);
+    assert!(config.to_string().contains("\"context=u:object_r:f:s0:c1,c2\""), "{config}");
+    world.selinux = Some(Labels { process: None, file: "u:object_r:f:s0".into() });
+    assert_eq!(world.json()["process"].get("selinuxLabel"), None);
+}
+
+#[test]
 fn a_profile_of_apparmor_is_the_process_own_14_21() {
     let mut world = world();
     assert_eq!(world.json()["process"].get("apparmorProfile"), None);

@@ -11,9 +11,7 @@ pub static ROWS: &[Row] = &[
     never("spec.ephemeralContainers", given, "kubectl debug adds these to a running pod", REMOVE),
     // Identity and isolation.
     never("spec.securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
-    ignored("spec.securityContext.seLinuxChangePolicy", "no volume has SELinux labels"),
-    ignored("spec.securityContext.seLinuxOptions", LABELS),
-    ignored("spec.containers[].securityContext.seLinuxOptions", LABELS),
+    ignored("spec.securityContext.seLinuxChangePolicy", "it is of volumes of CSI drivers"),
     never("spec.containers[].securityContext.windowsOptions", given, "this node runs Linux", REMOVE),
     not_yet("spec.runtimeClassName", given, "other runtimes than the built-in one", REMOVE),
     never("spec.serviceAccountName|serviceAccount", given, "a static pod has no service account", REMOVE),
@@ -54,7 +52,6 @@ pub static ROWS: &[Row] = &[
     ignored("spec.containers[].resizePolicy", "resources change by a new version of the pod"),
 ];
 
-const LABELS: &str = "there are no labels without SELinux; on a node with it the pod does not start, as they are not built yet";
 const OTHER_HOOK: &str = "use an exec hook";
 const REMOVE: &str = "remove it";
 const VOLUMES: &str = "volumes of this kind";

@@ -38,7 +38,7 @@ use crate::protocol::Exec;
 use crate::spec::IdMapping;
 use crate::status::{Failure, Reason};
 use crate::sys::privileges::{self, Capabilities};
-use crate::sys::{apparmor, process, seccomp, seqpacket, working_directory};
+use crate::sys::{apparmor, process, seccomp, selinux, seqpacket, working_directory};
 use wanted::Wanted;
 
 /// A command, and where it is to run.
@@ -132,6 +132,9 @@ fn enter(entry: &Entry<'_>, container: OwnedFd) -> Result<Wanted> {
     // While /proc is still the node's. A fork hands it on.
     if let Some(profile) = &wanted.apparmor {
         apparmor::on_execve(profile).with_context(|| format!("confine by the AppArmor profile {profile}"))?;
+    }
+    if let Some(label) = &wanted.selinux {
+        selinux::on_execve(label).with_context(|| format!("give the SELinux label {label}"))?;
     }
     setns(&container, wanted.namespaces).context("enter the container's namespaces")?;
     drop(container);

@@ -35,6 +35,8 @@ pub struct Wanted {
     pub oom_score_adj: Option<i64>,
     /// The AppArmor profile.
     pub apparmor: Option<String>,
+    /// The label of SELinux.
+    pub selinux: Option<String>,
     /// The seccomp program.
     pub filter: Option<Vec<u8>>,
     /// What is taken off the modes of new files.
@@ -42,7 +44,7 @@ pub struct Wanted {
 }
 
 /// What is known of an OCI process. The arguments are the command's own, and terminals are made otherwise.
-const OF_PROCESS: [&str; 11] = [
+const OF_PROCESS: [&str; 12] = [
     "terminal",
     "user",
     "args",
@@ -52,6 +54,7 @@ const OF_PROCESS: [&str; 11] = [
     "rlimits",
     "noNewPrivileges",
     "apparmorProfile",
+    "selinuxLabel",
     "oomScoreAdj",
     "consoleSize",
 ];
@@ -109,10 +112,8 @@ fn parse(text: &[u8]) -> Result<(Wanted, bool)> {
             None => None,
             Some(value) => Some(value.as_i64().context("process.oomScoreAdj is no number")?),
         },
-        apparmor: match process.get("apparmorProfile") {
-            None => None,
-            Some(value) => Some(value.as_str().context("process.apparmorProfile is no text")?.to_owned()),
-        },
+        apparmor: optional(process, "apparmorProfile")?,
+        selinux: optional(process, "selinuxLabel")?,
         filter: None,
     };
     Ok((wanted, filtered))
@@ -133,6 +134,11 @@ impl Wanted {
     pub fn at_directory(&self) -> String {
         format!("enter the working directory {}", self.directory.display())
     }
+}
+
+fn optional(process: &Map<String, Value>, member: &str) -> Result<Option<String>> {
+    let Some(value) = process.get(member) else { return Ok(None) };
+    value.as_str().map(|text| Some(text.to_owned())).with_context(|| format!("process.{member} is no text"))
 }
 
 /// Fails where the object called `name` has a member that is not one of `known`.

@@ -46,6 +46,12 @@ pub fn filter(bundle: &Path) -> Result<Option<Vec<u8>>> {
     has_one.then(|| program::filter(bundle)).transpose()
 }
 
+/// The label of SELinux that the bundle gives its process.
+pub fn label(bundle: &Path) -> Result<Option<String>> {
+    let label = read(bundle)?.pointer_mut("/process/selinuxLabel").map(Value::take);
+    label.map(serde_json::from_value).transpose().context("understand the label of SELinux")
+}
+
 /// The bundle's rules of devices; none where it has none.
 pub fn device_rules(bundle: &Path) -> Result<Vec<LinuxDeviceCgroup>> {
     let mut config = read(bundle)?;

@@ -14,8 +14,9 @@ use super::rootfs;
 use super::users::Users;
 use crate::protocol::Layers;
 
-/// Mounts `image` at `target`, which is made. Beside it is made what is empty: overlayfs takes no single layer.
-pub fn mount(image: &Layers, target: &Path, users: Option<&Users>) -> Result<()> {
+/// Mounts `image` at `target`, which is made. Beside it is made what is empty: overlayfs takes no single layer. All of it has
+/// `label` for SELinux.
+pub fn mount(image: &Layers, target: &Path, label: Option<&str>, users: Option<&Users>) -> Result<()> {
     let empty = target.with_extension("empty");
     for path in [target, &empty] {
         let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
@@ -24,6 +25,7 @@ pub fn mount(image: &Layers, target: &Path, users: Option<&Users>) -> Result<()>
     let mut options = rootfs::lower(&image.lower)?;
     options.push(":");
     options.push(rootfs::escaped_layer(&empty));
+    let options = rootfs::labelled(options, label);
     rootfs::fits(&options, image.lower.len())?;
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOEXEC | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     let Some(users) = users else { return rootfs::mount_overlay(&image.layers, target, flags, &options) };

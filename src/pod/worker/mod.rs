@@ -12,6 +12,7 @@ mod causes;
 mod config;
 mod executor;
 mod image_volume;
+mod labels;
 mod pause;
 mod rootfs;
 mod runtime;

@@ -16,15 +16,15 @@ const LONGEST: usize = 4095;
 /// Mounts `overlay` at `target`, which is made where it is missing.
 ///
 /// With `users` all that is in it is theirs, also what they write, whose owners on the disk are as they see them: overlayfs knows no
-/// mapping, but that of the mounts that it is made of.
-pub fn mount(overlay: &Overlay, target: &Path, users: Option<&Users>) -> Result<()> {
+/// mapping, but that of the mounts that it is made of. All of it has `label` for SELinux.
+pub fn mount(overlay: &Overlay, target: &Path, label: Option<&str>, users: Option<&Users>) -> Result<()> {
     std::fs::create_dir_all(target).with_context(|| format!("make {}", target.display()))?;
     let flags = if overlay.no_devices { MsFlags::MS_NODEV } else { MsFlags::empty() };
     let Some(users) = users else {
-        return mount_overlay(&overlay.layers, target, flags, &options(overlay)?);
+        return mount_overlay(&overlay.layers, target, flags, &options(overlay, label)?);
     };
     let mapped = mapped(overlay, target, users)?;
-    let options = options(&mapped)?;
+    let options = options(&mapped, label)?;
     // overlayfs makes files of its own as whoever mounts it, who must be somebody there.
     users.as_their_root(|| mount_overlay(&mapped.layers, target, flags, &options)).context(OF_MAPPED)
 }
@@ -72,14 +72,23 @@ pub(super) fn lower(names: &[String]) -> Result<OsString> {
     Ok(OsString::from(format!("lowerdir={}", names.join(":"))))
 }
 
-fn options(overlay: &Overlay) -> Result<OsString> {
+fn options(overlay: &Overlay, label: Option<&str>) -> Result<OsString> {
     let mut options = lower(&overlay.lower)?;
     options.push(",upperdir=");
     options.push(escaped(Path::new(&overlay.upper), b",\\"));
     options.push(",workdir=");
     options.push(escaped(Path::new(&overlay.work), b",\\"));
+    let options = labelled(options, label);
     fits(&options, overlay.lower.len())?;
     Ok(options)
+}
+
+/// With the label of SELinux of all that is mounted, in quotes, since there are commas in it, and no quotes.
+pub(super) fn labelled(mut options: OsString, label: Option<&str>) -> OsString {
+    if let Some(label) = label {
+        options.push(format!(",context=\"{label}\""));
+    }
+    options
 }
 
 /// Whether the kernel takes `options`, which name so many layers.

@@ -8,13 +8,14 @@ use super::runtime::Streams;
 use super::stage::Stage;
 use super::user::Identity;
 use super::users::Users;
-use super::{config, failure, rootfs, runtime, stage, sub_path, user};
+use super::{config, failure, labels, rootfs, runtime, stage, sub_path, user};
 use crate::cgroup::{Hierarchy, worker_path};
 use crate::pod::job::{MORE, container_id};
 use crate::pod::program::Started;
 use crate::protocol::{StartContainer, Stdin};
 use crate::status::{Failure, Reason};
 use crate::sys::process::inherited;
+use crate::sys::selinux;
 
 /// Starts one run of a container, with `users` where its pod has its own.
 pub fn start(runtime: &Path, request: &StartContainer, users: Option<&Users>) -> Result<Started, Failure> {
@@ -22,6 +23,9 @@ pub fn start(runtime: &Path, request: &StartContainer, users: Option<&Users>) ->
     let id = container_id(&request.name, request.attempt);
     let bundle = Path::new(&request.bundle);
     let streams = prepare(request, users).map_err(wrong)?;
+    if let Some(own) = &request.labels {
+        labels::give(own).map_err(wrong)?;
+    }
     sub_path::mount_all(request, users)?;
     let root = bundle.join("rootfs");
     let mut identity = user::resolve_in(&root, &request.user)
@@ -42,6 +46,11 @@ pub fn start(runtime: &Path, request: &StartContainer, users: Option<&Users>) ->
     make(request, &container, root, (&identity, Some(users)), streams).map_err(|why| stage.translate(why))
 }
 
+/// The label of SELinux that all files of a file system of the container's own get.
+pub fn file_label(request: &StartContainer) -> Option<&str> {
+    request.labels.as_ref().map(|labels| labels.label.as_str())
+}
+
 /// Makes the container, whose root is mounted at `root`, of who it is to be.
 fn make(
     request: &StartContainer,
@@ -54,6 +63,12 @@ fn make(
     let bundle = container.bundle;
     config::adapt(bundle, root, identity, users).map_err(wrong)?;
     let filter = config::filter(bundle).map_err(wrong)?;
+    if let Some(label) = config::label(bundle).map_err(wrong)? {
+        // libcontainer knows nothing of it. What it forks has this from here, and the program is all that is executed.
+        selinux::on_execve(&label)
+            .with_context(|| format!("give the SELinux label {label}"))
+            .map_err(wrong)?;
+    }
     runtime::create_and_start(container, streams, filter, || restrict_devices(request, bundle))
 }
 
@@ -82,7 +97,7 @@ fn prepare(request: &StartContainer, users: Option<&Users>) -> Result<Streams> {
     if users.is_some() {
         stage::apart()?;
     }
-    rootfs::mount(&request.overlay, &Path::new(&request.bundle).join("rootfs"), users)?;
+    rootfs::mount(&request.overlay, &Path::new(&request.bundle).join("rootfs"), file_label(request), users)?;
     Ok(streams)
 }
 

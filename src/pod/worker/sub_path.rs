@@ -19,8 +19,8 @@ use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat, umask};
 
-use super::image_volume;
 use super::users::Users;
+use super::{image_volume, start};
 use crate::protocol::{Propagation, StartContainer, SubPath};
 use crate::status::{Failure, Reason};
 use crate::sys::beneath::Root;
@@ -29,10 +29,9 @@ use crate::sys::beneath::Root;
 /// kubelet's words and with the cause.
 pub fn mount_all(request: &StartContainer, users: Option<&Users>) -> Result<(), Failure> {
     for part in &request.sub_paths {
-        let image = part
-            .image
-            .as_ref()
-            .map_or(Ok(()), |image| image_volume::mount(image, Path::new(&part.root), users));
+        let image = part.image.as_ref().map_or(Ok(()), |image| {
+            image_volume::mount(image, Path::new(&part.root), start::file_label(request), users)
+        });
         image.map_err(|cause| ("mount the image", cause)).and_then(|()| mount_one(part, users)).map_err(
             |(doing, cause)| {
                 let (volume, container) = (&part.volume, &request.name);

@@ -52,6 +52,7 @@ fn a_command_has_what_the_bundle_says_of_its_container() {
             no_new_privileges: false,
             oom_score_adj: Some(999),
             apparmor: None,
+            selinux: None,
             filter: None,
             umask: UMASK,
         }
@@ -82,7 +83,7 @@ fn what_is_not_understood_lets_no_command_run() {
         ("/linux/namespaces", json!([{"type": "pid"}]), "no mounts of its own"),
         ("/linux/namespaces", json!(7), "not a list"),
         ("/process/apparmorProfile", json!(7), "process.apparmorProfile"),
-        ("/process/selinuxLabel", json!("tight"), "process.selinuxLabel"),
+        ("/process/selinuxLabel", json!(7), "process.selinuxLabel"),
         ("/process/scheduler", json!({}), "process.scheduler"),
         ("/process/user/username", json!("root"), "process.user.username"),
         ("/process/user/gid", json!(-1), "user.gid"),

@@ -10,7 +10,7 @@ fn check(lower: &[&str], upper: &str, expected: Result<&str, &str>) {
         upper: upper.to_owned(),
         work: "/w".to_owned(),
     };
-    match (options(&overlay), expected) {
+    match (options(&overlay, None), expected) {
         (Ok(found), Ok(expected)) => assert_eq!(found, expected),
         (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
         (found, expected) => panic!("{found:?}, expected {expected:?}"),
