@@ -32,6 +32,7 @@ eventually() {
         if [ "$(uptime_s)" -ge $until ]; then
             bad "$what: not after $patience s"
             holdfast get pods
+            tail -n 5 "$log"
             return 1
         fi
         sleep 0.1
