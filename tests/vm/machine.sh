@@ -132,17 +132,22 @@ start() {
     qemu=$!
 }
 
-# wait_for BOOT PATTERN SECONDS: a line of the console.
-wait_for() {
+# comes BOOT PATTERN SECONDS: whether such a line of the console does.
+comes() {
     deadline=$(($(date +%s) + $3))
     until grep -q "$2" "$place/$1.console"; do
         kill -0 $qemu 2>/dev/null || fail "QEMU ended by itself: $place/$1.console"
-        if [ "$(date +%s)" -ge $deadline ]; then
-            tail -n 40 "$place/$1.console" >&2
-            fail "no line \"$2\" after $3 s: $place/$1.console"
-        fi
+        [ "$(date +%s)" -lt $deadline ] || return 1
         sleep 0.1
     done
+}
+
+# wait_for BOOT PATTERN SECONDS: a line of the console.
+wait_for() {
+    comes "$@" || {
+        tail -n 40 "$place/$1.console" >&2
+        fail "no line \"$2\" after $3 s: $place/$1.console"
+    }
 }
 
 # Not every board can turn itself off. What the machine wrote to its disk is the file's by then.

@@ -26,6 +26,13 @@ boot() {
     echo "$machine: boot $1"
     started=$(cut -d' ' -f1 /proc/uptime)
     start "$1" "$clock" "$words"
+    # On a busy computer an emulated card may fail to answer the kernel in time, which then has none: nothing of ours ran yet.
+    if ! comes "$1" 'the disk is there' 150; then
+        tail -n 20 "$place/$1.console"
+        echo "$machine: boot $1 found no disk, once more"
+        stop
+        start "$1" "$clock" "$words"
+    fi
     wait_for "$1" '^stories: ' 600
     stop
     tr -d '\r' <"$place/$1.console" | grep -E '^(ok|not ok|figure|stories)' | sed "s/^/$machine $1: /"
