@@ -85,20 +85,19 @@ fn defaults(inputs: &Inputs<'_>) -> Vec<(String, Value)> {
         ("/etc/hostname", mapped(bind(&files.hostname, &[as_root]), inputs.users)),
         ("/etc/resolv.conf", mapped(bind(&files.resolv_conf, &[as_root]), inputs.users)),
     ];
-    let labels = inputs.selinux.as_ref();
     list.into_iter()
-        .map(|(path, mount)| {
-            (path.to_owned(), labels.map_or(mount.clone(), |labels| labelled(mount, labels)))
-        })
+        .map(|(path, mount)| (path.to_owned(), labelled(mount, inputs.selinux.as_ref())))
         .collect()
 }
 
-/// The same with the container's label on all that is in it, where it is a file system of its own. What the kernel shows there
-/// has labels of the kernel's, and those of message queues and cgroups are not one container's alone.
-fn labelled(mut mount: Value, labels: &Labels) -> Value {
-    if mount["type"] == "tmpfs" || mount["type"] == "devpts" {
-        let options = mount["options"].as_array_mut();
-        options.into_iter().for_each(|options| options.push(json!(format!("context={}", labels.file))));
+/// The same with the container's label, where it has one, on all that is in it, where it is a file system of its own. What the
+/// kernel shows there has labels of the kernel's, and those of message queues and cgroups are not one container's alone.
+fn labelled(mut mount: Value, labels: Option<&Labels>) -> Value {
+    if let Some(labels) = labels
+        && (mount["type"] == "tmpfs" || mount["type"] == "devpts")
+        && let Some(options) = mount["options"].as_array_mut()
+    {
+        options.push(json!(format!("context={}", labels.file)));
     }
     mount
 }

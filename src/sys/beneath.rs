@@ -22,6 +22,11 @@ use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags};
 use nix::sys::stat::{fchmodat, fstatat, mkdirat, mknodat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, symlinkat, unlinkat};
+use rustix::fs::ResolveFlags;
+
+/// For whoever goes through a tree that others change: neither through a symbolic link nor into what is mounted.
+pub const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 
 /// How often the kernel is asked again that says EAGAIN: something was renamed or mounted meanwhile, which somebody may do
 /// on purpose and for ever.

@@ -43,7 +43,8 @@ pub fn here() -> Here {
     if !Path::new(THERE).exists() {
         return Here::Nothing;
     }
-    let labelled = fs::read_to_string(CURRENT).is_ok_and(|label| !label.starts_with("kernel"));
+    let labelled =
+        fs::read_to_string(CURRENT).is_ok_and(|label| label.trim_end_matches(['\0', '\n']) != "kernel");
     if labelled && Path::new(CONTEXT).exists() { Here::Policy } else { Here::NoPolicy }
 }
 

@@ -24,7 +24,6 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::ResolveFlags;
 
 pub use binds::Binds;
 pub use memory::memory;
@@ -38,9 +37,6 @@ use crate::protocol::Layers;
 use crate::spec::{Container, Pod, Volume, VolumeSource};
 use crate::status::{Failure, Reason};
 
-/// Neither through a symbolic link nor into what is mounted.
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 /// What is cut from a file in one go at most without anybody seeing a part of a line: a container may have made it long.
 const MOST_PADDING: u64 = 64 << 10;
 

@@ -13,8 +13,9 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, IFlags, Mode, OFlags, open, openat2, renameat, statat, unlinkat};
 use rustix::io::{Errno, Result as OsResult};
 
-use super::{BENEATH, check_name};
+use super::check_name;
 use crate::host::Data;
+use crate::sys::beneath::BENEATH;
 
 /// Directories held open at once.
 const DEPTH: usize = 32;

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, open, openat2, statat};
 use rustix::io::Errno;
 
-use super::BENEATH;
+use crate::sys::beneath::BENEATH;
 
 /// Directories below each other. A path of 4096 bytes (`PATH_MAX`) with names of fifteen letters is as deep; a tree that is deeper
 /// counts as endless.

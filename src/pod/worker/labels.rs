@@ -7,16 +7,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
+use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open, openat2};
 use rustix::io::Errno;
 
 use crate::protocol::FileLabels;
+use crate::sys::beneath::BENEATH;
 use crate::sys::selinux;
 
 /// By its path alone: a device or a FIFO is not opened.
 const FOUND: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 /// Directories below each other, as deep as a path can be that programs name.
 const DEPTH: usize = 256;
 

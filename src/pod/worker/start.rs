@@ -63,7 +63,8 @@ fn make(
     let bundle = container.bundle;
     config::adapt(bundle, root, identity, users).map_err(wrong)?;
     let filter = config::filter(bundle).map_err(wrong)?;
-    if let Some(label) = config::label(bundle).map_err(wrong)? {
+    let label = if request.labels.is_some() { config::label(bundle).map_err(wrong)? } else { None };
+    if let Some(label) = label {
         // libcontainer knows nothing of it. What it forks has this from here, and the program is all that is executed.
         selinux::on_execve(&label)
             .with_context(|| format!("give the SELinux label {label}"))
